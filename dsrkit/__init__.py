@@ -1,0 +1,66 @@
+"""dsrkit: craft, inspect and verify the packets of server load balancing.
+
+Public names load on first use (PEP 562), so that ``import dsrkit`` costs neither numpy nor scapy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsrkit.errors import CaptureError, DsrkitError, MissingDependency, SpecError, UsageError
+    from dsrkit.model.report import Finding, Report
+    from dsrkit.model.spec import Spec
+    from dsrkit.verify.pipeline import verify
+    from dsrkit.wire.capture import Capture, read
+    from dsrkit.wire.columns import Columns, decode
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Capture": "dsrkit.wire.capture",
+    "CaptureError": "dsrkit.errors",
+    "Columns": "dsrkit.wire.columns",
+    "DsrkitError": "dsrkit.errors",
+    "Finding": "dsrkit.model.report",
+    "MissingDependency": "dsrkit.errors",
+    "Report": "dsrkit.model.report",
+    "Spec": "dsrkit.model.spec",
+    "SpecError": "dsrkit.errors",
+    "UsageError": "dsrkit.errors",
+    "decode": "dsrkit.wire.columns",
+    "read": "dsrkit.wire.capture",
+    "verify": "dsrkit.verify.pipeline",
+}
+
+__all__ = [
+    "Capture",
+    "CaptureError",
+    "Columns",
+    "DsrkitError",
+    "Finding",
+    "MissingDependency",
+    "Report",
+    "Spec",
+    "SpecError",
+    "UsageError",
+    "__version__",
+    "decode",
+    "read",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOME[name]
+    except KeyError:
+        raise AttributeError(f"module 'dsrkit' has no attribute {name!r}") from None
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
