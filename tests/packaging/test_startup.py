@@ -1,0 +1,56 @@
+"""`dsrkit --help` costs less than 0.3 s of CPU and loads nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+LIMIT_S = 0.3
+RUNS = 5
+
+
+def command() -> str:
+    found = shutil.which("dsrkit", path=str(Path(sys.executable).parent))
+    assert found, "the console script is not installed beside the interpreter"
+    return found
+
+
+def cpu_seconds(argv: list[str]) -> float:
+    """User and system time of one run, children included."""
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    process.stderr.close()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, errors.decode()
+    return usage.ru_utime + usage.ru_stime
+
+
+def test_help_is_quick() -> None:
+    # the first run writes byte code; the least of several is what the machine can do when nothing disturbs it
+    argv = [command(), "--help"]
+    cpu_seconds(argv)
+    assert min(cpu_seconds(argv) for _ in range(RUNS)) < LIMIT_S
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from dsrkit.cli.main import main\n"
+        "sys.argv = ['dsrkit', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'numpy', 'scapy', 'dpkt', 'pyshark', 'lz4', 'zstandard', 'jsonschema'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {sorted(heavy)}' if heavy else 0)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_import_loads_nothing_heavy() -> None:
+    script = "import sys, dsrkit; sys.exit(sorted({'numpy', 'scapy', 'typer', 'rich'} & set(sys.modules)) or 0)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,89 @@
+"""Every public name as a user writes it, for the type checker alone: nothing here runs.
+
+`make lint` checks this file with mypy --strict against the installed package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_type
+
+import numpy as np
+import numpy.typing as npt
+
+import dsrkit
+from dsrkit import (
+    Capture,
+    CaptureError,
+    Columns,
+    DsrkitError,
+    Finding,
+    MissingDependency,
+    Report,
+    Spec,
+    SpecError,
+    UsageError,
+    decode,
+    read,
+    verify,
+)
+
+
+def version() -> str:
+    return dsrkit.__version__
+
+
+def verify_one(path: Path) -> Report:
+    return verify(path)
+
+
+def verify_many() -> Report:
+    return verify(["A_client.pcap", Path("B_lb.pcap")], mode="l2dsr", profile="ipvs", vip=["203.0.113.10"])
+
+
+def verify_taps() -> Report:
+    return verify({"A": "a.pcap", "B": Path("b.pcapng")}, fail_on="error", select=["l2dsr"], ignore={"l2dsr.lb.ip.ttl"})
+
+
+def verify_by_spec_file() -> Report:
+    return verify(spec="dsr.toml")
+
+
+def verify_by_spec(spec: Spec) -> Report:
+    return verify("a.pcap", spec=spec)
+
+
+def summary(report: Report) -> tuple[int, str]:
+    for finding in report.findings:
+        assert_type(finding, Finding)
+        print(finding.code, finding.message)
+    assert_type(report.to_json(), str)
+    return report.exit_code, report.to_json()
+
+
+def merged(first: Report, second: Report) -> Report:
+    return first.merge(second)
+
+
+def columns(path: str) -> Columns:
+    capture = read(path)
+    assert_type(capture, Capture)
+    return decode(capture, fields=["ip.dst#2"])
+
+
+def present(c: Columns) -> npt.NDArray[np.bool_]:
+    return c.present("ip#2")
+
+
+def mistake(error: DsrkitError) -> str:
+    match error:
+        case CaptureError():
+            return "capture"
+        case SpecError():
+            return "spec"
+        case UsageError():
+            return "usage"
+        case MissingDependency():
+            return "dependency"
+        case _:
+            return str(error)
