@@ -1,0 +1,42 @@
+#!/bin/sh
+# Verify a few recorded captures and compare each exit code with what is expected.
+#   demo.sh DSRKIT
+set -u
+cd "$(dirname "$0")/.."
+dsrkit=$1
+failed=0
+
+show() { # show EXPECTED_EXIT_CODE SENTENCE ARGUMENT...
+    expected=$1
+    printf '\n=== %s\n$ dsrkit' "$2"
+    shift 2
+    printf ' %s' "$@"
+    printf '\n\n'
+    "$dsrkit" "$@"
+    code=$?
+    if [ "$code" -eq "$expected" ]; then
+        printf '\nexit code %s, as expected\n' "$code"
+    else
+        printf '\nexit code %s, but %s was expected\n' "$code" "$expected"
+        failed=1
+    fi
+}
+
+show 0 "L2DSR: only the MACs change at the load balancer, and the reply does not pass it" \
+    verify pcaps/l2dsr/ipvs-dr/*.pcap
+show 0 "NAT: the destination is rewritten on the request, the source on the reply" \
+    verify pcaps/nat/ipvs-nat/*.pcap
+show 0 "L3DSR by tunnel: the client's packet travels whole inside an outer header" \
+    verify pcaps/l3dsr-tunnel/ipvs-tun-ipip/*.pcap
+show 0 "L3DSR by DSCP: the destination is rewritten and a DSCP value stands for the VIP" \
+    verify pcaps/l3dsr-dscp/l3dsr-dscp/*.pcap
+show 1 "The same mode, broken: a router clears the DSCP between load balancer and servers (exit code 1: findings)" \
+    verify pcaps/l3dsr-dscp/b04-dscp-bleached/*.pcap
+
+echo
+if [ "$failed" -eq 0 ]; then
+    echo "demo: every capture was judged as expected; now try: $dsrkit verify YOUR.pcap"
+else
+    echo "demo: at least one capture was not judged as expected" >&2
+fi
+exit "$failed"

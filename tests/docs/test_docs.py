@@ -1,0 +1,135 @@
+"""What the documentation says is checked: commands, outputs, pages, schemas."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+import dsrkit
+from dsrkit.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "pcaps/README.md", *sorted(DOCS.rglob("*.md"))]
+MODES = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+
+
+def cli() -> Any:
+    command = typer.main.get_command(app)
+    assert hasattr(command, "commands"), "dsrkit is expected to have subcommands"
+    return command
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """(page, command line) of each `$ dsrkit ...` in a code block and each `dsrkit ...` in running text."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        joined = text.replace("\\\n", " ")
+        found += [(name_of(page), line) for line in re.findall(r"^\s*\$ (dsrkit .+)$", joined, re.MULTILINE)]
+        found += [(name_of(page), line) for line in re.findall(r"`(dsrkit [a-z-]+[^`\n]*)`", joined)]
+    return sorted(set(found))
+
+
+def options_of(command: Any) -> set[str]:
+    return {"--help"} | {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@pytest.mark.parametrize(("page", "line"), shown_commands())
+def test_shown_command_exists(page: str, line: str) -> None:
+    words = shlex.split(line.split("|")[0].split(">")[0], comments=True)[1:]
+    command = cli()
+    if words and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    elif words and not words[0].startswith("-"):
+        pytest.fail(f"{page} shows `{line}`, but there is no command {words[0]!r}")
+    wrong = [word for word in words if word.startswith("-") and word != "-"]
+    wrong = [word for word in wrong if word.split("=")[0] not in options_of(command)]
+    assert not wrong, f"{page} shows `{line}`"
+
+
+def test_something_is_shown() -> None:
+    assert {page for page, _ in shown_commands()} >= {"README.md", "docs/quickstart.md", "docs/verify.md"}
+
+
+def test_every_command_is_documented() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
+    missing = [name for name, command in cli().commands.items() if not command.hidden and f"dsrkit {name}" not in text]
+    assert not missing
+
+
+def test_every_option_of_verify_is_documented() -> None:
+    text = (DOCS / "verify.md").read_text(encoding="utf-8")
+    shown = [
+        p.opts for p in cli().commands["verify"].params if p.param_type_name == "option"
+    ]
+    missing = [names for names in shown if not any(f"`{name}" in text for name in names) and names != ["--help"]]
+    assert not missing
+
+
+def outputs() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("outputs", ROOT / "scripts/outputs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_shown_outputs_are_what_the_commands_print() -> None:
+    changed = outputs().stale()
+    assert not changed, f"run `make docs-output`: {', '.join(name_of(page) for page in changed)}"
+
+
+def test_readme_shows_an_output() -> None:
+    assert outputs().BLOCK.search((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def nav_pages(entry: Any) -> list[str]:
+    if isinstance(entry, str):
+        return [entry]
+    values = entry.values() if isinstance(entry, dict) else entry
+    return [page for value in values for page in nav_pages(value)]
+
+
+def test_navigation_is_complete() -> None:
+    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    listed = nav_pages(config["nav"])
+    assert sorted(listed) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+    assert config["theme"]["font"] is False, "the build and the pages fetch nothing from the network"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mode_is_named_alike_everywhere(mode: str) -> None:
+    assert (DOCS / "modes" / f"{mode}.md").exists()
+    assert (ROOT / "pcaps" / mode).is_dir()
+    assert (Path(dsrkit.__file__).parent / "tables" / f"{mode.replace('-', '_')}.py").exists()
+    assert f"`{mode}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_schemas_in_the_docs_are_those_of_the_package() -> None:
+    packaged = {path.name: path for path in Path(dsrkit.__file__).parent.rglob("*.schema.json")}
+    published = {path.name: path for path in DOCS.rglob("*.schema.json")}
+    for name in packaged.keys() & published.keys():
+        assert json.loads(packaged[name].read_text()) == json.loads(published[name].read_text()), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_to_files_of_the_checkout(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), f"{name_of(page)} links to {target}"
