@@ -562,7 +562,9 @@ def _link_of(
         address, slash, length = text.partition("/")
         try:
             host = _ip(address)
-            if slash and not (length.isascii() and length.isdecimal() and int(length[:4]) <= host.max_prefixlen):
+            if slash and not (
+                length.isascii() and length.isdecimal() and len(length) <= 3 and int(length) <= host.max_prefixlen
+            ):
                 raise ValueError("not a prefix length")
             found[str(host)] = int(length) if slash else None
         except ValueError:
