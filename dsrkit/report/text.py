@@ -1,0 +1,413 @@
+"""The report for a terminal: the verdict first, then what it rests on, then what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from typing import Final
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from dsrkit.model.report import CellVerdict, Finding, Journey, Report
+from dsrkit.report.escape import escape, escape_lines
+
+_UNLIMITED: Final = 100_000
+_NARROWEST: Final = 40
+_MODE_FROM: Final = {
+    "spec": "from the spec",
+    "option": "as given by --mode",
+    "inferred": "inferred from the packets",
+    "undetermined": "undetermined",
+}
+_SEVERITY_STYLE: Final = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
+_VERDICT_STYLE: Final = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red"), 2: ("NOTHING CHECKED", "bold yellow")}
+
+
+def render(
+    report: Report, *, color: bool = False, width: int | None = None, verbose: bool = False, quiet: bool = False
+) -> str:
+    """The whole report as text; `quiet` keeps the verdict and the findings, `verbose` adds every cell.
+
+    Absent: without a `width` no line is wrapped, so that a pipe can be searched line by line.
+    """
+    page = _Page(color, width)
+    page.add(_verdict(report))
+    if not quiet:
+        _known(page, report)
+        _path(page, report)
+        _taps(page, report)
+        _nodes(page, report)
+        _hops(page, report, verbose)
+    _findings(page, report)
+    if not quiet:
+        _proof(page, report)
+        _traffic(page, report)
+        rules = report.rules
+        page.add(
+            Text(f"{rules.passed} pass, {rules.failed} fail, {rules.not_observable} not observable", "bold"), gap=1
+        )
+    return page.text()
+
+
+def nothing_checked_reason(report: Report) -> str:
+    """Why no cell could be judged, in one line."""
+    reasons = Counter(cell.reason for cell in report.cells if cell.reason)
+    if reasons:
+        return escape(reasons.most_common(1)[0][0])
+    if report.taps and not any(tap.packets for tap in report.taps):
+        return "the captures hold no packets"
+    if report.notes:
+        return escape(report.notes[-1])
+    if report.mode is None:
+        return "the packets do not show a mode of load balancing"
+    return f"no packet exercises a rule of {escape(report.mode)}"
+
+
+class _Page:
+    """A console that writes to memory and interprets nothing: data is printed as `Text`, never as markup."""
+
+    def __init__(self, color: bool, width: int | None) -> None:
+        self._out = StringIO()
+        self._console = Console(
+            file=self._out,
+            width=_UNLIMITED if width is None else max(width, _NARROWEST),
+            force_terminal=color,
+            color_system="standard" if color else None,
+            no_color=not color,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            legacy_windows=False,
+            force_jupyter=False,
+            _environ={},
+        )
+
+    def add(self, item: RenderableType, *, indent: int = 0, gap: int = 0) -> None:
+        for _ in range(gap):
+            self._console.print()
+        self._console.print(Padding(item, (0, 0, 0, indent), expand=False) if indent else item)
+
+    def heading(self, title: str) -> None:
+        self.add(Text(title, "bold"), gap=1)
+
+    def text(self) -> str:
+        return "".join(line.rstrip(" ") + "\n" for line in self._out.getvalue().splitlines())
+
+
+def _plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+    for column in columns:
+        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def _row(table: Table, *values: str | Text) -> None:
+    table.add_row(*(value if isinstance(value, Text) else Text(value) for value in values))
+
+
+def _verdict(report: Report) -> Text:
+    word, style = _VERDICT_STYLE[report.exit_code]
+    line = Text.assemble((word, style), "  ")
+    if report.mode is None:
+        line.append("mode undetermined", "bold")
+    else:
+        line.append(escape(report.mode), "bold")
+        line.append(f" ({_MODE_FROM[report.mode_from]})")
+    if report.profile is not None:
+        fits = "no single profile fits" if report.profile == "any" else f"profile {escape(report.profile)} fits"
+        line.append(f", {fits}")
+    count = Counter(finding.severity for finding in report.findings)
+    found = ", ".join(_number(count[word], word) for word in ("error", "warning", "info") if count[word])
+    line.append(f": {found or 'no findings'}")
+    meaning = {
+        0: "nothing at or above" if report.findings else "",
+        1: "at or above",
+        2: "",
+    }[report.exit_code]
+    if meaning and report.fail_on != "never":
+        line.append(f" ({meaning} {report.fail_on}; exit {report.exit_code})")
+    else:
+        line.append(f" (exit {report.exit_code})")
+    return line
+
+
+def _known(page: _Page, report: Report) -> None:
+    facts: list[str] = []
+    service = report.service
+    if service.vip:
+        facts.append(f"VIP {_join(service.vip)}" + (f", ports {_join(service.ports)}" if service.ports else ""))
+    if service.tunnel:
+        facts.append(
+            "tunnel "
+            + ", ".join(f"{escape(str(k))} {escape(str(v))}" for k, v in service.tunnel.items() if v is not None)
+        )
+    others = [mechanism for mechanism in report.mechanisms if mechanism != report.mode]
+    if others:
+        facts.append(f"also seen: {_join(others)}")
+    facts += [escape(note) for note in report.notes]
+    if facts:
+        page.heading("What is known, and from what")
+        for fact in facts:
+            page.add(_bullet(fact))
+
+
+def _bullet(text: str) -> Table:
+    """A paragraph whose wrapped lines hang under its first word."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text("  -"), Text(text))
+    return grid
+
+
+def _path(page: _Page, report: Report) -> None:
+    rows = [(word, row) for word, row in (("request", report.path.request), ("reply", report.path.reply)) if row]
+    if not rows:
+        return
+    page.heading("Path")
+    for direction, row in rows:
+        labels = _edge_labels(report, direction, row)
+        line = Text(f"  {direction:<7}  ")
+        for index, name in enumerate(row):
+            line.append(escape(name), "bold")
+            if index < len(labels):
+                label = ",".join(escape(tap) for tap in labels[index])
+                line.append(f" ─{label}→ " if label else " → ", "cyan" if label else "")
+        page.add(line)
+
+
+def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[list[str]]:
+    """The taps of each edge of a path: points in the order of the journeys, each at its node's next free edge."""
+    labels: list[list[str]] = [[] for _ in range(max(0, len(row) - 1))]
+    taps = {tap.name: tap for tap in report.taps}
+    roles = {node.name: node.role for node in report.nodes}
+    last, last_link = 0, None
+    for point in _points(report, direction):
+        base, dot, side = point.rpartition(".")
+        name, side = (base, side) if dot and base in taps and side in ("in", "out") else (point, "")
+        tap = taps.get(name)
+        if tap is None or tap.node is None:
+            continue
+        at = [i for i, node in enumerate(row) if node == tap.node or node == roles.get(tap.node)]
+        edges = sorted(
+            {i - 1 for i in at if side != "out" and i > 0} | {i for i in at if side != "in" and i < len(labels)}
+        )
+        other_link = last_link is not None and tap.link is not None and tap.link != last_link
+        free = [edge for edge in edges if (edge > last if other_link or side == "out" else edge >= last)]
+        if free:
+            if name not in labels[free[0]]:
+                labels[free[0]].append(name)
+            last, last_link = free[0], tap.link
+    return labels
+
+
+def _points(report: Report, direction: str) -> list[str]:
+    """The observation points of a direction, each after those that a packet meets before it."""
+    journeys = [journey for journey in report.journeys if journey.direction == direction]
+    seen = {name for journey in report.journeys for name in (journey.source, journey.target)}
+    before: dict[str, set[str]] = {}
+    for journey in journeys:
+        before.setdefault(journey.source, set())
+        before.setdefault(journey.target, set()).add(journey.source)
+    lone = [tap.name for tap in report.taps if not seen & {tap.name, f"{tap.name}.in", f"{tap.name}.out"}]
+    order: list[str] = []
+    while before:
+        ready = [point for point, earlier in before.items() if earlier <= set(order)] or list(before)[:1]
+        for point in ready:
+            del before[point]
+            order.append(point)
+    return order + lone
+
+
+def _taps(page: _Page, report: Report) -> None:
+    if not report.taps:
+        return
+    page.heading("Taps")
+    table = _plain_table(
+        "tap", "file", "interface", "at node", "link", "packets", "octets", right=("packets", "octets")
+    )
+    for tap in report.taps:
+        _row(
+            table,
+            Text(escape(tap.name), "cyan"),
+            escape(tap.file),
+            _maybe(tap.interface),
+            _maybe(tap.node),
+            _maybe(tap.link),
+            f"{tap.packets:,}",
+            f"{tap.octets:,}",
+        )
+    page.add(table, indent=2)
+
+
+def _nodes(page: _Page, report: Report) -> None:
+    if not report.nodes:
+        return
+    page.heading("Nodes")
+    table = _plain_table("node", "role", "ip", "mac")
+    for node in report.nodes:
+        _row(table, Text(escape(node.name), "bold"), escape(node.role), _join(node.ip) or "-", _join(node.mac) or "-")
+    page.add(table, indent=2)
+
+
+def _hops(page: _Page, report: Report, verbose: bool) -> None:
+    journeys: dict[tuple[str, str], list[Journey]] = {}
+    cells: dict[tuple[str, str], list[CellVerdict]] = {}
+    for journey in report.journeys:
+        journeys.setdefault((journey.hop, journey.direction), []).append(journey)
+    for cell in report.cells:
+        cells.setdefault((cell.hop, cell.direction), []).append(cell)
+    hops = list(dict.fromkeys((*journeys, *cells)))
+    if not hops:
+        return
+    page.heading("Hops")
+    numbers = ("pass", "fail", "not observable")
+    table = _plain_table("hop", "direction", "paired", "unpaired", *numbers, right=numbers)
+    for hop in hops:
+        verdicts = Counter(cell.verdict for cell in cells.get(hop, ()))
+        failed = verdicts["fail"]
+        _row(
+            table,
+            Text(escape(hop[0]), "bold"),
+            hop[1],
+            _per_protocol(journeys.get(hop, ()), "paired"),
+            _per_protocol(journeys.get(hop, ()), "unpaired"),
+            str(verdicts["pass"]),
+            Text(str(failed), "bold red") if failed else "0",
+            str(verdicts["not_observable"]),
+        )
+    page.add(table, indent=2)
+    for hop in hops:
+        for cell in cells.get(hop, ()):
+            if cell.verdict == "fail" or verbose:
+                page.add(_cell_line(cell), indent=2)
+
+
+def _per_protocol(journeys: Iterable[Journey], which: str) -> str:
+    counts = {journey.protocol: journey.paired if which == "paired" else journey.unpaired for journey in journeys}
+    if not counts:
+        return "-"
+    return ", ".join(f"{escape(protocol)} {count:,}" for protocol, count in counts.items() if count) or "0"
+
+
+def _cell_line(cell: CellVerdict) -> Text:
+    style = {"fail": "bold red", "pass": "green"}.get(cell.verdict, "dim")
+    line = Text.assemble(
+        (cell.verdict.replace("_", " "), style), f"  {escape(cell.cell)} at {escape(cell.hop)} ({cell.direction})"
+    )
+    if cell.verdict == "fail":
+        line.append(f": {cell.failed:,} of {cell.checked:,}")
+    elif cell.verdict == "pass":
+        line.append(f": {cell.checked:,} checked")
+    if cell.reason:
+        line.append(f": {escape(cell.reason)}")
+    return line
+
+
+def _findings(page: _Page, report: Report) -> None:
+    failed_at: dict[str, list[str]] = {}
+    for cell in report.cells:
+        if cell.verdict == "fail":
+            failed_at.setdefault(cell.cell, []).append(cell.hop)
+    for index, finding in enumerate(report.findings):
+        if index == 0:
+            page.heading("Findings")
+        else:
+            page.add("")
+        page.add(_finding_head(finding, failed_at), indent=2)
+        for line in escape_lines(finding.message):
+            page.add(Text(line), indent=4)
+        page.add(_evidence(finding), indent=4)
+
+
+def _finding_head(finding: Finding, failed_at: dict[str, list[str]]) -> Text:
+    line = Text.assemble(
+        (finding.severity, _SEVERITY_STYLE[finding.severity]),
+        "  ",
+        (escape(finding.code), "bold"),
+        " ",
+        escape(finding.name),
+    )
+    where = []
+    if finding.nodes:
+        where.append(f"at {_join(finding.nodes)}")
+    if finding.tap is not None:
+        where.append(f"tap {escape(finding.tap)}")
+    hops = dict.fromkeys(hop for cell in (*finding.symptoms, finding.code) for hop in failed_at.get(cell, ()))
+    if hops:
+        where.append(f"hop {_join(list(hops))}")
+    where.append(_number(finding.count, "time"))
+    line.append(": " + ", ".join(where))
+    return line
+
+
+def _evidence(finding: Finding) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, style="dim")
+    grid.add_column(overflow="fold")
+    if finding.field is not None or finding.expected is not None or finding.actual is not None:
+        field = f"{escape(finding.field)}: " if finding.field is not None else ""
+        value = f"{field}expected {_maybe(finding.expected)}, actual {_maybe(finding.actual)}"
+        grid.add_row(Text("field"), Text(value))
+    frames: dict[str, list[str]] = {}
+    for frame in finding.frames:
+        frames.setdefault(frame.file, []).append(str(frame.frame))
+    for file, numbers in frames.items():
+        grid.add_row(Text("frames"), Text(f"{escape(file)}: {', '.join(numbers)}"))
+    if len(finding.candidates) > 1:
+        grid.add_row(Text("could be"), Text(f"{_join(finding.candidates)} (likeliest first)"))
+    if finding.symptoms:
+        grid.add_row(Text("explains"), Text(_join(finding.symptoms)))
+    if finding.filter is not None:
+        grid.add_row(Text("filter"), Text(escape(finding.filter), "cyan"))
+    if finding.fix is not None:
+        grid.add_row(Text("fix"), Text("\n".join(escape_lines(finding.fix)), "green"))
+    return grid
+
+
+def _proof(page: _Page, report: Report) -> None:
+    """What was shown to hold and what could not be looked at: a report without findings must say both."""
+    rules = report.rules
+    page.add("")
+    if report.exit_code == 2:
+        page.add(Text(f"Nothing could be checked: {nothing_checked_reason(report)}."))
+    elif not report.findings:
+        page.add(Text("No findings."))
+    if rules.passed:
+        hops = dict.fromkeys(f"{cell.hop} ({cell.direction})" for cell in rules.detail if cell.verdict == "pass")
+        looked = sum(cell.checked for cell in rules.detail if cell.verdict == "pass")
+        held = f"{_number(rules.passed, 'rule')} held in {_number(looked, 'comparison')}"
+        page.add(Text(f"Proven: {held}, at {_join(list(hops))}."))
+    if rules.not_observable:
+        reasons = Counter(cell.reason or "no such packet" for cell in rules.detail if cell.verdict == "not_observable")
+        page.add(Text("Not proven:"))
+        for reason, count in reasons.most_common():
+            page.add(_bullet(f"{_number(count, 'rule')}: {escape(reason)}"))
+
+
+def _traffic(page: _Page, report: Report) -> None:
+    traffic = report.traffic
+    if not traffic.request_octets + traffic.reply_octets:
+        return
+    line = f"Traffic: requests {traffic.request_octets:,} octets, replies {traffic.reply_octets:,} octets"
+    if traffic.bypassed_lb is None:
+        line += "; what share bypassed the load balancer cannot be told from these taps"
+    else:
+        line += f"; {traffic.bypassed_lb:.1%} bypassed the load balancer ({traffic.lb_octets:,} octets crossed it)"
+    page.add(Text(line), gap=1)
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 or word == "info" else f"{count:,} {word}s"
+
+
+def _maybe(text: str | None) -> str:
+    return "-" if text is None else escape(text)
+
+
+def _join(items: Sequence[str]) -> str:
+    return ", ".join(escape(item) for item in items)
