@@ -1,0 +1,291 @@
+"""The command line: parse, call one library function, render, exit.
+
+Nothing but typer is imported here at module level, so that `--help` and shell completion answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from dsrkit import __version__
+from dsrkit.errors import DsrkitError, UsageError
+from dsrkit.model.names import FAIL_ON, MODES, PROFILES
+
+if TYPE_CHECKING:
+    from dsrkit.model.report import Report
+
+FORMATS = ("text", "json")
+
+app = typer.Typer(
+    name="dsrkit",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="dsrkit")
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """One line and exit code 2 for the user's mistakes; a bug keeps its traceback."""
+    try:
+        yield
+    except DsrkitError as error:
+        complain(f"error: {error}")
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever a file or a packet put into it."""
+    from dsrkit.report.escape import escape
+
+    with suppress(UsageError):  # there is nowhere left to say that stderr itself fails
+        _write(sys.stderr, escape(message) + "\n")
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    """Write text to a standard stream that may be closed, gone, or of a smaller character set."""
+    if stream is None:
+        return
+    try:
+        stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
+        stream.flush()
+    except BrokenPipeError:
+        # The reader has seen enough; what is still buffered must not raise again when the interpreter exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        raise UsageError(f"cannot write: {error.strerror or error}") from None
+
+
+def _word(words: Collection[str]) -> Callable[[str | None], str | None]:
+    """A check that an option is one of `words`; the message names the nearest."""
+
+    def check(value: str | None) -> str | None:
+        if value is None or value in words:
+            return value
+        from difflib import get_close_matches
+
+        near = get_close_matches(value.lower(), words, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise typer.BadParameter(f"{value!r} is not valid ({hint}one of: {', '.join(words)})")
+
+    return check
+
+
+def _complete(words: Collection[str]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dsrkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def dsrkit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Check packet captures of server load balancing, hop by hop."""
+
+
+@app.command()
+def verify(
+    capture: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CAPTURE", help="Capture files of one set-up; '-' reads standard input."),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option("--at", metavar="NAME=FILE", help="A capture and the name of its tap; once per tap."),
+    ] = None,
+    spec: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The spec file (dsr.toml); without a CAPTURE its taps are read.")
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            callback=_word(MODES),
+            autocompletion=_complete(MODES),
+            help=f"The mode, instead of inferring it: {', '.join(MODES)}.",
+        ),
+    ] = None,
+    vip: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="A virtual address; may be repeated.")
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="PROFILE",
+            callback=_word(PROFILES),
+            autocompletion=_complete(PROFILES),
+            help=f"Accept only the header habits of one implementation: {', '.join(PROFILES)}.",
+        ),
+    ] = "any",
+    select: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Report only these codes, names, cell ids or prefixes of them."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Leave out these codes, names, cell ids or prefixes of them."),
+    ] = None,
+    fail_on: Annotated[
+        str,
+        typer.Option(
+            metavar="SEVERITY",
+            callback=_word(FAIL_ON),
+            autocompletion=_complete(FAIL_ON),
+            help=f"Exit with 1 for findings at or above: {', '.join(FAIL_ON)}.",
+        ),
+    ] = "warning",
+    output_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            callback=_word(FORMATS),
+            autocompletion=_complete(FORMATS),
+            help=f"One of: {', '.join(FORMATS)}.",
+        ),
+    ] = "text",
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every rule at every hop.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False,
+) -> None:
+    """Check captures against the rewrites of their mode.
+
+    Works on a single capture without a spec: mode, nodes and taps are inferred, and stated. Exit codes: 0 clean,
+    1 findings at or above --fail-on, 2 could not run or nothing could be checked.
+    """
+    with user_errors():
+        if quiet and verbose:
+            raise UsageError("--quiet and --verbose contradict each other")
+        source = _sources(capture or [], at or [], has_spec=spec is not None)
+        _check_output(output, [*(source.values() if isinstance(source, dict) else source or ()), *filter(None, [spec])])
+        addresses = _addresses(_split(vip))
+
+        from dsrkit.verify import pipeline
+
+        report = pipeline.verify(
+            source,
+            spec=spec,
+            mode=mode,
+            profile=profile,
+            vip=addresses,
+            fail_on=fail_on,
+            select=_split(select),
+            ignore=_split(ignore),
+        )
+        _emit(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
+        if report.exit_code == 2:
+            from dsrkit.report.text import nothing_checked_reason
+
+            complain(f"nothing to verify: {nothing_checked_reason(report)}")
+    raise typer.Exit(report.exit_code)
+
+
+def _sources(captures: list[str], taps: list[str], *, has_spec: bool) -> list[str] | dict[str, str] | None:
+    """The files in the order given, or by tap name; None leaves them to the spec."""
+    if captures and taps:
+        raise UsageError("give the captures either as CAPTURE or as --at NAME=FILE, not both ways")
+    named: dict[str, str] = {}
+    for text in taps:
+        name, equals, file = text.partition("=")
+        if not (equals and name and file):
+            raise UsageError(f"--at {text!r}: write NAME=FILE")
+        if name in named:
+            raise UsageError(f"two taps are named {name!r}")
+        named[name] = file
+    _distinct([*captures, *named.values()])
+    if not captures and not named and not has_spec:
+        raise UsageError("no capture: give a CAPTURE, --at NAME=FILE, or a --spec that names its taps' files")
+    return named or captures or None
+
+
+def _distinct(files: list[str]) -> None:
+    """The same packets under two names would look like a hop that rewrites nothing."""
+    seen: dict[str, str] = {}
+    for file in files:
+        real = file if file == "-" else os.path.realpath(file)
+        if real in seen:
+            also = "" if seen[real] == file else f" (also as {seen[real]!r})"
+            raise UsageError(f"{file!r} is given twice{also}")
+        seen[real] = file
+
+
+def _check_output(output: str | None, inputs: list[str]) -> None:
+    """Refuse a bad -o before the work, not after it."""
+    if output is None or output == "-":
+        return
+    path = Path(output)
+    if any(file != "-" and os.path.realpath(file) == os.path.realpath(path) for file in inputs):
+        raise UsageError(f"-o {output!r} would overwrite an input")
+    if path.is_dir():
+        raise UsageError(f"-o {output!r} is a directory")
+    if not path.parent.is_dir():
+        raise UsageError(f"-o {output!r}: the folder {str(path.parent)!r} does not exist")
+
+
+def _split(values: list[str] | None) -> tuple[str, ...]:
+    """Values of an option that may be repeated or hold commas."""
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    from ipaddress import ip_address
+
+    try:
+        return tuple(str(ip_address(text)) for text in texts)
+    except ValueError as error:
+        raise UsageError(f"--vip: {error}") from None
+
+
+def _emit(
+    report: Report, output_format: str, output: str | None, *, quiet: bool, verbose: bool, no_color: bool
+) -> None:
+    to_stdout = output is None or output == "-"
+    if output_format == "json":
+        from dsrkit.report import json
+
+        text = json.render(report)
+    else:
+        from dsrkit.report.text import render
+
+        terminal = to_stdout and sys.stdout is not None and sys.stdout.isatty()
+        color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        wraps = terminal or (to_stdout and "COLUMNS" in os.environ)
+        width = shutil.get_terminal_size().columns if wraps else None
+        text = render(report, color=color, width=width, verbose=verbose, quiet=quiet)
+    if output is None or output == "-":
+        _write(sys.stdout, text)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {output!r}: {error.strerror or error}") from None
