@@ -75,4 +75,5 @@ $(1)/.installed: $(1)/.tools $$(PACKAGE) $$(BUILD_FILES)
 endef
 
 $(eval $(call environment,$(VENV),))
-$(eval $(call environment,$(TEST_VENV),[test,docs]))
+TEST_EXTRAS := [test,docs]
+$(eval $(call environment,$(TEST_VENV),$(TEST_EXTRAS)))

@@ -28,6 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "diagnose": {"errors", "model", "tables", "wire", "verify"},
     "report": {"model"},
     "cli": {"errors", "model", "tables", "wire", "verify", "diagnose", "report"},
+    "__main__": {"cli"},
     # craft shares the tables with verify and nothing else (the witness rule)
     "craft": {"errors", "model", "tables"},
 }
@@ -42,6 +43,7 @@ OUTSIDE: dict[str, set[str]] = {
     "diagnose": {"numpy"},
     "report": {"rich"},
     "cli": {"typer", "click", "rich"},
+    "__main__": set(),
     "craft": {"scapy"},
 }
 

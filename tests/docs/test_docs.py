@@ -6,16 +6,19 @@ import importlib.util
 import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jsonschema
 import pytest
 import typer.main
 import yaml
 
 import dsrkit
 from dsrkit.cli.main import app
+from dsrkit.model.schema import PUBLISHED, schema_text
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -73,9 +76,7 @@ def test_every_command_is_documented() -> None:
 
 def test_every_option_of_verify_is_documented() -> None:
     text = (DOCS / "verify.md").read_text(encoding="utf-8")
-    shown = [
-        p.opts for p in cli().commands["verify"].params if p.param_type_name == "option"
-    ]
+    shown = [p.opts for p in cli().commands["verify"].params if p.param_type_name == "option"]
     missing = [names for names in shown if not any(f"`{name}" in text for name in names) and names != ["--help"]]
     assert not missing
 
@@ -120,11 +121,32 @@ def test_a_mode_is_named_alike_everywhere(mode: str) -> None:
     assert f"`{mode}`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_schemas_in_the_docs_are_those_of_the_package() -> None:
-    packaged = {path.name: path for path in Path(dsrkit.__file__).parent.rglob("*.schema.json")}
-    published = {path.name: path for path in DOCS.rglob("*.schema.json")}
-    for name in packaged.keys() & published.keys():
-        assert json.loads(packaged[name].read_text()) == json.loads(published[name].read_text()), name
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_published_schema_is_the_one_of_the_package(name: str) -> None:
+    text = (DOCS / name).read_text(encoding="utf-8")
+    assert text == schema_text(PUBLISHED[name]), "run `python -m dsrkit.model.schema docs`"
+
+
+def test_every_published_schema_belongs_to_the_package() -> None:
+    assert {path.name for path in DOCS.rglob("*.schema.json")} == set(PUBLISHED)
+
+
+def code_blocks(page: str, language: str) -> list[str]:
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+
+
+def test_spec_example_is_valid() -> None:
+    (text,) = code_blocks("spec.md", "toml")
+    spec = dsrkit.Spec.parse(text)
+    assert spec.mode == "l3dsr-dscp"
+    jsonschema.validate(tomllib.loads(text), PUBLISHED["spec.schema.json"])
+
+
+def test_report_example_is_valid() -> None:
+    (text,) = code_blocks("report.md", "json")
+    jsonschema.validate(json.loads(text), PUBLISHED["report.schema.json"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
