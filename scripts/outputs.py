@@ -47,7 +47,7 @@ def run(command: str) -> str:
     done = subprocess.run(
         argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or not done.stdout:  # a crash of Python's has exit code 1 too
         raise RuntimeError(f"{command}: exit code {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
