@@ -436,9 +436,8 @@ def _spec(top: _Table, base: FilePath, file: FilePath | None) -> Spec:
         "spec", "service", "path", "dscp", "tunnel", "node", "tap",
         "snat", "proxy", "dns", "health", "takeover", "rules", "allow",
     )  # fmt: skip
-    version = top._typed("spec", int, "an integer")
-    if version not in (None, VERSION):
-        raise top.fail("spec", f"version {str(version)[:20]} is not known to this dsrkit (it reads version {VERSION})")
+    if top.integer("spec", -(2**31), 2**31) not in (None, VERSION):
+        raise top.fail("spec", f"this dsrkit reads version {VERSION} of the spec file")
     nodes = tuple(_node(table) for table in top.tables("node"))
     _unique(top, "node", [node.name for node in nodes])
     taps = tuple(_tap(table, base, nodes) for table in top.tables("tap"))
@@ -513,14 +512,13 @@ def _tunnel(table: _Table | None) -> Tunnel | None:
     if table is None:
         return None
     table.only("type", "variant", "port", "checksum", "mtu")
-    tunnel = Tunnel(
+    return Tunnel(
         type=table.choice("type", TUNNEL_TYPES),
         variant=table.integer("variant", 0, 1),
         port=table.integer("port", 1, 65535),
         checksum=table.boolean("checksum"),
         mtu=table.integer("mtu", 68, 65535),
     )
-    return tunnel
 
 
 def _node(table: _Table) -> SpecNode:

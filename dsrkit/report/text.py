@@ -98,10 +98,16 @@ class _Page:
         return "".join(line.rstrip(" ") + "\n" for line in self._out.getvalue().splitlines())
 
 
-def _plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+def _plain_table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
+    """A table without lines; the `right` columns hold numbers, and those and the `whole` ones are never broken."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
     for column in columns:
-        table.add_column(Text(column), justify="right" if column in right else "left", overflow="fold")
+        table.add_column(
+            Text(column),
+            justify="right" if column in right else "left",
+            no_wrap=column in right or column in whole,
+            overflow="fold",
+        )
     return table
 
 
@@ -181,12 +187,20 @@ def _path(page: _Page, report: Report) -> None:
 
 
 def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[list[str]]:
-    """The taps of each edge of a path: points in the order of the journeys, each at its node's next free edge."""
+    """The taps of each edge of a path: points in the order of the journeys, each at its node's next free edge.
+
+    Absent: a tap inside the path that no journey of this direction meets is left out, since its side is unknown.
+    """
     labels: list[list[str]] = [[] for _ in range(max(0, len(row) - 1))]
     taps = {tap.name: tap for tap in report.taps}
     roles = {node.name: node.role for node in report.nodes}
     last, last_link = 0, None
-    for point in _points(report, direction):
+    points = _points(report, direction)
+    met = {name for point in points for name in (point, point.removesuffix(".in"), point.removesuffix(".out"))}
+    ends = {
+        end: [tap.name for tap in report.taps if tap.node == end and tap.name not in met] for end in (row[0], row[-1])
+    }
+    for point in (*ends[row[0]], *points, *ends[row[-1]]):
         base, dot, side = point.rpartition(".")
         name, side = (base, side) if dot and base in taps and side in ("in", "out") else (point, "")
         tap = taps.get(name)
@@ -197,7 +211,9 @@ def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[lis
             {i - 1 for i in at if side != "out" and i > 0} | {i for i in at if side != "in" and i < len(labels)}
         )
         other_link = last_link is not None and tap.link is not None and tap.link != last_link
-        free = [edge for edge in edges if (edge > last if other_link or side == "out" else edge >= last)]
+        free = [edge for edge in edges if edge >= last]
+        # Another link is another edge, unless the path leaves out what lies between the two.
+        free = [edge for edge in free if edge > last and other_link] or free
         if free:
             if name not in labels[free[0]]:
                 labels[free[0]].append(name)
@@ -208,19 +224,17 @@ def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[lis
 def _points(report: Report, direction: str) -> list[str]:
     """The observation points of a direction, each after those that a packet meets before it."""
     journeys = [journey for journey in report.journeys if journey.direction == direction]
-    seen = {name for journey in report.journeys for name in (journey.source, journey.target)}
     before: dict[str, set[str]] = {}
     for journey in journeys:
         before.setdefault(journey.source, set())
         before.setdefault(journey.target, set()).add(journey.source)
-    lone = [tap.name for tap in report.taps if not seen & {tap.name, f"{tap.name}.in", f"{tap.name}.out"}]
     order: list[str] = []
     while before:
         ready = [point for point, earlier in before.items() if earlier <= set(order)] or list(before)[:1]
         for point in ready:
             del before[point]
             order.append(point)
-    return order + lone
+    return order
 
 
 def _taps(page: _Page, report: Report) -> None:
@@ -266,7 +280,7 @@ def _hops(page: _Page, report: Report, verbose: bool) -> None:
         return
     page.heading("Hops")
     numbers = ("pass", "fail", "not observable")
-    table = _plain_table("hop", "direction", "paired", "unpaired", *numbers, right=numbers)
+    table = _plain_table("hop", "direction", "paired", "unpaired", *numbers, right=numbers, whole=("hop", "direction"))
     for hop in hops:
         verdicts = Counter(cell.verdict for cell in cells.get(hop, ()))
         failed = verdicts["fail"]
@@ -329,8 +343,7 @@ def _finding_head(finding: Finding, failed_at: dict[str, list[str]]) -> Text:
         (finding.severity, _SEVERITY_STYLE[finding.severity]),
         "  ",
         (escape(finding.code), "bold"),
-        " ",
-        escape(finding.name),
+        "" if finding.name == finding.code else f" {escape(finding.name)}",
     )
     where = []
     if finding.nodes:
@@ -383,7 +396,9 @@ def _proof(page: _Page, report: Report) -> None:
         held = f"{_number(rules.passed, 'rule')} held in {_number(looked, 'comparison')}"
         page.add(Text(f"Proven: {held}, at {_join(list(hops))}."))
     if rules.not_observable:
-        reasons = Counter(cell.reason or "no such packet" for cell in rules.detail if cell.verdict == "not_observable")
+        reasons = Counter(
+            cell.reason or "no packet exercised it" for cell in rules.detail if cell.verdict == "not_observable"
+        )
         page.add(Text("Not proven:"))
         for reason, count in reasons.most_common():
             page.add(_bullet(f"{_number(count, 'rule')}: {escape(reason)}"))

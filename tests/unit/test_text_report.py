@@ -1,0 +1,192 @@
+"""The text report: a golden page, and what a terminal must never receive."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path as FilePath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_example import clean_report, faulty_report
+
+from dsrkit.model.report import CellVerdict, Finding, Journey, Node, Path, Report, Tap
+from dsrkit.report import json as json_report
+from dsrkit.report.escape import escape
+from dsrkit.report.text import nothing_checked_reason, render
+
+GOLDEN = FilePath(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize(
+    ("name", "report", "verbose"),
+    [("clean", clean_report(), True), ("faulty", faulty_report(), False), ("empty", Report(), False)],
+)
+def test_golden_page(name: str, report: Report, verbose: bool) -> None:
+    """Change the page on purpose, read it, then store what `render` gives."""
+    assert render(report, width=100, verbose=verbose) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_first_line_is_the_verdict() -> None:
+    def first(report: Report) -> str:
+        return render(report).splitlines()[0]
+
+    assert first(clean_report()) == "PASS  l2dsr (inferred from the packets), profile ipvs fits: no findings (exit 0)"
+    assert first(faulty_report()) == (
+        "FAIL  l2dsr (from the spec), no single profile fits: 1 error, 1 warning (at or above warning; exit 1)"
+    )
+    assert first(Report()) == "NOTHING CHECKED  mode undetermined: no findings (exit 2)"
+    tolerant = dataclasses.replace(faulty_report(), fail_on="never", mode_from="option", profile=None)
+    assert first(tolerant) == "PASS  l2dsr (as given by --mode): 1 error, 1 warning (exit 0)"
+
+
+def test_last_line_counts_the_verdicts() -> None:
+    assert render(faulty_report()).splitlines()[-1] == "3 pass, 2 fail, 1 not observable"
+
+
+def test_quiet_is_the_verdict_and_the_findings() -> None:
+    assert render(clean_report(), quiet=True).count("\n") == 1
+    page = render(faulty_report(), quiet=True)
+    assert "DSR301" in page
+    assert "Nodes" not in page
+
+
+def test_colour_only_when_asked() -> None:
+    assert "\x1b" not in render(faulty_report())
+    coloured = render(faulty_report(), color=True)
+    assert "\x1b[1;31mFAIL\x1b[0m" in coloured
+
+
+def test_the_environment_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = render(faulty_report())
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "41"), ("TERM", "dumb"), ("TTY_COMPATIBLE", "1")):
+        monkeypatch.setenv(name, value)
+    assert render(faulty_report()) == plain
+
+
+def test_without_a_width_nothing_is_wrapped() -> None:
+    message = "word " * 400
+    page = render(Report(findings=(Finding("X", "x", "error", message),)))
+    assert message.strip() in page
+
+
+@pytest.mark.parametrize("width", [0, 1, 40, 61, 79, 80, 200])
+def test_lines_keep_to_the_width(width: int) -> None:
+    assert max(map(len, render(faulty_report(), width=width).splitlines())) <= max(width, 40)
+
+
+def hostile(text: str) -> Report:
+    return Report(
+        mode="l2dsr",
+        nodes=(Node(text, "lb", (text,), (text,)),),
+        path=Path((text, text)),
+        taps=(Tap(text, text, text, text, text),),
+        journeys=(Journey(text, text, "request", text, 1, 1),),
+        cells=(
+            CellVerdict(text, text, "request", "fail", 1, 1),
+            CellVerdict(text, text, "request", "not_observable", reason=text),
+        ),
+        findings=(
+            Finding(
+                text,
+                text,
+                "error",
+                text,
+                text,
+                (text,),
+                text,
+                1,
+                (),
+                text,
+                text,
+                text,
+                text,
+                text,
+                (text, text),
+                (text,),
+            ),
+        ),
+        notes=(text,),
+    )
+
+
+@given(st.text())
+def test_packets_cannot_control_the_terminal(text: str) -> None:
+    page = render(hostile(text), width=80, verbose=True)
+    assert not {char for char in page if char != "\n" and escape(char) != char}
+
+
+def test_data_is_not_markup() -> None:
+    page = render(hostile("[red]:smile:[/red]"))
+    assert page.count("[red]:smile:[/red]") > 10
+
+
+def test_escapes_are_visible() -> None:
+    assert escape("a\tb\x1b[0m\x9b\u202e\udc80→é") == "a\\x09b\\x1b[0m\\x9b\\u202e\\udc80→é"
+
+
+def path_lines(report: Report) -> list[str]:
+    return [line.strip() for line in render(report).splitlines() if "→ " in line]
+
+
+def test_taps_stand_on_the_edges_where_they_were_taken() -> None:
+    """The DSR picture of two taps per link letter: client, router and load balancer one-armed, switch, server."""
+    report = Report(
+        nodes=(Node("web1", "real-server"), Node("web2", "real-server")),
+        path=Path(("client", "r1", "lb1", "r1", "real-server"), ("real-server", "r1", "client")),
+        taps=(
+            Tap("B_lb", "b", node="lb1", link="B"),
+            Tap("C_r1", "c", node="r1", link="C"),
+            Tap("D_web1", "d1", node="web1", link="D"),
+            Tap("A_client", "a", node="client", link="A"),
+            Tap("stray", "e", node="elsewhere"),
+            Tap("unknown", "f"),
+        ),
+        journeys=(
+            Journey("B_lb.in", "B_lb.out", "request", "tcp"),
+            Journey("A_client", "B_lb.in", "request", "tcp"),
+            Journey("B_lb.out", "C_r1", "request", "tcp"),
+            Journey("C_r1", "D_web1", "request", "tcp"),
+            Journey("D_web1", "A_client", "reply", "tcp"),
+        ),
+    )
+    assert path_lines(report) == [
+        "request  client ─A_client→ r1 ─B_lb→ lb1 ─B_lb→ r1 ─C_r1,D_web1→ real-server",
+        "reply    real-server ─D_web1→ r1 ─A_client→ client",
+    ]
+
+
+def test_a_tap_whose_side_is_unknown_is_not_drawn() -> None:
+    report = Report(path=Path(("client", "lb1", "web1")), taps=(Tap("B", "b", node="lb1"),))
+    assert path_lines(report) == ["request  client → lb1 → web1"]
+
+
+def test_journeys_in_a_circle_end() -> None:
+    report = Report(
+        path=Path(("client", "lb1", "web1")),
+        taps=(Tap("A", "a", node="client"), Tap("B", "b", node="lb1")),
+        journeys=(Journey("A", "B", "request", "tcp"), Journey("B", "A", "request", "tcp")),
+    )
+    assert path_lines(report) == ["request  client ─A,B→ lb1 → web1"]
+
+
+BLIND = CellVerdict("l2dsr.lb.ip.ttl", "A→B", "request", "not_observable")
+
+
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        (Report(cells=(dataclasses.replace(BLIND, reason="no capture\nof B"),)), "no capture\\x0aof B"),
+        (Report(taps=(Tap("A", "a.pcap"),)), "the captures hold no packets"),
+        (Report(taps=(Tap("A", "a.pcap", packets=3),), notes=("one tap", "ordinary traffic")), "ordinary traffic"),
+        (Report(), "the packets do not show a mode of load balancing"),
+        (Report(mode="nat", cells=(BLIND,)), "no packet exercises a rule of nat"),
+    ],
+)
+def test_why_nothing_was_checked(report: Report, reason: str) -> None:
+    assert nothing_checked_reason(report) == reason
+    assert reason in render(report)
+
+
+def test_json_renderer_ends_its_line() -> None:
+    assert json_report.render(clean_report()) == clean_report().to_json() + "\n"
