@@ -1,4 +1,4 @@
-"""Builds the compiled modules where Cython and a C compiler are at hand; without them the same sources are interpreted."""
+"""Builds the compiled modules where Cython and a C compiler are at hand; else the same sources are interpreted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ def extensions() -> list[Extension]:
         from Cython.Build import cythonize
     except ImportError:
         return []
-    wanted = [
-        Extension(name, [name.replace(".", "/") + ".py"], extra_compile_args=["-O3"]) for name in COMPILED
-    ]
+    wanted = [Extension(name, [name.replace(".", "/") + ".py"], extra_compile_args=["-O3"]) for name in COMPILED]
     built: list[Extension] = cythonize(wanted, language_level=3, quiet=True, build_dir="build/cython")
     for extension in built:
         extension.optional = True  # on the result: cythonize drops it from its input

@@ -109,7 +109,7 @@ class _Memory:
 
     def __init__(self, size: int) -> None:
         self.octets = np.zeros(-(-size // 8), dtype=np.uint64)
-        self.view = memoryview(self.octets).cast("B")
+        self.view = memoryview(cast(Any, self.octets)).cast("B")
         self._ours = sys.getrefcount(self.octets)
 
     @property
@@ -123,7 +123,7 @@ class _Memory:
 
     def share(self, size: int) -> memoryview:
         """The first octets of it, read-only."""
-        return memoryview(self.octets).cast("B")[:size].toreadonly()
+        return memoryview(cast(Any, self.octets)).cast("B")[:size].toreadonly()
 
 
 class _Pool:
@@ -452,9 +452,7 @@ class _Pass:
         options = _options(block[16:-4], order)
         number = len(self._interfaces)
         text = {code: options[code].rstrip(b"\0").decode("utf-8", "replace") for code in (1, 2, 3) if code in options}
-        self._add_interface(
-            Interface(number, linktype, snaplen, text.get(2, ""), text.get(3, ""), text.get(1, ""))
-        )
+        self._add_interface(Interface(number, linktype, snaplen, text.get(2, ""), text.get(3, ""), text.get(1, "")))
         self._walk.count += 1
         columns = self._module.IF_COLUMNS
         if (number + 1) * columns > len(self._table):

@@ -683,7 +683,7 @@ class Scanner:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def judge(self, field: cython.longlong, total: cython.longlong, pseudo: cython.longlong) -> cython.longlong:
-        """State of a checksum: `field` as on the wire, `total` the sum over all of it, `pseudo` 0 where there is none."""
+        """State of a checksum: `field` as on the wire, `total` the sum over all, `pseudo` 0 where there is none."""
         total = (total & 0xFFFF) + (total >> 16)
         total = (total & 0xFFFF) + (total >> 16)
         if total == 0xFFFF:
@@ -870,7 +870,7 @@ class Scanner:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def ip(self, at: cython.longlong, kind: cython.longlong) -> cython.longlong:
-        """One IP header into the next level: 0 unreadable, 1 read (what follows is at `inner_at`), 2 read, go no further."""
+        """One IP header into the next level: 0 unreadable, 1 read (the next is at `inner_at`), 2 read, go no further."""
         version: cython.longlong = 0
         if self.room(at, 1, LAYER_IP) == 0:
             return 0
@@ -1589,7 +1589,7 @@ class Scanner:
     @cython.exceptval(-1, check=False)
     def quoted_ip(self, at: cython.longlong, ver: cython.longlong, src: cython.longlong,
                   id_: cython.longlong) -> cython.longlong:
-        """One quoted IP header into the fields from `ver`, `src` and `id_` on: the end that it claims, 0 if unreadable."""
+        """One quoted IP header into the fields from `ver`, `src`, `id_` on: the end that it claims, 0 if unreadable."""
         version: cython.longlong = 0
         header: cython.longlong = 0
         end: cython.longlong = 0
