@@ -275,7 +275,7 @@ class Report:
     """All that a verification has to say; renderers and exit codes read nothing else.
 
     Absent: `mode` is None where the packets cannot tell it, `profile` None where no profile was judged; the profile
-    "any" says that no single one accounts for all packets. `notes` say what was inferred, and from what.
+    "any" says that no single one can be named. `notes` say what was inferred, and from what.
     """
 
     mode: str | None = None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from dsrkit.model.dscp import dscp_text
 from dsrkit.model.report import CellVerdict, Finding, Journey, Report
 from dsrkit.report.escape import escape, escape_lines
 
@@ -124,8 +125,7 @@ def _verdict(report: Report) -> Text:
         line.append(escape(report.mode), "bold")
         line.append(f" ({_MODE_FROM[report.mode_from]})")
     if report.profile is not None:
-        fits = "no single profile fits" if report.profile == "any" else f"profile {escape(report.profile)} fits"
-        line.append(f", {fits}")
+        line.append(", any profile" if report.profile == "any" else f", profile {escape(report.profile)} fits")
     count = Counter(finding.severity for finding in report.findings)
     found = ", ".join(_number(count[word], word) for word in ("error", "warning", "info") if count[word])
     line.append(f": {found or 'no findings'}")
@@ -151,6 +151,7 @@ def _known(page: _Page, report: Report) -> None:
             "tunnel "
             + ", ".join(f"{escape(str(k))} {escape(str(v))}" for k, v in service.tunnel.items() if v is not None)
         )
+    facts += _tags(service.dscp)
     others = [mechanism for mechanism in report.mechanisms if mechanism != report.mode]
     if others:
         facts.append(f"also seen: {_join(others)}")
@@ -159,6 +160,18 @@ def _known(page: _Page, report: Report) -> None:
         page.heading("What is known, and from what")
         for fact in facts:
             page.add(_bullet(fact))
+
+
+def _tags(dscp: Mapping[Any, Any], where: str = "") -> list[str]:
+    """What each tag stands for, common tags and those of single nodes."""
+    facts = []
+    for key, value in dscp.items():
+        if isinstance(value, Mapping):
+            facts += _tags(value, f" at {escape(str(key))}")
+        else:
+            tag = dscp_text(int(key)) if str(key).isdecimal() else escape(str(key))
+            facts.append(f"DSCP {tag} stands for {escape(str(value))}{where}")
+    return facts
 
 
 def _bullet(text: str) -> Table:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_example import clean_report, faulty_report
 
-from dsrkit.model.report import CellVerdict, Finding, Journey, Node, Path, Report, Tap
+from dsrkit.model.report import CellVerdict, Finding, Journey, Node, Path, Report, Service, Tap
 from dsrkit.report import json as json_report
 from dsrkit.report.escape import escape
 from dsrkit.report.text import nothing_checked_reason, render
@@ -33,7 +33,7 @@ def test_first_line_is_the_verdict() -> None:
 
     assert first(clean_report()) == "PASS  l2dsr (inferred from the packets), profile ipvs fits: no findings (exit 0)"
     assert first(faulty_report()) == (
-        "FAIL  l2dsr (from the spec), no single profile fits: 1 error, 1 warning (at or above warning; exit 1)"
+        "FAIL  l2dsr (from the spec), any profile: 1 error, 1 warning (at or above warning; exit 1)"
     )
     assert first(Report()) == "NOTHING CHECKED  mode undetermined: no findings (exit 2)"
     tolerant = dataclasses.replace(faulty_report(), fail_on="never", mode_from="option", profile=None)
@@ -119,6 +119,15 @@ def test_packets_cannot_control_the_terminal(text: str) -> None:
 def test_data_is_not_markup() -> None:
     page = render(hostile("[red]:smile:[/red]"))
     assert page.count("[red]:smile:[/red]") > 10
+
+
+def test_tags_are_told_with_their_octet() -> None:
+    dscp = {7: "203.0.113.10", "8": "203.0.113.11", "web1": {9: "203.0.113.10"}, "\x1b": "\x1b"}
+    page = render(Report(service=Service(dscp=dscp)))
+    assert "- DSCP 7 (tos 0x1c) stands for 203.0.113.10\n" in page
+    assert "- DSCP 8 (tos 0x20) stands for 203.0.113.11\n" in page
+    assert "- DSCP 9 (tos 0x24) stands for 203.0.113.10 at web1\n" in page
+    assert "- DSCP \\x1b stands for \\x1b\n" in page
 
 
 def test_escapes_are_visible() -> None:
