@@ -82,7 +82,7 @@ def _source_of(name: str) -> str:
     """Path of the Python source of a module whose extension may shadow it."""
     package, _, leaf = name.rpartition(".")
     paths = importlib.import_module(package).__path__
-    return f"{list(paths)[0]}/{leaf}.py"
+    return f"{next(iter(paths))}/{leaf}.py"
 
 
 def load(name: str, *, interpreted: bool = False) -> tuple[ModuleType, str]:

@@ -406,8 +406,8 @@ class _Pass:
                 raise CaptureError(f"{self._name} is not a whole pcapng capture: its section header is cut or damaged")
             self._walk.subsecond = 0
             return 0
-        if self._have == 0:
-            raise CaptureError(f"{self._name} is empty")
+        if self._have == 0:  # compressed: an empty file has been found before
+            raise CaptureError(f"{self._name} is empty, or cut before anything could be unpacked")
         raise CaptureError(f"{self._name} is not a capture: it looks like {_looks_like(head)}")
 
     def _add_interface(self, interface: Interface) -> None:

@@ -1,11 +1,11 @@
 """Whole captures as columns under Wireshark's field names, with layer numbers: ``c["ip.dst#2"]``.
 
-One table, `FIELDS`, says for every name which field of the record holds it, which layer must be there, and where it
-is defined. Layers are numbered per protocol from the outside, as Wireshark does: in IPIP ``ip.dst#1`` is the outer
+One table, `FIELDS`, says for every name which field of the record holds it, which layer must be there, and where
+it is defined. Layers are numbered per protocol from the outside, as Wireshark does: in IPIP ``ip.dst#1`` is the outer
 and ``ip.dst#2`` the inner destination, in 4in6 they are ``ipv6.dst#1`` and ``ip.dst#1``. A name without a number means
-layer 1. ``outer.*`` and ``inner.*`` are the outermost and innermost IP header whatever their versions, ``inner.srcport``
-and ``inner.dstport`` the innermost transport's ports; ``quoted.*`` is the packet inside an ICMP error, which is never
-counted as a layer.
+layer 1. ``outer.*`` and ``inner.*`` are the outermost and innermost IP header whatever their versions,
+``inner.srcport`` and ``inner.dstport`` the innermost transport's ports; ``quoted.*`` is the packet inside an ICMP
+error, which is never counted as a layer.
 """
 
 from __future__ import annotations
@@ -327,10 +327,12 @@ class Columns:
         return _LAYERS[layer](self, number)
 
     def _has(self, bit: int) -> Mask:
-        return np.not_equal(self._record("has") & bit, 0)
+        mask: Mask = np.not_equal(self._record("has") & bit, 0)
+        return mask
 
     def _transport(self, protocol: int) -> Mask:
-        return self._has(layout.HAS_L4) & np.equal(self._record("proto"), protocol)
+        mask: Mask = self._has(layout.HAS_L4) & np.equal(self._record("proto"), protocol)
+        return mask
 
     def _ip_layer(self, version: int, number: int) -> tuple[Mask, Array]:
         """The number-th header of a version, counted from the outside."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import importlib
 import io
 import zlib
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from dsrkit.errors import MissingDependency
 
@@ -18,13 +18,84 @@ LZ4: Final = b"\x04\x22\x4d\x18"
 _optional_errors: list[type[Exception]] = []
 
 
+class _Decompressor(Protocol):
+    """What `_Unpacked` drives: one member or frame."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes | None: ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class _Gunzip:
+    """A gzip member. Source: RFC 1952."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inflate.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inflate.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflate.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """The next octets, as many as fit."""
+        return self._inflate.decompress(self._inflate.unconsumed_tail + data, max(max_length, 0))
+
+
+class _Unpacked(io.RawIOBase):
+    """Members or frames one behind the other, unpacked; what lies before a cut is given before the error for it."""
+
+    def __init__(self, packed: io.RawIOBase, new: Callable[[], _Decompressor]) -> None:
+        self._packed = packed
+        self._new = new
+        self._current = new()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Some octets, 0 at the end. Raises: EOFError where the data is cut, the decompressor's error for garbage."""
+        while True:
+            data = b""
+            if self._current.eof:
+                data = (self._current.unused_data or b"").lstrip(b"\0") or self._more()
+                if not data.strip(b"\0"):
+                    return 0
+                self._current = self._new()
+            elif self._current.needs_input:
+                data = self._more()
+                if not data:
+                    raise EOFError("it ends before its end mark")
+            octets = self._current.decompress(data, len(buffer))
+            if octets:
+                buffer[: len(octets)] = octets
+                return len(octets)
+
+    def _more(self) -> bytes:
+        return self._packed.read(1 << 16) or b""
+
+
 def decompressor(head: bytes, stream: io.RawIOBase, name: str) -> io.RawIOBase | None:
     """A stream of what `stream` holds compressed, judged by its first octets; None where it is not compressed.
 
     Raises: MissingDependency where the package for it is absent.
     """
     if head.startswith(GZIP):
-        return cast(io.RawIOBase, gzip.GzipFile(fileobj=cast(Any, io.BufferedReader(stream, 1 << 16)), mode="rb"))
+        return _Unpacked(stream, _Gunzip)
     if head.startswith(ZSTD):
         zstandard = _package("zstandard", "zstd", name)
         _expect(zstandard.ZstdError)
@@ -32,13 +103,13 @@ def decompressor(head: bytes, stream: io.RawIOBase, name: str) -> io.RawIOBase |
     if head.startswith(LZ4):
         frame = _package("lz4.frame", "lz4", name)
         _expect(RuntimeError)
-        return cast(io.RawIOBase, frame.LZ4FrameFile(io.BufferedReader(stream, 1 << 16), mode="rb"))
+        return _Unpacked(stream, frame.LZ4FrameDecompressor)
     return None
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
     """What the decompressors in use raise for data that is cut or damaged."""
-    return (gzip.BadGzipFile, EOFError, zlib.error, *_optional_errors)
+    return (EOFError, zlib.error, *_optional_errors)
 
 
 def _expect(error: type[Exception]) -> None:

@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True, show_performance_hints=False
+# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True
+# cython: show_performance_hints=False
 # mypy: ignore-errors
 """The one scan: capture records in, `layout.RECORD` rows out, one pass per packet while its cache lines are hot.
 
@@ -219,6 +220,7 @@ class Scanner:
     fragmented: cython.longlong
     own_fragment: cython.longlong
     ip_at: cython.longlong
+    psrc_at: cython.longlong
     pdst_at: cython.longlong
     inner_at: cython.longlong
     encap: cython.longlong
@@ -444,7 +446,7 @@ class Scanner:
                     part = ticks >> (shift - 34)
                 ticks = (part * 1000000000) >> 34
             else:
-                part = ticks & ((m64 >> (64 - shift)))
+                part = ticks & (m64 >> (64 - shift))
                 ticks = ticks >> shift
                 if shift > 34:
                     part = part >> (shift - 34)
@@ -673,9 +675,9 @@ class Scanner:
         """Folded pseudo-header sum of the innermost packet. Source: RFC 9293 s3.1, 768, 8200 s8.1."""
         total: cython.longlong = proto + (size & 0xFFFF) + (size >> 16)
         if self.o8[self.r8 + VER + self.level] == 4:
-            total += self.add(self.ip_at + 12, 4) + self.add(self.pdst_at, 4)
+            total += self.add(self.psrc_at, 4) + self.add(self.pdst_at, 4)
         else:
-            total += self.add(self.ip_at + 8, 16) + self.add(self.pdst_at, 16)
+            total += self.add(self.psrc_at, 16) + self.add(self.pdst_at, 16)
         total = (total & 0xFFFF) + (total >> 16)
         return (total & 0xFFFF) + (total >> 16)
 
@@ -870,7 +872,7 @@ class Scanner:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def ip(self, at: cython.longlong, kind: cython.longlong) -> cython.longlong:
-        """One IP header into the next level: 0 unreadable, 1 read (the next is at `inner_at`), 2 read, go no further."""
+        """One IP header into the next level: 0 unreadable, 1 read (the next is at `inner_at`), 2 read, stop."""
         version: cython.longlong = 0
         if self.room(at, 1, LAYER_IP) == 0:
             return 0
@@ -907,10 +909,12 @@ class Scanner:
             self.mark(HAS_IP)
         self.o16[self.r16 + IN_AT] = self.rel(at)
         if version == 4:
+            self.psrc_at = at + 12
             self.pdst_at = at + 16
             self.address(SRC_HI + self.level, LEVELS, 4, at + 12)
             self.address(DST_HI + self.level, LEVELS, 4, at + 16)
         else:
+            self.psrc_at = at + 8
             self.pdst_at = at + 24
             self.address(SRC_HI + self.level, LEVELS, 6, at + 8)
             self.address(DST_HI + self.level, LEVELS, 6, at + 24)
@@ -1051,6 +1055,8 @@ class Scanner:
                 return 2
             if proto == 43:
                 self.routing(at, size)
+            elif proto == 60:
+                self.home_address(at + 2, at + size)
             proto = self.buf[at]
             at += size
             self.o8[self.r8 + NXT + level] = proto
@@ -1072,6 +1078,20 @@ class Scanner:
             self.pdst_at = at + 8 + 16 * ((size - 8) // 16 - 1)
         elif self.buf[at + 2] == 2 or self.buf[at + 2] == 4:
             self.pdst_at = at + 8
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def home_address(self, at: cython.longlong, end: cython.longlong) -> cython.longlong:
+        """A home address option: the pseudo-header has it as its source. Source: RFC 6275 s6.3, s11.3.1."""
+        while at + 2 <= end:
+            if self.buf[at] == 0:
+                at += 1
+                continue
+            if self.buf[at] == 201 and self.buf[at + 1] == 16 and at + 18 <= end:
+                self.psrc_at = at + 2
+            at += 2 + self.buf[at + 1]
         return 0
 
     # --- tunnels --------------------------------------------------------------------------------------------------
