@@ -218,6 +218,7 @@ class Scanner:
     limit_by: cython.longlong
     level: cython.longlong
     fragmented: cython.longlong
+    quoting: cython.longlong
     own_fragment: cython.longlong
     ip_at: cython.longlong
     psrc_at: cython.longlong
@@ -532,6 +533,7 @@ class Scanner:
         self.r16 = self.r8 // 2
         self.r32 = self.r8 // 4
         self.r64 = self.r8 // 8
+        self.quoting = 0
         for at in range(self.r64, self.r64 + ROW // 8):
             self.o64[at] = 0
         return 0
@@ -550,10 +552,10 @@ class Scanner:
     @cython.exceptval(-1, check=False)
     def defect(self, kind: cython.longlong, layer: cython.longlong, need: cython.longlong, have: cython.longlong,
                by: cython.longlong) -> cython.longlong:
-        """Note why decoding stopped, or what lied; the first defect of a packet stays."""
+        """Note why decoding stopped, or what lied; the first defect of a packet stays, a quoted one has none."""
         m32: cython.longlong = 0x7FFFFFFF
         m32 = m32 * 2 + 1
-        if self.o8[self.r8 + DEFECT] != 0:
+        if self.o8[self.r8 + DEFECT] != 0 or self.quoting != 0:
             return 0
         if have < 0:
             have = 0
@@ -714,6 +716,7 @@ class Scanner:
         self.limit_by = BY_CAPTURE
         self.level = -1
         self.fragmented = 0
+        self.quoting = 0
         self.own_fragment = 0
         self.encap = 0
         self.o32[self.r32 + CAPLEN] = caplen
@@ -1146,7 +1149,7 @@ class Scanner:
         kind: cython.longlong = 0
         size: cython.longlong = 4
         if at + 4 > cap:
-            return 0
+            return self.cut(at, 4, limit, cap, LAYER_GRE)
         flags = self.b16(at)
         kind = self.b16(at + 2)
         if (flags & 0x4007) != 0:  # routing (RFC 1701) or version 1 (PPTP)
@@ -1158,7 +1161,7 @@ class Scanner:
         if (flags & 0x1000) != 0:
             size += 4
         if at + size > cap:
-            return 0
+            return self.cut(at, size, limit, cap, LAYER_GRE)
         self.encap = ENCAP_GRE
         self.inner_at = at + size
         if kind == 0x0800:
@@ -1172,16 +1175,26 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
+    def cut(self, at: cython.longlong, size: cython.longlong, limit: cython.longlong, cap: cython.longlong,
+            layer: cython.longlong) -> cython.longlong:
+        """A tunnel's header is not all there: a defect where the snap length cut it, none where it is another thing."""
+        if at + size <= limit and self.fragmented == 0:
+            self.defect(DEFECT_TRUNCATED, layer, size, cap - at, self.cap_by)
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
     def inner_ethernet(self, at: cython.longlong, limit: cython.longlong, cap: cython.longlong) -> cython.longlong:
         """An Ethernet frame in a tunnel that carries a plausible IP packet; as `tunnel`."""
         kind: cython.longlong = 0
         if at + 14 > cap:
-            return 0
+            return self.cut(at, 14, limit, cap, LAYER_LINK)
         kind = self.b16(at + 12)
         at += 14
         while kind == 0x8100 or kind == 0x88A8 or kind == 0x9100:
             if at + 4 > cap:
-                return 0
+                return self.cut(at, 4, limit, cap, LAYER_LINK)
             kind = self.b16(at + 2)
             at += 4
         self.inner_at = at
@@ -1230,7 +1243,7 @@ class Scanner:
         if self.gue[port] != 0:
             return self.gue_payload(at + 8, limit, cap)
         if at + 16 > cap:
-            return 0
+            return self.cut(at + 8, 8, limit, cap, LAYER_GUE)
         if port == 4789:  # RFC 7348 s5: flag I
             if (self.buf[at + 8] & 0x08) == 0:
                 return 0
@@ -1260,7 +1273,7 @@ class Scanner:
         proto: cython.longlong = 0
         version: cython.longlong = 0
         if at + 4 > cap:
-            return 0
+            return self.cut(at, 4, limit, cap, LAYER_GUE)
         first = self.buf[at]
         if (first >> 6) == 1:
             self.encap = ENCAP_GUE1
@@ -1286,13 +1299,15 @@ class Scanner:
         version: cython.longlong = 0
         total: cython.longlong = 0
         if at + 20 > cap:
-            return 0
+            return self.cut(at, 20, limit, cap, LAYER_IP)
         version = self.buf[at] >> 4
         if version == 4:
             total = self.b16(at + 2)
             if (self.buf[at] & 15) < 5 or total < (self.buf[at] & 15) * 4:
                 return 0
-        elif version == 6 and at + 40 <= cap:
+        elif version == 6:
+            if at + 40 > cap:
+                return self.cut(at, 40, limit, cap, LAYER_IP)
             total = 40 + self.b16(at + 4)
         else:
             return 0
@@ -1585,6 +1600,7 @@ class Scanner:
         if limit == 0:
             return 0
         self.mark(HAS_QUOTE)
+        self.quoting = 1
         at = self.inner_at
         if self.own_fragment >= 8:
             return 0

@@ -67,7 +67,7 @@ def ipv6(
 def pseudo(src: str, dst: str, proto: int, size: int) -> bytes:
     a, b = ipaddress.ip_address(src), ipaddress.ip_address(dst)
     if a.version == 4:
-        return a.packed + b.packed + struct.pack("!BBH", 0, proto, size)
+        return a.packed + b.packed + struct.pack("!BBI", 0, proto, size)
     return a.packed + b.packed + struct.pack("!II", size, proto)
 
 
