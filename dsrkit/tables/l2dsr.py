@@ -18,8 +18,7 @@ TABLES = ModeTables(
     mode="l2dsr",
     title="L2DSR: destination MAC rewritten, IP addresses untouched",
     nodes=(
-        *common_nodes(),
-        NodeTable("router", "request", presence=(FRAME_TO_LB,)),
+        *common_nodes(FRAME_TO_LB),
         NodeTable(
             "lb",
             "request",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsrkit.tables.nat import TTL
 from dsrkit.tables.nodes import Cell, ModeTables, NodeTable
-from dsrkit.tables.path import ANSWERED, ANSWERED_BY_VIP, APPEARS, ARP_SILENT, REPLY_ABSENT, common_nodes
+from dsrkit.tables.path import ANSWERED, ANSWERED_BY_VIP, APPEARS, ARP_SILENT, FRAME_TO_LB, REPLY_ABSENT, common_nodes
 from dsrkit.tables.rules import Free, Recomputed, role, union
 
 _NFT = "nft ip dscp set / ip daddr set, Linux 6.1; recorded l3dsr-dscp; NANOG51 L3DSR"
@@ -13,7 +13,7 @@ TABLES = ModeTables(
     mode="l3dsr-dscp",
     title="L3DSR by DSCP: destination VIP to RIP, DSCP stands for the VIP",
     nodes=(
-        *common_nodes(),
+        *common_nodes(FRAME_TO_LB),
         NodeTable(
             "lb",
             "request",

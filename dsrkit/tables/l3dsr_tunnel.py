@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.tables.nodes import Cell, ModeTables, NodeTable
-from dsrkit.tables.path import ANSWERED, ANSWERED_BY_VIP, APPEARS, ARP_SILENT, REPLY_ABSENT, common_nodes
+from dsrkit.tables.path import ANSWERED, ANSWERED_BY_VIP, APPEARS, ARP_SILENT, FRAME_TO_LB, REPLY_ABSENT, common_nodes
 from dsrkit.tables.rules import Affine, Const, Field, Free, Recomputed, const, keep, profiles, role, union
 
 _IPVS = "ip_vs_xmit.c ip_vs_tunnel_xmit, Linux 6.1; recorded ipvs-tun-ipip, ipvs-tun-gue, ipvs-tun-6in6"
@@ -24,7 +24,7 @@ TABLES = ModeTables(
     mode="l3dsr-tunnel",
     title="L3DSR by IP tunnel: the packet untouched inside, an outer header to the real server",
     nodes=(
-        *common_nodes(),
+        *common_nodes(FRAME_TO_LB),
         NodeTable(
             "lb",
             "request",

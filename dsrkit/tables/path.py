@@ -35,10 +35,10 @@ def router_steps(low: int, high: int) -> dict[str, Rule]:
     return rules
 
 
-def common_nodes() -> tuple[NodeTable, ...]:
-    """The tables of routers and bridges, the same in every mode."""
+def common_nodes(*at_router: Presence) -> tuple[NodeTable, ...]:
+    """The tables of routers and bridges, the same in every mode but for what a router must know of the VIP."""
     return (
-        NodeTable("router", "request", ROUTER_CELLS, (APPEARS,)),
+        NodeTable("router", "request", ROUTER_CELLS, (APPEARS, *at_router)),
         NodeTable("router", "reply", ROUTER_CELLS, (REPLY_APPEARS,)),
         NodeTable("bridge", "request", BRIDGE_CELLS, (APPEARS,)),
         NodeTable("bridge", "reply", BRIDGE_CELLS, (REPLY_APPEARS,)),

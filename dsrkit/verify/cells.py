@@ -1,0 +1,424 @@
+"""Field cells: the tables of the nodes between two points, composed, judged over all pairs at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from dsrkit.tables import PROFILES, tables
+from dsrkit.tables.fields import FIELDS
+from dsrkit.tables.nodes import cell_id, lifted
+from dsrkit.tables.path import MAX_ROUTERS, router_steps
+from dsrkit.tables.rules import Affine, Const, Field, Free, Recomputed, Role, Rule, Union, compose_all, keep, narrow
+from dsrkit.verify.frames import DIRECTIONS, REPLY, REQUEST, Frames, Ints, Mask
+from dsrkit.verify.journeys import DECAPSULATED, PLAIN, REWRITTEN, Hop, Journeys, Point
+from dsrkit.verify.judged import CHECKSUM_FIELDS, checksum_state, column
+from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
+from dsrkit.wire import layout
+
+ADVISORY: Final = frozenset(
+    {
+        "ip.dsfield.dscp",
+        "ip.dsfield.ecn",
+        "outer.dsfield.dscp",
+        "outer.dsfield.ecn",
+        "tcp.options",
+        "tcp.window_size_value",
+        "l4.checksum",
+        "ipv6.flow",
+        "ip.id",
+    }
+)
+"""Fields that a router's own features (marking, MSS clamping, checksum repair after it) change in healthy networks."""
+
+_MOST_FRAMES = 10
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One cell at one hop: how many pairs were judged, how many failed, and the first that did."""
+
+    cell: str
+    field: str
+    hop: str
+    direction: int
+    nodes: tuple[str, ...]
+    severity: str
+    checked: int = 0
+    failed: int = 0
+    reason: str | None = None
+    failures: list[tuple[int, int]] = field(default_factory=list)  # rows before (-1: none) and after
+    expected: str = ""
+    actual: str = ""
+    servers: set[str] = field(default_factory=set)
+    tap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What lies between two points: kinds of node in order, and their composed rules."""
+
+    kinds: tuple[str, ...]  # what the cell id names
+    rules: dict[str, Rule]
+    nodes: tuple[str, ...]  # names for messages
+    tables: tuple[tuple[str, str], ...]  # (node kind, direction) whose cells are in the rules
+
+
+def judge_hops(f: Frames, scene: Scene, taps: list[TapInfo], journeys: Journeys, profile: str) -> list[Verdict]:
+    """Every field cell of every hop between neighbouring sightings."""
+    out: list[Verdict] = []
+    for direction in (REQUEST, REPLY):
+        for hop in journeys.hops(direction):
+            stretch = between(f, scene, hop, profile)
+            if stretch is not None:
+                out += judge(f, scene, taps, hop, stretch)
+        if scene.mode == "l3dsr-tunnel" and direction == REQUEST:
+            out += _wrapped_only(f, scene, taps, journeys, profile)
+    return out
+
+
+def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
+    """The nodes between two points and their table; None where the packets do not tell what lies between."""
+    a, b = hop.source, hop.target
+    rows_a, rows_b = hop.before, hop.after
+    mode = scene.mode if scene.mode in HEADER_MODES else None
+    direction = DIRECTIONS[a.direction]
+    fall = _wire_fall(f, rows_a, rows_b, a, b)
+    if a.form == b.form:
+        return _plain_stretch(f, scene, mode, direction, hop, fall)
+    if b.form == DECAPSULATED:
+        return Stretch(("real-server",), {}, _names(scene, "real-server"), ())
+    if mode is None or {a.form, b.form} != {PLAIN, REWRITTEN}:
+        return None
+    lb_macs = scene.macs("lb")
+    at_lb_in = _all_in(f.eth_dst[rows_a], lb_macs)
+    at_lb_out = _all_in(f.eth_src[rows_b], lb_macs)
+    if not at_lb_in and not at_lb_out and bool((fall <= 1).all()):
+        at_lb_in = at_lb_out = True  # no room for a router beside the load balancer
+    lb = {c.field: narrow(c.rule, profile) for c in tables(mode).table("lb", direction).cells}
+    parts, kinds, used = [], [], []
+    if not at_lb_in:
+        parts.append(router_steps(0, MAX_ROUTERS))
+        kinds.append("router")
+        used.append(("router", direction))
+    parts.append(lb)
+    kinds.append("lb")
+    used.append(("lb", direction))
+    if not at_lb_out:
+        behind = router_steps(0, MAX_ROUTERS)
+        parts.append(lifted(behind) if tables(mode).table("lb", direction).pushes else behind)
+        kinds.append("router")
+        used.append(("router", direction))
+    names = tuple(n for kind in dict.fromkeys(kinds) for n in _names(scene, kind))
+    return Stretch(tuple(dict.fromkeys(kinds)), compose_all(parts), names or ("lb",), tuple(dict.fromkeys(used)))
+
+
+def _plain_stretch(f: Frames, scene: Scene, mode: str | None, direction: str, hop: Hop, fall: Ints) -> Stretch | None:
+    a, b = hop.before, hop.after
+    moved = (f.eth_src[a] != f.eth_src[b]) | (f.has_eth_dst[a] & f.has_eth_dst[b] & (f.eth_dst[a] != f.eth_dst[b]))
+    if not moved.any() and bool((fall == 0).all()):
+        bridge = {c.field: c.rule for c in tables(mode).table("bridge", direction).cells}
+        return Stretch(("bridge",), bridge, ("bridge",), (("bridge", direction),))
+    if bool((fall <= 0).all()) and mode is None:
+        return None  # something hands frames on without routing: not for us to say what
+    near = scene.party_of_mac(int(f.eth_dst[a[0]]))
+    far = scene.party_of_mac(int(f.eth_src[b[0]]))
+    single = near is not None and near is far and near.role == "router"
+    rules = router_steps(1, 1) if single else router_steps(0, MAX_ROUTERS)
+    if hop.source.form == REWRITTEN and mode is not None and tables(mode).table("lb", "request").pushes:
+        rules = lifted(rules)
+    named = (near.name,) if near is not None and single else _names(scene, "router")
+    return Stretch(("router",), rules, named or ("router",), (("router", direction),))
+
+
+def _wrapped_only(f: Frames, scene: Scene, taps: list[TapInfo], journeys: Journeys, profile: str) -> list[Verdict]:
+    """Tunnel packets whose plain form no tap holds: the outer header is judged against the packet inside it.
+
+    The packet before the load balancer is then the inner one with the TTL that the load balancer's table takes.
+    """
+    points, rows = journeys.points[REQUEST], journeys.rows[REQUEST]
+    plain = np.asarray([p.form == PLAIN for p in points], bool)
+    wrapped = [i for i, p in enumerate(points) if p.form == REWRITTEN]
+    if not wrapped or not len(rows):
+        return []
+    bare = ~(rows[:, plain] >= 0).any(axis=1)
+    out = []
+    for i in wrapped:
+        earlier = [j for j in wrapped if j < i]
+        first = bare & (rows[:, i] >= 0) & ~(rows[:, earlier] >= 0).any(axis=1)
+        if not first.any():
+            continue
+        after = rows[first, i]
+        lb = {c.field: narrow(c.rule, profile) for c in tables(scene.mode).table("lb", "request").cells}
+        known = _known_inside(lb)
+        at_lb = _all_in(f.eth_src[after], scene.macs("lb"))
+        rules = known if at_lb else compose_all([known, lifted(router_steps(0, MAX_ROUTERS))])
+        outer = {k: r for k, r in rules.items() if k.startswith(("outer.", "tunnel.")) or k in CHECKSUM_FIELDS}
+        stretch = Stretch(("lb",), outer, _names(scene, "lb") or ("lb",), (("lb", "request"),))
+        hop = Hop(Point("", points[i].tap, points[i].port, PLAIN, 0, REQUEST), points[i], after, after)
+        out += judge(f, scene, taps, hop, stretch, only=tuple(outer))
+    return out
+
+
+def _known_inside(lb: dict[str, Rule]) -> dict[str, Rule]:
+    """The load balancer's rules in terms of the inner packet behind it instead of the packet before it."""
+    ttl = lb.get("ip.ttl")
+    steady = isinstance(ttl, Affine) and ttl.low == ttl.high
+
+    def seen(rule: Rule) -> Rule:
+        if isinstance(rule, Affine) and rule.base == Field("ip.ttl"):
+            if not steady or not isinstance(ttl, Affine):
+                return Free()
+            return Affine(rule.base, rule.low - ttl.low, rule.high - ttl.low)
+        if isinstance(rule, Union):
+            parts = tuple(seen(r) for r in rule.rules)
+            return Free() if any(isinstance(p, Free) for p in parts) else Union(parts)
+        return rule
+
+    return {name: seen(rule) for name, rule in lb.items()}
+
+
+def judge(
+    f: Frames, scene: Scene, taps: list[TapInfo], hop: Hop, stretch: Stretch, *, only: tuple[str, ...] | None = None
+) -> list[Verdict]:
+    """All cells of one hop."""
+    label = f"{hop.source.name}→{hop.target.name}"
+    mode = scene.mode if scene.mode in HEADER_MODES else "path"
+    assert mode is not None
+    direction = DIRECTIONS[hop.source.direction]
+    out = []
+    for name in only or FIELDS:
+        if name.startswith(("outer.", "tunnel.")) and not (f.tunnel[hop.after] > 0).any():
+            continue
+        rule = stretch.rules.get(name, keep(name))
+        if isinstance(rule, Free):
+            continue
+        passed, seen, reason = evaluate(f, scene, name, rule, hop.before, hop.after)
+        node = "+".join(stretch.kinds)
+        verdict = Verdict(
+            cell=cell_id(mode, node, direction, name),
+            field=name,
+            hop=label,
+            direction=hop.source.direction,
+            nodes=stretch.nodes,
+            severity=_severity(mode, stretch, name, direction, hop),
+            tap=taps[hop.target.tap].name,
+        )
+        bad = np.flatnonzero(seen & ~passed)
+        verdict.checked, verdict.failed = int(seen.sum()), len(bad)
+        if not verdict.checked:
+            if not reason:
+                continue
+            verdict.reason = reason
+        if len(bad):
+            own = only is not None
+            verdict.failures = [(-1 if own else int(hop.before[i]), int(hop.after[i])) for i in bad[:_MOST_FRAMES]]
+            verdict.expected, verdict.actual = explain(f, scene, name, rule, int(hop.before[bad[0]]), int(hop.after[bad[0]]))
+            for i in bad[:1000]:
+                verdict.servers |= _server_names(f, scene, int(hop.after[i]))
+        out.append(verdict)
+    return out
+
+
+def _severity(mode: str, stretch: Stretch, name: str, direction: str, hop: Hop) -> str:
+    if "lb" in stretch.kinds:
+        return "error"
+    tag = mode == "l3dsr-dscp" and name == "ip.dsfield.dscp" and direction == "request" and hop.target.form == REWRITTEN
+    return "error" if tag or name not in ADVISORY or "router" not in stretch.kinds else "info"
+
+
+# --- rules as predicates over columns ---------------------------------------------------------------------------------
+
+
+def evaluate(f: Frames, scene: Scene, name: str, rule: Rule, before: Ints, after: Ints) -> tuple[Mask, Mask, str | None]:
+    """(passes, observable, why not observable) for each pair. Shape: (pairs,)."""
+    if isinstance(rule, Recomputed) or (name in CHECKSUM_FIELDS and not isinstance(rule, Affine)):
+        return _recomputed(f, name, before, after)
+    value, seen = column(f, name, after)
+    if isinstance(rule, Affine):
+        passed, known = _affine(f, scene, rule, value, before, after)
+        if rule == keep(name) and name in CHECKSUM_FIELDS:
+            passed, known = _kept_checksum(f, name, passed, known, before, after)
+        observable = seen & known
+        return passed, observable, None if observable.any() else _why(f, name, seen, known, rule)
+    assert isinstance(rule, Union)
+    passed, observable = np.zeros(len(after), bool), np.zeros(len(after), bool)
+    unknown = np.zeros(len(after), bool)
+    for part in rule.rules:
+        if isinstance(part, Recomputed):
+            p, o, _ = _recomputed(f, name, before, after)
+        else:
+            assert isinstance(part, Affine)
+            p, o = _affine(f, scene, part, value, before, after)
+        passed |= p & o
+        observable |= o
+        unknown |= ~o
+    # A branch that could not be looked at might have been the one that holds.
+    observable &= seen & (passed | ~unknown)
+    return passed, observable, None if observable.any() else _why(f, name, seen, observable, rule)
+
+
+def _affine(f: Frames, scene: Scene, rule: Affine, value: Ints, before: Ints, after: Ints) -> tuple[Mask, Mask]:
+    match rule.base:
+        case Field(source):
+            base, known = column(f, source, before)
+            if rule.low == rule.high == 0:
+                return value == base, known
+            delta = value - base
+            return (delta >= rule.low) & (delta <= rule.high), known
+        case Const(number):
+            delta = value - number
+            return (delta >= rule.low) & (delta <= rule.high), np.ones(len(value), bool)
+        case Role("real-server", "dscp"):
+            return _tag(f, scene, value, after)
+        case Role(role, what):
+            allowed = role_values(scene, role, what)
+            return np.isin(value, list(allowed)), np.full(len(value), bool(allowed))
+    raise AssertionError(rule)
+
+
+def role_values(scene: Scene, role: str, what: str) -> set[int]:
+    """The values that a role stands for; empty where they are not known."""
+    if role == "service":
+        if what == "tunnel":
+            return {scene.tunnel} - {0} if scene.tunnel else set()
+        return scene.tunnel_ports
+    if role == "vip":
+        return scene.vips if what == "ip" else {port for _, port in scene.services}
+    if what == "port":
+        return {p for ports in scene.services.values() for p in ports}
+    values = scene.ips(role) if what == "ip" else scene.macs(role)
+    # Addresses are only complete if every node of the role has some.
+    parties = scene.role(role)
+    complete = all(p.ips if what == "ip" else p.macs for p in parties)
+    return values if complete else set()
+
+
+def _tag(f: Frames, scene: Scene, value: Ints, after: Ints) -> tuple[Mask, Mask]:
+    """The DSCP must be the one that this real server (or, by a spec, this set-up) maps to the VIP."""
+    wanted = np.full(len(value), -1, np.int64)
+    for rip, tags in scene.tags.items():
+        wanted[f.dst[after] == rip] = tags.most_common(1)[0][0]
+    stated = np.isin(value, list(scene.tag_of_vip)) if scene.tag_of_vip else np.zeros(len(value), bool)
+    known = (wanted >= 0) | bool(scene.tag_of_vip)
+    return np.where(wanted >= 0, value == wanted, stated), known
+
+
+def _recomputed(f: Frames, name: str, before: Ints, after: Ints) -> tuple[Mask, Mask, str | None]:
+    state, seen = checksum_state(f, name, after)
+    earlier, could = checksum_state(f, name, before)
+    # Broken before it came here: not this hop's doing. A tunnel's checksums have no before.
+    inherited = could & (earlier == layout.SUM_INVALID) & (not name.startswith(("outer", "tunnel")))
+    observable = seen & ~inherited
+    return state != layout.SUM_INVALID, observable, None if observable.any() else "checksum cut off, fragmented or absent"
+
+
+def _kept_checksum(f: Frames, name: str, passed: Mask, known: Mask, before: Ints, after: Ints) -> tuple[Mask, Mask]:
+    """A checksum that must not change, unless an offload engine had still to fill it in at one of the taps."""
+    unfilled = (layout.SUM_PARTIAL, layout.SUM_ZERO)
+    a, _ = checksum_state(f, name, before)
+    b, _ = checksum_state(f, name, after)
+    return passed, known & (passed | ~(np.isin(a, unfilled) | np.isin(b, unfilled)))
+
+
+def _why(f: Frames, name: str, seen: Mask, known: Mask, rule: Rule) -> str | None:
+    if name in ("eth.src", "eth.dst") and not seen.any():
+        return "the link type has no such address"
+    if name == "l4.payload" and not (seen & known).any():
+        return "payload cut off"
+    if isinstance(rule, Affine) and isinstance(rule.base, Role) and seen.any():
+        return f"the {rule.base.what} of the {rule.base.role} is not known"
+    return None  # the field does not exist in these packets: no cell
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def explain(f: Frames, scene: Scene, name: str, rule: Rule, before: int, after: int) -> tuple[str, str]:
+    """Expected and actual value of one failed pair, as text."""
+    rows_a, rows_b = np.asarray([before]), np.asarray([after])
+    value, _ = column(f, name, rows_b)
+    if isinstance(rule, Recomputed) or name in CHECKSUM_FIELDS:
+        return "a valid checksum" if isinstance(rule, Recomputed) else "unchanged", f"{int(value[0]):#06x}"
+    return _expected(f, scene, name, rule, rows_a), show(f, name, int(value[0]))
+
+
+def _expected(f: Frames, scene: Scene, name: str, rule: Rule, rows: Ints) -> str:
+    match rule:
+        case Affine(Field(source), low, high):
+            base, known = column(f, source, rows)
+            if not known[0]:
+                return f"as {source}"
+            ends = sorted({max(int(base[0]) + low, 0), max(int(base[0]) + high, 0)})
+            return " to ".join(show(f, name, e) for e in ends)
+        case Affine(Const(value), low, high):
+            return " to ".join(show(f, name, e) for e in sorted({value + low, value + high}))
+        case Affine(Role(role, what), _, _):
+            if what == "dscp":
+                return "the tag of the real server"
+            return f"{what} of {role}"
+        case Union(rules):
+            return " or ".join(dict.fromkeys(_expected(f, scene, name, r, rows) for r in rules))
+    return "a valid value"
+
+
+def show(f: Frames, name: str, value: int) -> str:
+    """A field's value the way Wireshark prints it."""
+    from dsrkit.model.dscp import dscp_text
+    from dsrkit.verify.frames import TUNNEL_NAMES
+    from dsrkit.wire.address import mac_text
+
+    if name in ("ip.src", "ip.dst", "outer.src", "outer.dst"):
+        return f.book.text(value)
+    if name in ("eth.src", "eth.dst"):
+        return mac_text(value)
+    if name.endswith("dscp"):
+        return dscp_text(value)
+    if name == "tunnel.type":
+        return TUNNEL_NAMES[value] or "none"
+    if name in ("ip.id", "outer.id", "tcp.flags", "tunnel.header", "l4.checksum", "ip.checksum"):
+        return f"{value:#06x}"
+    if name in ("tcp.options", "l4.payload"):
+        return f"fingerprint {value & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+    return str(value)
+
+
+def _server_names(f: Frames, scene: Scene, row: int) -> set[str]:
+    for address in (int(f.outer_dst[row]), int(f.dst[row]), int(f.src[row])):
+        party = scene.party_of_ip(address)
+        if party is not None and party.role == "real-server":
+            return {party.name}
+    for mac in (int(f.eth_dst[row]), int(f.eth_src[row])):
+        party = scene.party_of_mac(mac)
+        if party is not None and party.role == "real-server":
+            return {party.name}
+    return set()
+
+
+def _names(scene: Scene, role: str) -> tuple[str, ...]:
+    return tuple(p.name for p in scene.role(role))
+
+
+def _all_in(values: Ints, macs: set[int]) -> bool:
+    known = macs - {0}
+    return bool(known) and bool(np.isin(values, list(known)).all())
+
+
+def _wire_fall(f: Frames, a: Ints, b: Ints, p: Point, q: Point) -> Ints:
+    if p.form == q.form:
+        return f.wire_ttl[a] - f.wire_ttl[b]
+    return f.ttl[a] - np.minimum(f.ttl[b], f.wire_ttl[b])
+
+
+def fitting_profiles(f: Frames, scene: Scene, taps: list[TapInfo], journeys: Journeys) -> list[str]:
+    """Profiles whose load balancer's table every packet obeys, in the order of `PROFILES`."""
+    if scene.mode not in HEADER_MODES:
+        return []
+    fits = []
+    for profile in PROFILES:
+        verdicts = [v for v in judge_hops(f, scene, taps, journeys, profile) if ".lb" in v.cell or "+lb" in v.cell]
+        if any(v.checked for v in verdicts) and not any(v.failed for v in verdicts):
+            fits.append(profile)
+    return fits

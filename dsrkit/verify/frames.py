@@ -1,0 +1,298 @@
+"""Frames: the packets of all taps side by side, as the columns that inference and judgement work on.
+
+Everything here is vectorised over the records of `dsrkit.wire`; addresses are interned to small integers so that
+endpoints fit into one 64-bit number. Column arrays have shape (n,), n being the number of packets in the batch.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dsrkit.wire import layout
+from dsrkit.wire.address import ip_halves, ip_text
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Words: TypeAlias = npt.NDArray[np.uint64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Records: TypeAlias = npt.NDArray[np.void]
+
+REQUEST: Final = 1
+REPLY: Final = 2
+DIRECTIONS: Final = {REQUEST: "request", REPLY: "reply"}
+
+TCP: Final = 6
+UDP: Final = 17
+ICMP: Final = 1
+ICMPV6: Final = 58
+PROTOCOLS: Final = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6"}
+
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+
+TUNNEL_NONE: Final = 0
+TUNNEL_NAMES: Final = ("", "ipip", "6in6", "4in6", "6in4", "gre", "gue", "gue1")
+"""Tunnel types by their number in the column `tunnel`; gue1 is GUE variant 1."""
+
+_MORE_FRAGMENTS = 0x2000
+_FRAGMENT_BITS = 0x3FFF
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX = np.uint64(0xBF58476D1CE4E5B9)
+
+
+def mix(*columns: npt.ArrayLike) -> Words:
+    """A 64-bit hash of several columns (splitmix64 steps); equal rows have equal hashes."""
+    state: Words | None = None
+    for column in columns:
+        value = np.asarray(column).astype(np.uint64)
+        state = value if state is None else (state ^ value)
+        with np.errstate(over="ignore"):
+            state = (state + _GOLDEN) * _MIX
+            state = state ^ (state >> np.uint64(29))
+    assert state is not None
+    return state
+
+
+class AddressBook:
+    """IP addresses as small integers, the same for all batches of one verification; 0 is no address."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[int, int], int] = {(0, 0): 0}
+        self._halves: list[tuple[int, int]] = [(0, 0)]
+
+    def intern(self, hi: Words, lo: Words) -> Ints:
+        """The numbers of many addresses at once."""
+        if not len(hi):
+            return np.zeros(0, np.int64)
+        _, first, inverse = np.unique(mix(hi, lo), return_index=True, return_inverse=True)
+        ids = [self._id(int(hi[i]), int(lo[i])) for i in first]
+        return np.asarray(ids, np.int64)[inverse]
+
+    def _id(self, hi: int, lo: int) -> int:
+        key = (hi, lo)
+        if key not in self._ids:
+            self._ids[key] = len(self._halves)
+            self._halves.append(key)
+        return self._ids[key]
+
+    def number(self, text: str) -> int:
+        """The number of an address given as text."""
+        return self._id(*ip_halves(text))
+
+    def text(self, number: int) -> str:
+        return ip_text(*self._halves[number])
+
+    def is_v6(self, number: int) -> bool:
+        hi, lo = self._halves[number]
+        return not (hi == 0 and lo >> 32 == 0xFFFF)
+
+
+class Frames:
+    """The packets of one batch, all taps together.
+
+    Shape: every column (n,).  Absent: addresses 0, MACs 0, numbers 0; masks tell.
+    `tap` is the index of the tap, `number` the 1-based frame number in the tap's file.
+    """
+
+    def __init__(self, book: AddressBook, records: Records, tap: Ints, number: Ints) -> None:
+        self.book = book
+        self.rec = records
+        self.tap = tap
+        self.number = number
+        self.n = len(records)
+        self._rows = np.arange(self.n)
+        depth = records["depth"].astype(np.int64)
+        self._in = np.maximum(depth - 1, 0)
+        self._out = np.maximum(depth - 2, 0)
+        self.has_ip: Mask = (records["has"] & layout.HAS_IP) != 0
+        self.tunnel = self._tunnel(depth)
+
+    def inner(self, field: str) -> Ints:
+        """A field of the innermost IP header."""
+        return np.asarray(self.rec[field][self._rows, self._in]).astype(np.int64)
+
+    def outer(self, field: str) -> Ints:
+        """A field of the IP header right outside the innermost one; 0 where there is no tunnel."""
+        values = np.asarray(self.rec[field][self._rows, self._out]).astype(np.int64)
+        return np.where(self.tunnel > 0, values, 0)
+
+    def _address(self, side: str, level: Ints) -> Ints:
+        hi = self.rec[f"{side}_hi"][self._rows, level]
+        lo = self.rec[f"{side}_lo"][self._rows, level]
+        return self.book.intern(hi, lo)
+
+    def _tunnel(self, depth: Ints) -> Ints:
+        """Tunnel type of each packet by its number; overlays (VXLAN, Geneve) are links, not tunnels to a server."""
+        encap = self.inner("encap")
+        inner_ver = self.inner("ver")
+        outer_ver = np.asarray(self.rec["ver"][self._rows, self._out]).astype(np.int64)
+        plain = np.select(
+            [(outer_ver == 4) & (inner_ver == 4), (outer_ver == 6) & (inner_ver == 6), outer_ver == 6],
+            [1, 2, 3],
+            4,
+        )
+        kinds = [encap == layout.ENCAP_IPIP, encap == layout.ENCAP_GRE, encap == layout.ENCAP_GUE, encap == layout.ENCAP_GUE1]
+        return np.where(depth >= 2, np.select(kinds, [plain, 5, 6, 7], TUNNEL_NONE), TUNNEL_NONE).astype(np.int64)
+
+    # --- columns, each computed when first asked for ------------------------------------------------
+
+    @cached_property
+    def ts(self) -> Ints:
+        return self.rec["ts_ns"].astype(np.int64)
+
+    @cached_property
+    def src(self) -> Ints:
+        return self._address("src", self._in)
+
+    @cached_property
+    def dst(self) -> Ints:
+        return self._address("dst", self._in)
+
+    @cached_property
+    def outer_src(self) -> Ints:
+        return np.where(self.tunnel > 0, self._address("src", self._out), 0)
+
+    @cached_property
+    def outer_dst(self) -> Ints:
+        return np.where(self.tunnel > 0, self._address("dst", self._out), 0)
+
+    @cached_property
+    def eth_src(self) -> Ints:
+        return self.rec["eth_src"].astype(np.int64)
+
+    @cached_property
+    def eth_dst(self) -> Ints:
+        return self.rec["eth_dst"].astype(np.int64)
+
+    @cached_property
+    def has_eth_dst(self) -> Mask:
+        return (self.rec["has"] & layout.HAS_ETH_DST) != 0
+
+    @cached_property
+    def has_l4(self) -> Mask:
+        return (self.rec["has"] & layout.HAS_L4) != 0
+
+    @cached_property
+    def has_all_payload(self) -> Mask:
+        return (self.rec["has"] & layout.HAS_ALL_PAYLOAD) != 0
+
+    @cached_property
+    def ver(self) -> Ints:
+        return self.inner("ver")
+
+    @cached_property
+    def ttl(self) -> Ints:
+        return self.inner("ttl")
+
+    @cached_property
+    def wire_ttl(self) -> Ints:
+        """TTL or hop limit of the outermost header that routers act on."""
+        return np.where(self.tunnel > 0, self.outer("ttl"), self.ttl)
+
+    @cached_property
+    def tos(self) -> Ints:
+        return self.inner("tos")
+
+    @cached_property
+    def ip_id(self) -> Ints:
+        return self.inner("ip_id")
+
+    @cached_property
+    def ip_len(self) -> Ints:
+        """Octets of the whole innermost packet, header included, for both IP versions."""
+        value = self.inner("ip_len") + np.where(self.ver == 6, 40, 0)
+        # Big TCP: the length does not fit and is 0 on the wire; the frame's own length tells.
+        wire = self.rec["wirelen"].astype(np.int64) - self.rec["in_at"].astype(np.int64)
+        return np.where((self.ver == 4) & (value == 0), wire, value)
+
+    @cached_property
+    def fragment(self) -> Mask:
+        """Fragments of the innermost packet."""
+        return (self.inner("frag") & _FRAGMENT_BITS) != 0
+
+    @cached_property
+    def outer_fragment(self) -> Mask:
+        return (self.outer("frag") & _FRAGMENT_BITS) != 0
+
+    @cached_property
+    def proto(self) -> Ints:
+        return self.rec["proto"].astype(np.int64)
+
+    @cached_property
+    def flags(self) -> Ints:
+        return self.rec["tcp_flags"].astype(np.int64)
+
+    @cached_property
+    def seq(self) -> Ints:
+        return self.rec["seq"].astype(np.int64)
+
+    @cached_property
+    def ack(self) -> Ints:
+        return self.rec["ack"].astype(np.int64)
+
+    @cached_property
+    def payload_len(self) -> Ints:
+        return self.rec["payload_len"].astype(np.int64)
+
+    @cached_property
+    def is_tcp(self) -> Mask:
+        return self.has_l4 & (self.proto == TCP) & ~self.fragment
+
+    @cached_property
+    def is_udp(self) -> Mask:
+        return self.has_l4 & (self.proto == UDP) & ~self.fragment
+
+    @cached_property
+    def icmp_type(self) -> Ints:
+        return self.rec["icmp_type"].astype(np.int64)
+
+    @cached_property
+    def is_echo(self) -> Mask:
+        v4 = (self.proto == ICMP) & np.isin(self.icmp_type, (8, 0))
+        v6 = (self.proto == ICMPV6) & np.isin(self.icmp_type, (128, 129))
+        return self.has_l4 & (v4 | v6) & ~self.fragment
+
+    @cached_property
+    def is_error(self) -> Mask:
+        """ICMP errors: they quote traffic and are none themselves."""
+        return (self.rec["has"] & layout.HAS_QUOTE) != 0
+
+    @cached_property
+    def source(self) -> Ints:
+        """Source endpoint: address and port in one number."""
+        return (self.src << 16) | self.rec["sport"].astype(np.int64)
+
+    @cached_property
+    def target(self) -> Ints:
+        """Destination endpoint."""
+        return (self.dst << 16) | self.rec["dport"].astype(np.int64)
+
+    @cached_property
+    def quoted_src(self) -> Ints:
+        """Source address of the innermost packet that an ICMP error quotes."""
+        return self._quoted("src")
+
+    @cached_property
+    def quoted_dst(self) -> Ints:
+        return self._quoted("dst")
+
+    def _quoted(self, side: str) -> Ints:
+        inner = (self.rec["has"] & layout.HAS_QUOTE_INNER) != 0
+        hi = np.where(inner, self.rec[f"qi_{side}_hi"], self.rec[f"q_{side}_hi"])
+        lo = np.where(inner, self.rec[f"qi_{side}_lo"], self.rec[f"q_{side}_lo"])
+        return np.where(self.is_error, self.book.intern(hi, lo), 0)
+
+    @cached_property
+    def port_of_tap(self) -> Ints:
+        """The interface a packet was seen on inside its file (pcapng interface, or index in a cooked capture)."""
+        return (self.rec["iface"].astype(np.int64) << 32) | self.rec["ifindex"].astype(np.int64)
+
+
+def endpoint_address(endpoint: Ints) -> Ints:
+    return endpoint >> 16
+
+
+def endpoint_port(endpoint: Ints) -> Ints:
+    return endpoint & 0xFFFF

@@ -1,0 +1,576 @@
+"""Inference of mode and roles from packets alone, once for the whole input.
+
+Everything rests on steps (`dsrkit.verify.steps`), on who claims which address (ARP, neighbour discovery), and on which
+address answers. Nothing rests on names, address plans or MAC vendors; what the packets do not tell stays undetermined.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dsrkit.verify.flows import Flows, is_syn, is_synack
+from dsrkit.verify.frames import REPLY, REQUEST, TUNNEL_NAMES, Frames, endpoint_address, mix
+from dsrkit.verify.scene import Party, Scene
+from dsrkit.verify.steps import Sight, Step, places, steps
+from dsrkit.wire import layout
+
+INITIAL_TTLS = frozenset({64, 128, 255})
+BROADCAST = 0xFFFF_FFFF_FFFF
+_MULTICAST_BIT = 1 << 40
+_MOST_DIPS = 8
+"""More outer sources than this are made up per flow (katran), not addresses of a load balancer."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was counted over the input before anything is decided."""
+
+    steps: list[Step] = field(default_factory=list)
+    places: list[tuple[Sight, int, int]] = field(default_factory=list)
+    claims: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)
+    answers: Counter[Answer] = field(default_factory=Counter)
+    tap_macs: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    tap_unicast: Counter[int] = field(default_factory=Counter)
+    tap_sent: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # SLL: sent by the host
+
+    def merge(self, other: Evidence) -> None:
+        """Add what another batch showed."""
+        self.steps += other.steps
+        self.places += other.places
+        for key, how in other.claims.items():
+            self.claims.setdefault(key, Counter()).update(how)
+        self.answers.update(other.answers)
+        self.tap_unicast.update(other.tap_unicast)
+        for mine, theirs in ((self.tap_macs, other.tap_macs), (self.tap_sent, other.tap_sent)):
+            for tap, macs in theirs.items():
+                mine[tap].update(macs)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A TCP handshake as one tap saw it: asked at one address (with this DSCP), answered from another."""
+
+    tap: int
+    asked: int
+    asked_port: int
+    dscp: int
+    tunnel: int
+    answered: int
+    server_mac_asked: int
+    server_mac_answered: int
+    reply_to_mac: int
+
+
+def gather(f: Frames, flows: Flows) -> Evidence:
+    """Count one batch."""
+    evidence = Evidence(steps(f, flows), places(f, flows), claims(f), answers(f, flows))
+    unicast = f.has_ip & f.has_eth_dst & (f.eth_dst & _MULTICAST_BIT == 0) & (f.eth_src != 0)
+    for tap in np.unique(f.tap[unicast]):
+        rows = unicast & (f.tap == tap)
+        both = np.unique(np.stack([f.eth_src[rows], f.eth_dst[rows]]), axis=1, return_counts=True)
+        evidence.tap_unicast[int(tap)] += int(rows.sum())
+        for (src, dst), n in zip(both[0].T, both[1], strict=True):
+            evidence.tap_macs[int(tap)].update({int(src): int(n)})
+            if src != dst:
+                evidence.tap_macs[int(tap)].update({int(dst): int(n)})
+    sent = f.has_ip & ~f.has_eth_dst & (f.rec["pkttype"] == 4) & (f.eth_src != 0)
+    for tap in np.unique(f.tap[sent]):
+        macs, n = np.unique(f.eth_src[sent & (f.tap == tap)], return_counts=True)
+        evidence.tap_sent[int(tap)].update({int(m): int(k) for m, k in zip(macs, n, strict=True)})
+    return evidence
+
+
+def claims(f: Frames) -> dict[tuple[int, int], Counter[str]]:
+    """Who says to have which address: (address, MAC) -> counts by kind of message.
+
+    A probe (sender address 0) claims nothing. Source: RFC 826, RFC 5227 s2.1.1, RFC 4861 s4.3, s4.4.
+    """
+    rows = np.flatnonzero((f.rec["has"] & layout.HAS_RES) != 0)
+    out: dict[tuple[int, int], Counter[str]] = {}
+    if not len(rows):
+        return out
+    spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
+    tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
+    op = f.rec["res_op"][rows].astype(np.int64)
+    sha = f.rec["res_sha"][rows].astype(np.int64)
+    sha = np.where((op == 136) & (sha == 0), f.eth_src[rows], sha)
+    kind = np.select([(spa == tpa) & (op < 3), op == 1, op == 2, op == 136], [1, 2, 3, 4], 5)
+    names = ("", "announced", "asked-as", "answered", "answered", "asked-as")
+    named = (sha != 0) & np.isin(op, (1, 2, 135, 136)) & ~_unspecified(f, spa)
+    for address, mac, how in zip(spa[named], sha[named], kind[named], strict=True):
+        out.setdefault((int(address), int(mac)), Counter()).update([names[how]])
+    return out
+
+
+def _unspecified(f: Frames, addresses: np.ndarray) -> np.ndarray:
+    unique, inverse = np.unique(addresses, return_inverse=True)
+    zero = np.asarray([f.book.text(int(a)) in ("0.0.0.0", "::") for a in unique], bool)  # noqa: S104 - not a bind
+    return np.asarray(zero[inverse], bool) if len(unique) else np.zeros(0, bool)
+
+
+def answers(f: Frames, flows: Flows) -> Counter[Answer]:
+    """TCP handshakes per tap: SYN and the SYN-ACK that acknowledges it, whatever address the answer came from."""
+    asked, answered = np.flatnonzero(is_syn(f)), np.flatnonzero(is_synack(f))
+    if not len(asked) or not len(answered):
+        return Counter()
+    want = mix(f.tap[asked], f.source[asked], (f.seq[asked] + 1) & 0xFFFF_FFFF)
+    have = mix(f.tap[answered], f.target[answered], f.ack[answered])
+    _, first = np.unique(have, return_index=True)
+    have, answered = have[first], answered[first]
+    # The last sighting of a SYN at a tap is the nearest to its server.
+    order = np.lexsort((-f.wire_ttl[asked], want))
+    last = np.append(want[order][1:] != want[order][:-1], True)
+    want, asked = want[order][last], asked[order][last]
+    at = np.searchsorted(have, want)
+    hit = (at < len(have)) & (have[np.minimum(at, len(have) - 1)] == want)
+    out: Counter[Answer] = Counter()
+    for q, r in zip(asked[hit], answered[at[hit]], strict=True):
+        out[
+            Answer(
+                int(f.tap[q]),
+                int(f.dst[q]),
+                int(f.target[q]) & 0xFFFF,
+                int(f.tos[q]) >> 2,
+                int(f.tunnel[q]),
+                int(f.src[r]),
+                int(f.eth_dst[q]),
+                int(f.eth_src[r]),
+                int(f.eth_dst[r]),
+            )
+        ] += 1
+    return out
+
+
+# --- deciding --------------------------------------------------------------------------------------------------------
+
+
+def infer(evidence: Evidence, scene: Scene, text: Namer, taps: int) -> Scene:
+    """Fill in what a scene does not state yet; what a spec stated stays."""
+    return _Inference(evidence, scene, text, taps).run()
+
+
+class Namer:
+    """Addresses and MACs as text for notes."""
+
+    def __init__(self, f: Frames | None, ip: object = None) -> None:
+        self.ip = f.book.text if f is not None else ip
+
+
+def is_group(mac: int) -> bool:
+    """Broadcast or multicast."""
+    return bool(mac & _MULTICAST_BIT)
+
+
+class _Inference:
+    def __init__(self, evidence: Evidence, scene: Scene, text: Namer, taps: int) -> None:
+        self.e = evidence
+        self.s = scene
+        self.ip = text.ip
+        self.taps = taps
+        self.lb_steps: list[Step] = []
+        self.lb_back: list[Step] = []
+
+    def run(self) -> Scene:
+        scene = self.s
+        scene.claims = self.e.claims
+        kinds = {kind: [s for s in self.e.steps if _kind(s) == kind] for kind in ("encap", "fullnat", "dnat", "same")}
+        self._mode(kinds)
+        self._service()
+        self._load_balancers()
+        self._servers()
+        self._clients()
+        self._routers()
+        self._services()
+        return scene
+
+    # mode
+
+    def _mode(self, kinds: dict[str, list[Step]]) -> None:
+        requests = {k: [s for s in v if s.direction == REQUEST] for k, v in kinds.items()}
+        hairpins = self._l2_hairpins(requests["same"])
+        dnat_mode, why = self._nat_or_dscp(kinds)
+        candidates = {
+            "l3dsr-tunnel": requests["encap"] if self._one_way_tunnel() else [],
+            "fullnat": requests["fullnat"],
+            dnat_mode: requests["dnat"],
+            "l2dsr": hairpins,
+        }
+        stated = self.s.mode
+        if stated is None:
+            found = self._strongest(candidates)
+            if found is not None:
+                self.s.mode, self.s.mode_from = found, "inferred"
+        if self.s.mode in candidates:
+            self.lb_steps = candidates[self.s.mode]
+        if stated in ("nat", "l3dsr-dscp"):
+            self.lb_steps = requests["dnat"]
+        if stated == "l3dsr-tunnel":
+            self.lb_steps = requests["encap"]
+        if self.s.mode in ("nat", "fullnat"):
+            self.lb_back = [s for s in kinds["dnat"] + kinds["fullnat"] if s.direction == REPLY]
+        self._say(stated, why)
+
+    def _strongest(self, candidates: dict[str | None, list[Step]]) -> str | None:
+        weight = {mode: sum(s.count for s in found) for mode, found in candidates.items() if mode and found}
+        if weight:
+            return max(weight, key=lambda m: weight[m])
+        if self._one_way_tunnel() and self._tunnelled(REQUEST):
+            return "l3dsr-tunnel"
+        if self._answered_for_a_tag():
+            return "l3dsr-dscp"
+        return None
+
+    def _say(self, stated: str | None, why: str) -> None:
+        mode = self.s.mode
+        if stated is not None or mode is None:
+            return
+        total = sum(s.count for s in self.lb_steps)
+        reason = {
+            "l3dsr-tunnel": "requests get an outer header and replies do not",
+            "fullnat": "the same TCP segments appear with both addresses replaced",
+            "nat": f"the destination changes from VIP to real server ({why})",
+            "l3dsr-dscp": f"the destination becomes a real server, {why or 'the DS field a tag, and the VIP answers'}",
+            "l2dsr": "one MAC receives requests for the VIP and sends them on to servers, addresses unchanged",
+        }[mode]
+        self.s.notes.append(f"mode {mode}: {reason}" + (f" ({total} packets)" if total else ""))
+
+    def _tunnelled(self, direction: int) -> int:
+        return sum(n for sight, d, n in self.e.places if d == direction and sight.tunnel)
+
+    def _one_way_tunnel(self) -> bool:
+        """A tunnel that carries requests only; one that carries both ways is a VPN or an overlay."""
+        return self._tunnelled(REPLY) * 5 <= self._tunnelled(REQUEST) and self._plain_replies_or_lb()
+
+    def _plain_replies_or_lb(self) -> bool:
+        """Besides the tunnel there must be the plain packets of the same service: requests before, or replies."""
+        inside = {(s.server, s.port) for s, d, _ in self.e.places if d == REQUEST and s.tunnel}
+        return any((s.server, s.port) in inside for s, _, _ in self.e.places if not s.tunnel)
+
+    def _answered_for_a_tag(self) -> bool:
+        """Servers that answer from another address than the one they were asked at, where requests carry a DSCP."""
+        return any(
+            a.asked != a.answered
+            and a.dscp
+            and not a.tunnel
+            and a.server_mac_asked == a.server_mac_answered
+            and a.server_mac_asked
+            for a in self.e.answers
+        )
+
+    def _l2_hairpins(self, same: list[Step]) -> list[Step]:
+        """Steps in which a load balancer hands frames to servers: only MACs (and perhaps the TTL) change.
+
+        A router does the same when it routes back into the link a packet came from. The load balancer differs: it
+        claims the destination address itself, or it hands one address to several MACs.
+        """
+        found = [s for s in same if s.hairpin and not s.same_link and s.fall in (0, 1) and s.b.eth_dst]
+        onward: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for step in found:
+            onward[step.a.eth_dst, step.a.server].add(step.b.eth_dst)
+        claimed = self.e.claims
+
+        def balances(step: Step) -> bool:
+            mac, vip = step.a.eth_dst, step.a.server
+            if step.b.eth_dst == step.a.eth_src:
+                return False  # sent back to where it came from: a bounce
+            if self.s.mode == "l2dsr" and mac in self.s.macs("lb"):
+                return True
+            # Whoever hands packets for the VIP back to a machine that balances is a server that forwards.
+            if any(s.b.eth_dst == mac and s.a.eth_dst == step.b.eth_dst for s in found) and (vip, mac) not in claimed:
+                return False
+            return (vip, mac) in claimed or (len(onward[mac, vip]) > 1 and (vip, step.b.eth_dst) not in claimed)
+
+        return [s for s in found if balances(s)]
+
+    def _nat_or_dscp(self, kinds: dict[str, list[Step]]) -> tuple[str | None, str]:
+        """NAT and DSCP mode both change the destination only; replies, ports and tags tell which one it is."""
+        asked = [s for s in kinds["dnat"] if s.direction == REQUEST]
+        if not asked:
+            return None, ""
+        back = [s for s in kinds["dnat"] if s.direction == REPLY]
+        if back:
+            return "nat", "and replies from the real server become replies from the VIP"
+        if any(s.a.port != s.b.port for s in asked):
+            return "nat", "with the port, which DSCP mode cannot translate"
+        tags: dict[int, Counter[int]] = defaultdict(Counter)
+        for step in asked:
+            tags[step.b.server][step.b.dscp] += step.count
+        rips, vips = {s.b.server for s in asked}, {s.a.server for s in asked}
+        marked = [s for s in asked if s.b.dscp and s.b.dscp != s.a.dscp]
+        steady = all(max(c.values()) >= 0.9 * sum(c.values()) for c in tags.values())
+        if marked and steady:
+            return "l3dsr-dscp", "the DS field becomes a tag"
+        if any(a.asked in rips and a.answered in vips and a.server_mac_asked == a.server_mac_answered for a in self.e.answers):
+            return "l3dsr-dscp", "the server answers from the VIP"
+        lb = {s.a.eth_dst for s in asked if s.hairpin}
+        if any(s.server in rips and d == REPLY and s.eth_dst in lb for s, d, _ in self.e.places):
+            return "nat", "and real servers send their replies to the load balancer"
+        return None, ""
+
+    # service addresses
+
+    def _service(self) -> None:
+        scene = self.s
+        if not scene.vips:
+            scene.vips = {s.a.server for s in self.lb_steps}
+            if scene.mode == "l3dsr-tunnel":
+                scene.vips |= {s.server for s, d, _ in self.e.places if d == REQUEST and s.tunnel}
+            if scene.mode == "l3dsr-dscp" and not scene.vips:
+                scene.vips = {a.answered for a in self.e.answers if a.dscp and a.asked != a.answered}
+        if scene.mode == "l3dsr-tunnel" and not scene.tunnel:
+            kinds = Counter[int]()
+            for sight, direction, n in self.e.places:
+                if direction == REQUEST and sight.tunnel:
+                    kinds[sight.tunnel] += n
+            if kinds:
+                scene.tunnel = kinds.most_common(1)[0][0]
+
+    def _services(self) -> None:
+        """The VIP's ports, and the servers' where a load balancer changes them."""
+        scene = self.s
+        if scene.services:
+            return
+        for step in self.lb_steps:
+            scene.services.setdefault((step.proto, step.a.port), set()).add(step.b.port)
+        if not self.lb_steps and scene.vips:
+            for answer in self.e.answers:
+                if answer.asked in scene.vips or answer.answered in scene.vips:
+                    scene.services.setdefault((6, answer.asked_port), set()).add(answer.asked_port)
+
+    # roles
+
+    def _party(self, name: str, role: str) -> Party:
+        found = self.s.party(name)
+        if found is None:
+            found = Party(name, role)
+            self.s.parties.append(found)
+        return found
+
+    def _claimed_by(self, mac: int) -> set[int]:
+        return {ip for ip, m in self.e.claims if m == mac}
+
+    def _claimants(self, ip: int) -> set[int]:
+        return {m for i, m in self.e.claims if i == ip}
+
+    def _load_balancers(self) -> None:
+        scene = self.s
+        if any(p.stated and p.macs for p in scene.role("lb")):
+            self._dips(scene.role("lb"))
+            return
+        pairs = Counter[tuple[int, int]]()
+        for step in self.lb_steps:
+            if step.hairpin:
+                pairs[step.a.eth_dst, step.b.eth_src] += step.count
+            elif step.fall <= 1 and step.a.eth_dst and step.b.eth_src:
+                pairs[step.a.eth_dst, step.b.eth_src] += step.count
+        for step in self.lb_back:
+            if step.fall <= 1 and step.a.eth_dst and step.b.eth_src:
+                pairs[step.b.eth_src, step.a.eth_dst] += step.count
+        groups = _groups(pairs)
+        # Without a step on the load balancer's own link, the MAC that claims the VIP tells.
+        if not groups and scene.mode is not None:
+            reached = {s.eth_dst for s, d, _ in self.e.places if d == REQUEST and s.server in scene.vips and not s.tunnel}
+            groups = [{m} for vip in scene.vips for m in self._claimants(vip) if m in reached and self._sends_no_reply(m)]
+        stated = scene.role("lb")
+        for i, macs in enumerate(groups):
+            party = stated[i] if i < len(stated) else self._party(f"lb{i + 1}" if len(groups) > 1 else "lb", "lb")
+            party.macs |= macs
+        if not groups and scene.mode is not None and not stated:
+            self._party("lb", "lb")
+        self._dips(scene.role("lb"))
+
+    def _sends_no_reply(self, mac: int) -> bool:
+        return not any(d == REPLY and s.eth_src == mac and s.server in self.s.vips for s, d, _ in self.e.places)
+
+    def _dips(self, lbs: list[Party]) -> None:
+        """The load balancer's own addresses: what it claims besides VIPs, outer sources, sources of full NAT."""
+        scene = self.s
+        for party in lbs:
+            for mac in party.macs:
+                party.ips |= self._claimed_by(mac) - scene.vips
+        if not lbs or any(p.stated and p.ips for p in lbs):
+            return
+        outer = {s.outer_src for s, d, _ in self.e.places if d == REQUEST and s.tunnel} - scene.vips
+        if 0 < len(outer) <= _MOST_DIPS:
+            lbs[0].ips |= outer
+        if scene.mode == "fullnat":
+            lbs[0].ips |= {s.b.client for s in self.lb_steps}
+
+    def _servers(self) -> None:
+        scene = self.s
+        stated = scene.role("real-server")
+        found: dict[tuple[int, int], None] = {}  # (RIP or 0, MAC or 0), in order of appearance
+        lb_macs = scene.macs("lb")
+        if scene.mode == "l2dsr":
+            for step in self.lb_steps:
+                if not is_group(step.b.eth_dst) and step.b.eth_dst not in lb_macs:
+                    found[0, step.b.eth_dst] = None
+        elif scene.mode == "l3dsr-tunnel":
+            for sight, direction, _ in self.e.places:
+                if direction == REQUEST and sight.tunnel and sight.server in scene.vips:
+                    found[sight.outer_dst, 0] = None
+        elif scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
+            for step in self.lb_steps:
+                found[step.b.server, 0] = None
+            if scene.mode == "l3dsr-dscp" and not self.lb_steps:
+                for answer in self.e.answers:
+                    if answer.dscp and answer.asked != answer.answered and answer.answered in scene.vips:
+                        found[answer.asked, 0] = None
+        for ip, mac in found:
+            self._server(ip, mac, stated)
+        if scene.mode == "l3dsr-dscp":
+            self._tags()
+
+    def _server(self, ip: int, mac: int, stated: list[Party]) -> None:
+        scene = self.s
+        party = scene.party_of_ip(ip) or scene.party_of_mac(mac)
+        if party is None:
+            if any(p.ips or p.macs for p in stated):
+                return  # a spec that names its servers is complete
+            party = self._party(f"rs{len(scene.role('real-server')) + 1}", "real-server")
+        if ip:
+            party.ips.add(ip)
+            macs = self._claimants(ip) - scene.macs("lb")
+            if party.stated and party.macs:
+                return
+            party.macs |= macs or self._answers_as(ip)
+        if mac:
+            party.macs.add(mac)
+            if not (party.stated and party.ips):
+                party.ips |= {a for a in self._claimed_by(mac) if a not in scene.vips}
+
+    def _answers_as(self, rip: int) -> set[int]:
+        """MACs that receive what is meant for a server and answer with a TTL that no router has touched."""
+        mine = {
+            s.eth_dst
+            for s, d, _ in self.e.places
+            if d == REQUEST and rip in (s.outer_dst, s.server) and not is_group(s.eth_dst)
+        }
+        direct = {
+            s.eth_src
+            for s, d, _ in self.e.places
+            if d == REPLY and s.ttl in INITIAL_TTLS and (s.server in self.s.vips or s.server == rip)
+        }
+        return (mine & direct) - self.s.macs("lb") - {0}
+
+    def _tags(self) -> None:
+        """Which DSCP the load balancer gives to which real server."""
+        for step in self.lb_steps:
+            if step.b.dscp and step.b.dscp != step.a.dscp and step.hairpin:
+                self.s.tags.setdefault(step.b.server, Counter())[step.b.dscp] += step.count
+        if self.s.tags:
+            return
+        for step in self.lb_steps:
+            if step.b.dscp and step.b.dscp != step.a.dscp:
+                self.s.tags.setdefault(step.b.server, Counter())[step.b.dscp] += step.count
+        if not self.lb_steps:
+            for answer, n in self.e.answers.items():
+                if answer.dscp and answer.asked != answer.answered and answer.answered in self.s.vips:
+                    self.s.tags.setdefault(answer.asked, Counter())[answer.dscp] += n
+
+    def _clients(self) -> None:
+        scene = self.s
+        if any(p.ips or p.macs for p in scene.role("client")):
+            return
+        lb_ips = scene.ips("lb")
+        known = scene.macs("lb") | scene.macs("real-server")
+        asking: dict[int, set[int]] = defaultdict(set)  # client address -> MACs that claim it
+        for sight, direction, _ in self.e.places:
+            if direction == REQUEST and not sight.tunnel and sight.client not in lb_ips:
+                if scene.vips and sight.server not in scene.vips:
+                    continue
+                asking[sight.client] |= {sight.eth_src} & self._claimants(sight.client)
+        by_mac: dict[int, Party] = {}
+        for ip, macs in asking.items():
+            for mac in sorted(macs - known):
+                party = by_mac.get(mac)
+                if party is None:
+                    party = by_mac[mac] = self._party("client" if not by_mac else f"client{len(by_mac) + 1}", "client")
+                party.ips.add(ip)
+                party.macs.add(mac)
+        far = {ip for ip, macs in asking.items() if not macs - known}
+        if far and scene.mode is not None:
+            self._party("client" if not by_mac else "clients", "client").ips |= far
+
+    def _routers(self) -> None:
+        scene = self.s
+        if any(p.stated and p.macs for p in scene.role("router")):
+            return
+        known = scene.macs("lb") | scene.macs("real-server") | scene.macs("client")
+        pairs = Counter[tuple[int, int]]()
+        for step in self.e.steps:
+            ends = (step.a.eth_dst, step.b.eth_src)
+            if step.fall == 1 and all(ends) and not known & set(ends) and not any(map(is_group, ends)):
+                if _kind(step) in ("same", "encap", "dnat", "fullnat") and not step.same_link and step not in self.lb_steps:
+                    pairs[ends] += step.count
+        for sight, direction, n in self.e.places:
+            far = sight.eth_src if direction == REQUEST else sight.eth_dst
+            if far and far not in known and not is_group(far) and sight.ttl not in INITIAL_TTLS | {0}:
+                if scene.mode is not None or self._claimed_by(far):
+                    pairs[far, far] += n
+        groups = _groups(pairs)
+        for i, macs in enumerate(groups):
+            party = self._party(f"router{i + 1}" if len(groups) > 1 else "router", "router")
+            party.macs |= macs
+            for mac in macs:
+                party.ips |= self._claimed_by(mac) - scene.vips
+
+
+def _kind(step: Step) -> str:
+    """What changed between two sightings, in the words of the modes."""
+    a, b = step.a, step.b
+    if not a.tunnel and b.tunnel:
+        return "encap" if step.server_kept and step.client_kept else "other"
+    if a.tunnel and not b.tunnel:
+        return "decap"
+    if a.tunnel != b.tunnel or a.outer_dst != b.outer_dst:
+        return "other"
+    if a.server != b.server:
+        return "dnat" if step.client_kept else "fullnat"
+    if a.port != b.port:
+        return "dnat" if step.client_kept else "other"
+    return "same" if step.client_kept else "other"
+
+
+def _groups(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:
+    """MACs joined into machines, in order of first appearance."""
+    groups: list[set[int]] = []
+    for a, b in pairs:
+        touching = [g for g in groups if g & {a, b}]
+        merged = {a, b}.union(*touching)
+        groups = [merged if g is touching[0] else g for g in groups if g not in touching[1:]] if touching else [*groups, merged]
+    return groups
+
+
+def tunnel_name(number: int) -> str:
+    return TUNNEL_NAMES[number]
+
+
+def owner(evidence: Evidence, tap: int, scene: Scene) -> str | None:
+    """The machine a tap was taken at: the one that takes part in every unicast frame of it."""
+    total = evidence.tap_unicast[tap]
+    sent = evidence.tap_sent.get(tap)
+    if not total and sent:
+        macs = [m for m, n in sent.most_common() if n >= 0.2 * sum(sent.values())]
+    else:
+        macs = [m for m, n in evidence.tap_macs.get(tap, Counter()).items() if n >= 0.95 * total]
+    parties = [p for p in (scene.party_of_mac(m) for m in macs) if p is not None]
+    rank = {"lb": 0, "real-server": 1, "client": 2, "router": 3, "bridge": 4, "resolver": 1}
+    return min(parties, key=lambda p: rank[p.role]).name if parties else None
+
+
+def ports_of(evidence: Evidence, scene: Scene) -> dict[tuple[int, int], set[int]]:
+    """Service ports that steps through the load balancer show: (protocol, VIP's port) -> servers' ports."""
+    out: dict[tuple[int, int], set[int]] = {}
+    for step in evidence.steps:
+        if step.direction == REQUEST and step.a.server in scene.vips and step.b.server in scene.ips("real-server"):
+            out.setdefault((step.proto, step.a.port), set()).add(step.b.port)
+    return out
+
+
+def client_addresses(flows: Flows, rows: np.ndarray) -> set[int]:
+    return {int(a) for a in np.unique(endpoint_address(flows.client[rows]))}

@@ -1,0 +1,80 @@
+"""The scene: who is who in a capture set, from a spec, from inference, or from both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from dsrkit.model.names import ModeFrom
+
+HEADER_MODES = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+"""Modes that rewrite or add headers, so that their hops can be judged by tables."""
+
+DIRECT_RETURN = frozenset({"l2dsr", "l3dsr-tunnel", "l3dsr-dscp"})
+"""Modes whose replies go past the load balancer."""
+
+
+@dataclass(slots=True)
+class Party:
+    """A machine: its role, its addresses (numbers of the address book) and its MACs."""
+
+    name: str
+    role: str
+    ips: set[int] = field(default_factory=set)
+    macs: set[int] = field(default_factory=set)
+    stated: bool = False  # named by a spec
+
+
+@dataclass(slots=True)
+class TapInfo:
+    """One capture point: a file, or one interface of it."""
+
+    name: str
+    file: str
+    interface: str | None = None
+    node: str | None = None
+    link: str | None = None
+    packets: int = 0
+    octets: int = 0
+    offset_ns: int = 0
+
+
+@dataclass(slots=True)
+class Scene:
+    """Everything the judge needs to know about the set-up.
+
+    Addresses are numbers of the address book, MACs integers, `services` pairs of protocol number and the VIP's port.
+    """
+
+    mode: str | None = None
+    mode_from: ModeFrom = "undetermined"
+    profile: str = "any"
+    vips: set[int] = field(default_factory=set)
+    services: dict[tuple[int, int], set[int]] = field(default_factory=dict)  # (protocol, port) -> server ports
+    parties: list[Party] = field(default_factory=list)
+    tunnel: int = 0
+    tunnel_ports: set[int] = field(default_factory=set)
+    tags: dict[int, Counter[int]] = field(default_factory=dict)  # RIP -> DSCP values seen or stated
+    tag_of_vip: dict[int, int] = field(default_factory=dict)  # DSCP -> VIP, as stated by a spec
+    claims: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)  # (address, MAC) -> how it was claimed
+    path_request: tuple[str, ...] = ()
+    path_reply: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+    def role(self, role: str) -> list[Party]:
+        return [p for p in self.parties if p.role == role]
+
+    def ips(self, role: str) -> set[int]:
+        return set().union(*(p.ips for p in self.role(role)))
+
+    def macs(self, role: str) -> set[int]:
+        return set().union(*(p.macs for p in self.role(role)))
+
+    def party_of_mac(self, mac: int) -> Party | None:
+        return next((p for p in self.parties if mac in p.macs), None) if mac else None
+
+    def party_of_ip(self, ip: int) -> Party | None:
+        return next((p for p in self.parties if ip in p.ips), None) if ip else None
+
+    def party(self, name: str) -> Party | None:
+        return next((p for p in self.parties if p.name == name), None)

@@ -1,0 +1,148 @@
+"""Steps: how the same packet looks at one place and at the next, counted over all packets.
+
+This is the table that experienced engineers draw first: group everything by identity, order each group by TTL, and see
+what changed from one sighting to the next. A healthy set-up has few kinds of steps; roles and mode are read from them.
+The table is bounded by the number of places, not of packets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsrkit.verify.flows import Flows
+from dsrkit.verify.frames import Frames, Ints, Mask, endpoint_address, endpoint_port, mix
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One place where packets were seen, as far as it matters: link addresses, tunnel, and the serving endpoint."""
+
+    tap: int
+    eth_src: int
+    eth_dst: int
+    tunnel: int
+    outer_src: int
+    outer_dst: int
+    client: int  # address
+    server: int  # address
+    port: int
+    dscp: int
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`count` packets went from a place like `a` to a place like `b`, the TTL that routers act on falling by `fall`."""
+
+    a: Sight
+    b: Sight
+    direction: int
+    proto: int
+    count: int
+    fall: int
+    client_kept: bool
+
+    @property
+    def same_link(self) -> bool:
+        """Two ends of one link: nothing on the wire differs."""
+        a, b = self.a, self.b
+        return (a.eth_src, a.eth_dst, a.tunnel) == (b.eth_src, b.eth_dst, b.tunnel) and self.fall == 0 and self.server_kept
+
+    @property
+    def server_kept(self) -> bool:
+        return (self.a.server, self.a.port) == (self.b.server, self.b.port)
+
+    @property
+    def hairpin(self) -> bool:
+        """The MAC that received the packet is the one that sent it on."""
+        return self.a.eth_dst != 0 and self.a.eth_dst == self.b.eth_src
+
+
+def decapsulated(f: Frames, flows: Flows) -> Mask:
+    """Packets that a capture on several interfaces shows a second time, behind a server's tunnel device."""
+    out = np.zeros(f.n, bool)
+    joined = flows.identity != 0
+    tunnelled = joined & (f.tunnel > 0)
+    if not tunnelled.any():
+        return out
+    wrapped = np.unique(mix(flows.identity, f.tap, f.ttl)[tunnelled])
+    same_interface = np.unique(mix(flows.identity, f.tap, f.ttl, f.port_of_tap)[tunnelled])
+    plain = joined & (f.tunnel == 0) & np.isin(mix(flows.identity, f.tap, f.ttl), wrapped)
+    return plain & ~np.isin(mix(flows.identity, f.tap, f.ttl, f.port_of_tap), same_interface)
+
+
+def causal_order(f: Frames, flows: Flows, rows: Ints) -> Ints:
+    """`rows` sorted by identity, and the sightings of each packet in the order of its way.
+
+    The TTL falls along the path; a tunnel's header comes with the load balancer. Where neither tells (a load balancer
+    that takes no TTL), the frame whose sender received the packet in another frame comes later. Clocks only break ties.
+    """
+    identity, ttl, wire = flows.identity[rows], f.ttl[rows], f.wire_ttl[rows]
+    tunnel = f.tunnel[rows] > 0
+    handed_on = (f.eth_src[rows] != 0) & np.isin(
+        mix(identity, ttl, tunnel, f.eth_src[rows]), mix(identity, ttl, tunnel, f.eth_dst[rows])
+    )
+    return rows[np.lexsort((f.ts[rows], handed_on, -wire, tunnel, -ttl, identity))]
+
+
+def steps(f: Frames, flows: Flows) -> list[Step]:
+    """Every kind of step between consecutive sightings of the same packet, with its count."""
+    rows = np.flatnonzero((flows.identity != 0) & ~decapsulated(f, flows))
+    if len(rows) < 2:
+        return []
+    order = causal_order(f, flows, rows)
+    place = mix(
+        f.tap, f.port_of_tap, f.eth_src, f.eth_dst, f.tunnel, f.outer_dst, flows.server, flows.direction, f.tos >> 2
+    )
+    a, b = order[:-1], order[1:]
+    # A packet sent twice with one identity (a SYN-ACK has IP id 0) is no step.
+    joined = (flows.identity[a] == flows.identity[b]) & (place[a] != place[b])
+    a, b = a[joined], b[joined]
+    if not len(a):
+        return []
+    fall = f.wire_ttl[a] - f.wire_ttl[b]
+    client_kept = endpoint_address(flows.client[a]) == endpoint_address(flows.client[b])
+    _, first, count = np.unique(mix(place[a], place[b], fall, client_kept), return_index=True, return_counts=True)
+    return [
+        Step(
+            sight(f, flows, int(a[i])),
+            sight(f, flows, int(b[i])),
+            int(flows.direction[a[i]]),
+            int(f.proto[a[i]]),
+            int(n),
+            int(fall[i]),
+            bool(client_kept[i]),
+        )
+        for i, n in zip(first, count, strict=True)
+    ]
+
+
+def places(f: Frames, flows: Flows) -> list[tuple[Sight, int, int]]:
+    """Every place where conversations were seen: (what it looks like, direction, packets)."""
+    rows = np.flatnonzero(flows.direction != 0)
+    if not len(rows):
+        return []
+    key = mix(f.tap, f.port_of_tap, f.eth_src, f.eth_dst, f.tunnel, f.outer_dst, flows.server, flows.direction, f.tos >> 2)
+    _, first, count = np.unique(key[rows], return_index=True, return_counts=True)
+    return [
+        (sight(f, flows, int(rows[i])), int(flows.direction[rows[i]]), int(n))
+        for i, n in zip(first, count, strict=True)
+    ]
+
+
+def sight(f: Frames, flows: Flows, row: int) -> Sight:
+    return Sight(
+        tap=int(f.tap[row]),
+        eth_src=int(f.eth_src[row]),
+        eth_dst=int(f.eth_dst[row]),
+        tunnel=int(f.tunnel[row]),
+        outer_src=int(f.outer_src[row]),
+        outer_dst=int(f.outer_dst[row]),
+        client=int(endpoint_address(flows.client[row])),
+        server=int(endpoint_address(flows.server[row])),
+        port=int(endpoint_port(flows.server[row])),
+        dscp=int(f.tos[row]) >> 2,
+        ttl=int(f.wire_ttl[row]),
+    )
