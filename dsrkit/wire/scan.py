@@ -636,6 +636,7 @@ class Scanner:
         print_: cython.ulonglong = 0
         weight: cython.ulonglong = WEYL
         step: cython.ulonglong = WEYL
+        little: cython.bint = LITTLE
         m32 = m32 * 2 + 1
         m64 = (m32 << 32) | m32
         step = (step * 2) & m64
@@ -643,24 +644,29 @@ class Scanner:
         if size <= 0:
             return 0
         here = self.words[place]
-        while left > 0:
+        while left > 8:
             place += 1
             ahead = self.words[place]
-            if LITTLE:
+            if little:
                 word = (here >> shift) | (((ahead << 1) & m64) << back & m64)
             else:
                 word = ((here << shift) & m64) | ((ahead >> 1) >> back)
-            if left < 8:
-                if LITTLE:
-                    word = word & (m64 >> (64 - 8 * left))
-                else:
-                    word = word & ((m64 << (64 - 8 * left)) & m64)
             total = total + (word & m32) + (word >> 32)
             if weigh != 0:
                 print_ = (print_ + ((word ^ (word >> 29)) * weight & m64)) & m64
                 weight = (weight + step) & m64
             here = ahead
             left -= 8
+        ahead = self.words[place + 1]  # the last one to eight octets
+        if little:
+            word = (here >> shift) | (((ahead << 1) & m64) << back & m64)
+            word = word & (m64 >> (64 - 8 * left))
+        else:
+            word = ((here << shift) & m64) | ((ahead >> 1) >> back)
+            word = word & ((m64 << (64 - 8 * left)) & m64)
+        total = total + (word & m32) + (word >> 32)
+        if weigh != 0:
+            print_ = (print_ + ((word ^ (word >> 29)) * weight & m64)) & m64
         if weigh != 0:
             word = size
             print_ = ((print_ ^ (word * WEYL & m64)) * MIX) & m64
