@@ -45,7 +45,7 @@ _PCAP: Final = {
 }
 """Magic number as in the file: big endian?, nanoseconds per unit, record header's octets, name."""
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
-_SECTION_TYPE: Final = 0x0A0D0D0A
+_INTERFACE: Final = (b"\x01\x00\x00\x00", b"\x00\x00\x00\x01")
 _BYTE_ORDER: Final = {b"\x4d\x3c\x2b\x1a": 0, b"\x1a\x2b\x3c\x4d": 1}
 
 _LOOKS_LIKE: Final = {
@@ -174,6 +174,9 @@ class Capture:
         if interpreted or scanner.backend() == "interpreted":
             self.notes.append(scanner.INTERPRETED_NOTE)
         self._pass: _Pass | None = _Pass(self, source.open())
+        if self.rewindable:  # only looked at: a capture that waits to be read holds no file open
+            self._pass.close()
+            self._pass = None
 
     def windows(self) -> Iterator[Window]:
         """The capture from its start, window by window.
@@ -308,9 +311,14 @@ class _Pass:
         try:
             self._stream = self._unpacked()
             self._at = self._begin()
+            self._first_interfaces()
         except BaseException:
-            capture._source.close(raw)
+            self.close()
             raise
+
+    def close(self) -> None:
+        """Close the file, if it was opened for this pass."""
+        self._capture._source.close(self._raw)
 
     # --- octets ---------------------------------------------------------------------------------------------------
 
@@ -410,6 +418,13 @@ class _Pass:
             raise CaptureError(f"{self._name} is empty, or cut before anything could be unpacked")
         raise CaptureError(f"{self._name} is not a capture: it looks like {_looks_like(head)}")
 
+    def _first_interfaces(self) -> None:
+        """Read the interfaces described before the first packet, so that a capture has them from the start."""
+        while self._walk.subsecond == 0 and self._at + 12 <= self._have:
+            kind = bytes(self._memory.view[self._at : self._at + 4])
+            if kind not in (_SECTION, _INTERFACE[self._walk.swapped]) or not self._control():
+                return
+
     def _add_interface(self, interface: Interface) -> None:
         """Take an interface over into the capture's list, where a second pass finds it already."""
         self._interfaces.append(interface)
@@ -470,7 +485,7 @@ class _Pass:
         try:
             yield from self._windows()
         finally:
-            self._capture._source.close(self._raw)
+            self.close()
 
     def _windows(self) -> Iterator[Window]:
         rows = self._rows.take()

@@ -279,3 +279,18 @@ def test_no_octet_flipped_in_a_pcapng_escapes_as_another_error() -> None:
             except CaptureError:
                 continue
             assert len(found) <= 2
+
+
+def test_first_interfaces_are_known_before_the_packets_are_read_and_no_file_is_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(make.section() + make.interface(1, 0, make.option(2, b"eth0")) + make.enhanced(FRAMES[0]))
+    opened = capture.read(path)
+    assert [interface.name for interface in opened.interfaces] == ["eth0"]
+    links = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_open(fd)}
+    assert str(path) not in links
+    assert len(rows(opened)) == 1
+    assert len(opened.interfaces) == 1
+
+
+def _is_open(fd: str) -> bool:
+    return os.path.lexists(f"/proc/self/fd/{fd}")
