@@ -15,6 +15,7 @@ limits of the outer headers). Whatever is read was asked for with `room` or comp
 Source: RFC 791, 8200, 9293, 768, 792, 4443, 826, 4861, 2784, 2890, 4302, 7348, 8926, draft-ietf-intarea-gue,
 draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, www.tcpdump.org/linktypes.html.
 """
+
 import sys
 
 import cython
@@ -245,8 +246,17 @@ class Scanner:
         self.gue = gue_ports
         self.rows = len(rows) // layout.RECORD.itemsize
 
-    def pcap(self, at: cython.longlong, end: cython.longlong, row: cython.longlong, base: cython.longlong,
-             swapped: cython.longlong, subsecond: cython.longlong, header: cython.longlong, linktype: cython.longlong):
+    def pcap(
+        self,
+        at: cython.longlong,
+        end: cython.longlong,
+        row: cython.longlong,
+        base: cython.longlong,
+        swapped: cython.longlong,
+        subsecond: cython.longlong,
+        header: cython.longlong,
+        linktype: cython.longlong,
+    ):
         """Walk classic pcap records of ``buf[at:end]``, from row `row` on.
 
         `base` is the file offset of ``buf[0]``, `subsecond` the nanoseconds per unit (1000 or 1), `header` the
@@ -259,8 +269,17 @@ class Scanner:
             status = self.walk_pcap(end, row, base, swapped, subsecond, header, linktype)
         return self.need_row, self.stop_at, status, self.need
 
-    def pcapng(self, at: cython.longlong, end: cython.longlong, row: cython.longlong, base: cython.longlong,
-               swapped: cython.longlong, first: cython.longlong, count: cython.longlong, interfaces):
+    def pcapng(
+        self,
+        at: cython.longlong,
+        end: cython.longlong,
+        row: cython.longlong,
+        base: cython.longlong,
+        swapped: cython.longlong,
+        first: cython.longlong,
+        count: cython.longlong,
+        interfaces,
+    ):
         """Walk pcapng blocks of ``buf[at:end]`` up to a section header or interface description (status CONTROL).
 
         `interfaces` holds IF_COLUMNS numbers per interface of the whole file; this section's are `first` to
@@ -273,8 +292,14 @@ class Scanner:
             status = self.walk_pcapng(end, row, base, swapped, first, count)
         return self.need_row, self.stop_at, status, self.need
 
-    def packet(self, at: cython.longlong, caplen: cython.longlong, wirelen: cython.longlong, row: cython.longlong,
-               linktype: cython.longlong):
+    def packet(
+        self,
+        at: cython.longlong,
+        caplen: cython.longlong,
+        wirelen: cython.longlong,
+        row: cython.longlong,
+        linktype: cython.longlong,
+    ):
         """Decode one packet of ``buf[at:at + caplen]`` into row `row`."""
         with cython.nogil:
             self.open_row(row)
@@ -287,8 +312,16 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def walk_pcap(self, end: cython.longlong, row: cython.longlong, base: cython.longlong, swapped: cython.longlong,
-                  subsecond: cython.longlong, header: cython.longlong, linktype: cython.longlong) -> cython.longlong:
+    def walk_pcap(
+        self,
+        end: cython.longlong,
+        row: cython.longlong,
+        base: cython.longlong,
+        swapped: cython.longlong,
+        subsecond: cython.longlong,
+        header: cython.longlong,
+        linktype: cython.longlong,
+    ) -> cython.longlong:
         """Records of draft-ietf-opsawg-pcap s5 until the buffer or the rows end, or a length cannot be."""
         at: cython.longlong = self.stop_at
         caplen: cython.longlong = 0
@@ -331,8 +364,15 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def walk_pcapng(self, end: cython.longlong, row: cython.longlong, base: cython.longlong, swapped: cython.longlong,
-                    first: cython.longlong, count: cython.longlong) -> cython.longlong:
+    def walk_pcapng(
+        self,
+        end: cython.longlong,
+        row: cython.longlong,
+        base: cython.longlong,
+        swapped: cython.longlong,
+        first: cython.longlong,
+        count: cython.longlong,
+    ) -> cython.longlong:
         """Blocks of draft-ietf-opsawg-pcapng s3.1; what is no packet is skipped by its length."""
         at: cython.longlong = self.stop_at
         kind: cython.longlong = 0
@@ -374,8 +414,16 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def packet_block(self, at: cython.longlong, kind: cython.longlong, size: cython.longlong, base: cython.longlong,
-                     swapped: cython.longlong, first: cython.longlong, count: cython.longlong) -> cython.longlong:
+    def packet_block(
+        self,
+        at: cython.longlong,
+        kind: cython.longlong,
+        size: cython.longlong,
+        base: cython.longlong,
+        swapped: cython.longlong,
+        first: cython.longlong,
+        count: cython.longlong,
+    ) -> cython.longlong:
         """Enhanced (6), simple (3) and obsolete (2) packet blocks, s4.3, s4.4 and appendix A."""
         head: cython.longlong = 28
         number: cython.longlong = 0
@@ -550,8 +598,14 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def defect(self, kind: cython.longlong, layer: cython.longlong, need: cython.longlong, have: cython.longlong,
-               by: cython.longlong) -> cython.longlong:
+    def defect(
+        self,
+        kind: cython.longlong,
+        layer: cython.longlong,
+        need: cython.longlong,
+        have: cython.longlong,
+        by: cython.longlong,
+    ) -> cython.longlong:
         """Note why decoding stopped, or what lied; the first defect of a packet stays, a quoted one has none."""
         m32: cython.longlong = 0x7FFFFFFF
         m32 = m32 * 2 + 1
@@ -709,8 +763,9 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def decode(self, at: cython.longlong, caplen: cython.longlong, wirelen: cython.longlong,
-               linktype: cython.longlong) -> cython.longlong:
+    def decode(
+        self, at: cython.longlong, caplen: cython.longlong, wirelen: cython.longlong, linktype: cython.longlong
+    ) -> cython.longlong:
         """Decode the packet at `at` into the open row."""
         kind: cython.longlong = 0
         self.start = at
@@ -836,8 +891,9 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def address(self, place: cython.longlong, apart: cython.longlong, version: cython.longlong,
-                at: cython.longlong) -> cython.longlong:
+    def address(
+        self, place: cython.longlong, apart: cython.longlong, version: cython.longlong, at: cython.longlong
+    ) -> cython.longlong:
         """Write an address's halves, the low one `apart` fields behind the high one."""
         low: cython.ulonglong = 0
         if version == 4:
@@ -932,8 +988,14 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def claim(self, end: cython.longlong, need: cython.longlong, at: cython.longlong, by: cython.longlong,
-              layer: cython.longlong) -> cython.longlong:
+    def claim(
+        self,
+        end: cython.longlong,
+        need: cython.longlong,
+        at: cython.longlong,
+        by: cython.longlong,
+        layer: cython.longlong,
+    ) -> cython.longlong:
         """A length field says that the packet ends at `end`: a defect where more is claimed than there is."""
         if end > self.limit and self.fragmented == 0:
             self.defect(DEFECT_LENGTH, layer, need, self.limit - at, by)
@@ -1181,8 +1243,14 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def cut(self, at: cython.longlong, size: cython.longlong, limit: cython.longlong, cap: cython.longlong,
-            layer: cython.longlong) -> cython.longlong:
+    def cut(
+        self,
+        at: cython.longlong,
+        size: cython.longlong,
+        limit: cython.longlong,
+        cap: cython.longlong,
+        layer: cython.longlong,
+    ) -> cython.longlong:
         """A tunnel's header is not all there: a defect where the snap length cut it, none where it is another thing."""
         if at + size <= limit and self.fragmented == 0:
             self.defect(DEFECT_TRUNCATED, layer, size, cap - at, self.cap_by)
@@ -1629,8 +1697,9 @@ class Scanner:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def quoted_ip(self, at: cython.longlong, ver: cython.longlong, src: cython.longlong,
-                  id_: cython.longlong) -> cython.longlong:
+    def quoted_ip(
+        self, at: cython.longlong, ver: cython.longlong, src: cython.longlong, id_: cython.longlong
+    ) -> cython.longlong:
         """One quoted IP header into the fields from `ver`, `src`, `id_` on: the end that it claims, 0 if unreadable."""
         version: cython.longlong = 0
         header: cython.longlong = 0
