@@ -14,7 +14,7 @@ import numpy as np
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
 from dsrkit.verify.scene import Scene, TapInfo
-from dsrkit.verify.steps import causal_order, decapsulated
+from dsrkit.verify.steps import causal_order, decapsulated, rewritten, sent_anew
 
 PLAIN, REWRITTEN, DECAPSULATED, BOUNCED = 0, 1, 2, 3
 """Forms of a packet: as the client or for the client; as between load balancer and server; out of a server's tunnel
@@ -142,6 +142,7 @@ def join(f: Frames, flows: Flows, scene: Scene, taps: list[TapInfo]) -> Journeys
     if scene.mode is None:
         # Without a mode only sightings with the same addresses can be said to be one packet.
         identity = mix(identity, flows.client, flows.server)
+    identity = _apart(f, flows, identity, np.flatnonzero(wanted))
     turn = _turns(f, identity, form, np.flatnonzero(wanted))
     wanted &= turn >= 0
     for direction in (REQUEST, REPLY):
@@ -155,6 +156,26 @@ def join(f: Frames, flows: Flows, scene: Scene, taps: list[TapInfo]) -> Journeys
     _share_servers(f, flows, out)
     for direction in (REQUEST, REPLY):
         _expectations(out, direction)
+    return out
+
+
+def _apart(f: Frames, flows: Flows, identity: Words, rows: Ints) -> Words:
+    """Split identities whose sightings cannot be one packet: rewritten, yet in frames of the same sender."""
+    if len(rows) < 2:
+        return identity
+    order = causal_order(f, Flows(flows.direction, flows.client, flows.server, identity), rows)
+    a, b = order[:-1], order[1:]
+    same = identity[a] == identity[b]
+    broken = np.append(False, same & rewritten(f, flows, a, b) & ~sent_anew(f, a, b))
+    if not broken.any():
+        return identity
+    out = identity.copy()
+    count = np.cumsum(broken)
+    fresh = np.append(True, ~same)
+    start = count[np.maximum.accumulate(np.where(fresh, np.arange(len(order)), 0))]
+    piece = count - start
+    later = piece > 0
+    out[order[later]] = mix(identity[order[later]], piece[later])
     return out
 
 

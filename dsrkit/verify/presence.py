@@ -7,7 +7,7 @@ die where chance does not explain it; and shares decide, not single connections.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,9 +42,7 @@ class Connection:
     server: int = -1
     port: int = 0
 
-    @property
-    def copies(self) -> int:
-        return max((len(rows) for rows in self.asked.values()), default=0)
+    copies: int = 0  # transmissions: the most often that one place saw the request
 
     def rows(self) -> list[int]:
         return [r for rows in self.asked.values() for r in rows]
@@ -53,7 +51,8 @@ class Connection:
 def judge_presence(f: Frames, flows: Flows, scene: Scene, taps: list[TapInfo], journeys: Journeys) -> list[Verdict]:
     """All presence cells."""
     connections = _connections(f, flows, scene, journeys)
-    out = _answered(f, flows, scene, taps, journeys, connections)
+    # Without a load balancer in sight a refused connection is nobody's fault that we could name.
+    out = _answered(f, flows, scene, taps, journeys, connections) if scene.mode in HEADER_MODES else []
     out += _answered_by_vip(f, flows, scene, taps, connections)
     out += _appears(f, flows, scene, taps, journeys)
     if scene.mode in DIRECT_RETURN:
@@ -88,10 +87,18 @@ def _connections(f: Frames, flows: Flows, scene: Scene, journeys: Journeys) -> l
             for k, row in zip(mix(back[rows], whom[rows]).tolist(), rows.tolist(), strict=True):
                 if k in found:
                     getattr(found[k], name).append(row)
+    for c in found.values():
+        c.copies = _transmissions(f, c)
     _icmp_refusals(f, found, full)
     _udp(f, flows, wanted, found)
     _assign_servers(flows, journeys, found)
     return list(found.values())
+
+
+def _transmissions(f: Frames, c: Connection) -> int:
+    """How often a request was sent: copies that one tap shows before and after a node are one transmission."""
+    seen = Counter((tap, int(f.wire_ttl[r]), int(f.eth_src[r]), int(f.port_of_tap[r])) for tap, rows in c.asked.items() for r in rows)
+    return max(seen.values(), default=0)
 
 
 def _of_service(f: Frames, flows: Flows, scene: Scene) -> Mask:
@@ -188,7 +195,8 @@ def _answered(
         if not judged:
             continue
         guilty = refused if len(refused) >= max(1.0, _SHARE_REFUSED * judged) else []
-        if len(silent) >= _SHARE_SILENT * judged and (len(silent) > 1 or judged == 1 or proto == TCP):
+        # Connections that a one-way tap shows without an answer were not repeated, so they had one.
+        if len(silent) >= _SHARE_SILENT * len(members) and (len(silent) > 1 or judged == 1 or proto == TCP):
             guilty = guilty + silent
         by_place: dict[tuple[str, str], list[Connection]] = defaultdict(list)
         for c in guilty:
@@ -301,6 +309,8 @@ def _answered_by_vip(
             right = scene.vips if mode == "l3dsr-dscp" and scene.vips else asked
             source = int(f.src[row])
             wrong = source not in right
+            if mode is None and not wrong:
+                continue
             if wrong and mode is None and int(f.source[row]) not in resets.get(int(f.target[row]), ()):
                 continue  # without a mode only the client's own refusal proves that the answer was wrong
             verdict.checked += 1
@@ -317,7 +327,7 @@ def _answered_by_vip(
         _udp_from_rip(f, flows, scene, taps, connections, cell, out)
     for verdict in out.values():
         verdict.nodes = tuple(sorted(verdict.servers))
-    return list(out.values())
+    return [v for v in out.values() if v.checked]
 
 
 def _client_resets(f: Frames) -> dict[int, set[int]]:
@@ -490,7 +500,11 @@ def _frames_to_lb(f: Frames, flows: Flows, scene: Scene, taps: list[TapInfo]) ->
     lb, servers = list(scene.macs("lb") - {0}), list(scene.macs("real-server") - scene.macs("lb") - {0})
     plain = (flows.direction == REQUEST) & (f.tunnel == 0) & np.isin(f.dst, list(scene.vips)) & f.has_eth_dst
     plain &= ~np.isin(f.eth_src, lb) & ~np.isin(f.eth_src, servers)
-    right, wrong = plain & np.isin(f.eth_dst, lb), np.flatnonzero(plain & np.isin(f.eth_dst, servers))
+    right = plain & np.isin(f.eth_dst, lb)
+    # Who hands frames to a server may be a second load balancer that no tap shows: only a known router, or a machine
+    # that gives the load balancer its frames at other times, can be said to go past it.
+    routers = set(f.eth_src[right].tolist()).union(*(p.macs for p in scene.role("router") if p.stated))
+    wrong = np.flatnonzero(plain & np.isin(f.eth_dst, servers) & np.isin(f.eth_src, list(routers)))
     if not lb or not (right.any() or len(wrong)):
         return []
     verdict = Verdict(

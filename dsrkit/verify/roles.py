@@ -63,6 +63,7 @@ class Answer:
     server_mac_asked: int
     server_mac_answered: int
     reply_to_mac: int
+    reply_ttl: int
 
 
 def gather(f: Frames, flows: Flows) -> Evidence:
@@ -140,6 +141,7 @@ def answers(f: Frames, flows: Flows) -> Counter[Answer]:
                 int(f.eth_dst[q]),
                 int(f.eth_src[r]),
                 int(f.eth_dst[r]),
+                int(f.ttl[r]),
             )
         ] += 1
     return out
@@ -243,21 +245,31 @@ class _Inference:
 
     def _one_way_tunnel(self) -> bool:
         """A tunnel that carries requests only; one that carries both ways is a VPN or an overlay."""
-        return self._tunnelled(REPLY) * 5 <= self._tunnelled(REQUEST) and self._plain_replies_or_lb()
+        return self._tunnelled(REPLY) * 5 <= self._tunnelled(REQUEST) and self._wrapped_or_answered()
 
-    def _plain_replies_or_lb(self) -> bool:
-        """Besides the tunnel there must be the plain packets of the same service: requests before, or replies."""
+    def _wrapped_or_answered(self) -> bool:
+        """Besides tunnel packets there must be their way in (the same packets before), or plain replies."""
+        if any(_kind(s) == "encap" and s.direction == REQUEST for s in self.e.steps):
+            return True
         inside = {(s.server, s.port) for s, d, _ in self.e.places if d == REQUEST and s.tunnel}
-        return any((s.server, s.port) in inside for s, _, _ in self.e.places if not s.tunnel)
+        return any((s.server, s.port) in inside for s, d, _ in self.e.places if d == REPLY and not s.tunnel)
 
     def _answered_for_a_tag(self) -> bool:
-        """Servers that answer from another address than the one they were asked at, where requests carry a DSCP."""
+        """Servers next to the tap that are asked at one address, always under one DSCP, and answer from another.
+
+        A reply that routers have passed on proves nothing: a client also sees answers from the wrong address when a
+        server's reply goes past a NAT.
+        """
+        tags: dict[int, set[int]] = defaultdict(set)
+        for a in self.e.answers:
+            tags[a.asked].add(a.dscp)
         return any(
             a.asked != a.answered
             and a.dscp
+            and len(tags[a.asked]) == 1
             and not a.tunnel
             and a.server_mac_asked == a.server_mac_answered
-            and a.server_mac_asked
+            and a.reply_ttl in INITIAL_TTLS
             for a in self.e.answers
         )
 

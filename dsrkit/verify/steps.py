@@ -13,6 +13,12 @@ import numpy as np
 
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints, Mask, endpoint_address, endpoint_port, mix
+from dsrkit.wire import layout
+
+
+_JITTER_NS = 1_000_000
+_FORWARDING_NS = 5_000_000_000
+"""Nothing that forwards packets holds one for longer (a queue of five seconds would be a finding of its own)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,10 @@ def steps(f: Frames, flows: Flows) -> list[Step]:
     a, b = a[joined], b[joined]
     if not len(a):
         return []
+    plausible = _plausible(f, flows, a, b)
+    a, b = a[plausible], b[plausible]
+    if not len(a):
+        return []
     fall = f.wire_ttl[a] - f.wire_ttl[b]
     client_kept = endpoint_address(flows.client[a]) == endpoint_address(flows.client[b])
     _, first, count = np.unique(mix(place[a], place[b], fall, client_kept), return_index=True, return_counts=True)
@@ -117,6 +127,32 @@ def steps(f: Frames, flows: Flows) -> list[Step]:
         )
         for i, n in zip(first, count, strict=True)
     ]
+
+
+def _plausible(f: Frames, flows: Flows, a: Ints, b: Ints) -> Mask:
+    """Pairs that can be one packet before and after a node, as far as frames, clocks and numbers tell."""
+    one_clock = f.tap[a] == f.tap[b]
+    gap = f.ts[b] - f.ts[a]
+    soon = ~one_clock | ((gap >= -_JITTER_NS) & (gap <= _FORWARDING_NS))
+    numbered = ~f.is_tcp[a] | (f.seq[a] != 0)
+    return np.asarray(~rewritten(f, flows, a, b) | (sent_anew(f, a, b) & soon & numbered), bool)
+
+
+def rewritten(f: Frames, flows: Flows, a: Ints, b: Ints) -> Mask:
+    """Pairs whose addresses or tunnel differ."""
+    return np.asarray(
+        (flows.server[a] != flows.server[b]) | (flows.client[a] != flows.client[b]) | (f.tunnel[a] != f.tunnel[b]), bool
+    )
+
+
+def sent_anew(f: Frames, a: Ints, b: Ints) -> Mask:
+    """Pairs whose second frame has another sender: whatever rewrites or wraps a packet sends it in a frame of its own.
+
+    Without this, packets that merely share their numbers (test fixtures, say) would look like NAT. Link types without
+    addresses cannot tell and pass.
+    """
+    link = (f.rec["has"][a] & f.rec["has"][b] & layout.HAS_ETH_SRC) != 0
+    return np.asarray(~link | (f.eth_src[a] != f.eth_src[b]) | (f.port_of_tap[a] != f.port_of_tap[b]), bool)
 
 
 def places(f: Frames, flows: Flows) -> list[tuple[Sight, int, int]]:
