@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsrkit.tables.nodes import Cell, ModeTables, NodeTable, Presence
-from dsrkit.tables.rules import Affine, Field, Free, Recomputed, Rule, const, keep, union
+from dsrkit.tables.rules import Affine, Field, Free, Recomputed, const, keep, union
 
 MAX_ROUTERS = 64
 """Bound of an unknown number of routers between two taps: no path of the Internet has more hops than that."""
@@ -26,13 +26,6 @@ ANSWERED_BY_VIP = Presence("answered-by-vip", "the answer comes from the address
 REPLY_ABSENT = Presence("absent", "replies go past the load balancer, straight to the client", "mission: direct server return")
 FRAME_TO_LB = Presence("vip-frame-to-lb", "a frame for the VIP goes to the load balancer's MAC", "RFC 826; recorded b02, b10")
 ARP_SILENT = Presence("arp-silent", "nobody but the owner tells neighbours that it has the VIP", "RFC 826; LVS-HOWTO, arp problem")
-
-
-def router_steps(low: int, high: int) -> dict[str, Rule]:
-    """`low` to `high` routers in a row as one table."""
-    rules = {cell.field: cell.rule for cell in ROUTER_CELLS}
-    rules["ip.ttl"] = Affine(Field("ip.ttl"), -high, -low)
-    return rules
 
 
 def common_nodes(*at_router: Presence) -> tuple[NodeTable, ...]:

@@ -159,5 +159,17 @@ def compose(first: dict[str, Rule], second: dict[str, Rule]) -> dict[str, Rule]:
     return {f: r for f, r in out.items() if r != keep(f)}
 
 
+def repeated(rules: dict[str, Rule], low: int, high: int) -> dict[str, Rule]:
+    """The table of `low` to `high` equal nodes in a row, for rules that only count or are idempotent."""
+
+    def times(field: str, rule: Rule) -> Rule:
+        if isinstance(rule, Affine) and rule.base == Field(field):
+            ends = [rule.low * low, rule.low * high, rule.high * low, rule.high * high]
+            return Affine(rule.base, min(ends), max(ends))
+        return rule
+
+    return {field: times(field, rule) for field, rule in rules.items()}
+
+
 def compose_all(tables: list[dict[str, Rule]]) -> dict[str, Rule]:
     return reduce(compose, tables, {})

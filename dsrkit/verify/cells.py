@@ -10,8 +10,8 @@ import numpy as np
 from dsrkit.tables import PROFILES, tables
 from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import cell_id, lifted
-from dsrkit.tables.path import MAX_ROUTERS, router_steps
-from dsrkit.tables.rules import Affine, Const, Field, Free, Recomputed, Role, Rule, Union, compose_all, keep, narrow
+from dsrkit.tables.path import MAX_ROUTERS
+from dsrkit.tables.rules import Affine, Const, Field, Free, Recomputed, Role, Rule, Union, compose_all, keep, narrow, repeated
 from dsrkit.verify.frames import DIRECTIONS, REPLY, REQUEST, Frames, Ints, Mask
 from dsrkit.verify.journeys import DECAPSULATED, PLAIN, REWRITTEN, Hop, Journeys, Point
 from dsrkit.verify.judged import CHECKSUM_FIELDS, checksum_state, column
@@ -100,19 +100,24 @@ def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
     lb = {c.field: narrow(c.rule, profile) for c in tables(mode).table("lb", direction).cells}
     parts, kinds, used = [], [], []
     if not at_lb_in:
-        parts.append(router_steps(0, MAX_ROUTERS))
+        parts.append(_routers(mode, direction, 0))
         kinds.append("router")
         used.append(("router", direction))
     parts.append(lb)
     kinds.append("lb")
     used.append(("lb", direction))
     if not at_lb_out:
-        behind = router_steps(0, MAX_ROUTERS)
+        behind = _routers(mode, direction, 0)
         parts.append(lifted(behind) if tables(mode).table("lb", direction).pushes else behind)
         kinds.append("router")
         used.append(("router", direction))
     names = tuple(n for kind in dict.fromkeys(kinds) for n in _names(scene, kind))
     return Stretch(tuple(dict.fromkeys(kinds)), compose_all(parts), names or ("lb",), tuple(dict.fromkeys(used)))
+
+
+def _routers(mode: str | None, direction: str, low: int, high: int = MAX_ROUTERS) -> dict[str, Rule]:
+    """The table of so many routers in a row."""
+    return repeated(tables(mode).table("router", direction).rules(), low, high)
 
 
 def _plain_stretch(f: Frames, scene: Scene, mode: str | None, direction: str, hop: Hop, fall: Ints) -> Stretch | None:
@@ -126,7 +131,7 @@ def _plain_stretch(f: Frames, scene: Scene, mode: str | None, direction: str, ho
     near = scene.party_of_mac(int(f.eth_dst[a[0]]))
     far = scene.party_of_mac(int(f.eth_src[b[0]]))
     single = near is not None and near is far and near.role == "router"
-    rules = router_steps(1, 1) if single else router_steps(0, MAX_ROUTERS)
+    rules = _routers(mode, direction, 1, 1) if single else _routers(mode, direction, 0)
     if hop.source.form == REWRITTEN and mode is not None and tables(mode).table("lb", "request").pushes:
         rules = lifted(rules)
     named = (near.name,) if near is not None and single else _names(scene, "router")
@@ -154,7 +159,7 @@ def _wrapped_only(f: Frames, scene: Scene, taps: list[TapInfo], journeys: Journe
         lb = {c.field: narrow(c.rule, profile) for c in tables(scene.mode).table("lb", "request").cells}
         known = _known_inside(lb)
         at_lb = _all_in(f.eth_src[after], scene.macs("lb"))
-        rules = known if at_lb else compose_all([known, lifted(router_steps(0, MAX_ROUTERS))])
+        rules = known if at_lb else compose_all([known, lifted(_routers(scene.mode, "request", 0))])
         outer = {k: r for k, r in rules.items() if k.startswith(("outer.", "tunnel.")) or k in CHECKSUM_FIELDS}
         stretch = Stretch(("lb",), outer, _names(scene, "lb") or ("lb",), (("lb", "request"),))
         hop = Hop(Point("", points[i].tap, points[i].port, PLAIN, 0, REQUEST), points[i], after, after)

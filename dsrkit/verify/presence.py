@@ -61,7 +61,8 @@ def judge_presence(f: Frames, flows: Flows, scene: Scene, taps: list[TapInfo], j
         out += _arp_silent(f, scene, taps)
     elif scene.mode is None:
         out += _one_owner(f, flows, taps)
-    return out
+    promised = {name for name, _, _ in tables(scene.mode if scene.mode in HEADER_MODES else None).presence()}
+    return [v for v in out if v.cell in promised]
 
 
 # --- connections ------------------------------------------------------------------------------------------------------
@@ -587,5 +588,3 @@ def _one_owner(f: Frames, flows: Flows, taps: list[TapInfo]) -> list[Verdict]:
             verdict.hop = verdict.tap = taps[int(f.tap[mine[0]])].name
     return [verdict] if verdict.failed else []
 
-
-__all__ = ["judge_presence", "tables"]
