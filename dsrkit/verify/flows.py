@@ -31,11 +31,11 @@ class Flows:
 
 
 def is_syn(f: Frames) -> Mask:
-    return f.is_tcp & ((f.flags & (SYN | ACK)) == SYN)
+    return np.asarray(f.is_tcp & ((f.flags & (SYN | ACK)) == SYN), bool)
 
 
 def is_synack(f: Frames) -> Mask:
-    return f.is_tcp & ((f.flags & (SYN | ACK)) == (SYN | ACK))
+    return np.asarray(f.is_tcp & ((f.flags & (SYN | ACK)) == (SYN | ACK)), bool)
 
 
 def oriented(f: Frames, services: Ints | None = None) -> Flows:

@@ -106,8 +106,16 @@ class Frames:
         depth = records["depth"].astype(np.int64)
         self._in = np.maximum(depth - 1, 0)
         self._out = np.maximum(depth - 2, 0)
-        self.has_ip: Mask = (records["has"] & layout.HAS_IP) != 0
+        self.has_ip = self.has(layout.HAS_IP)
         self.tunnel = self._tunnel(depth)
+
+    def has(self, part: int) -> Mask:
+        """Packets of which a part (`layout.HAS_*`) was there to read."""
+        return np.asarray((self.rec["has"] & part) != 0, bool)
+
+    def field(self, name: str) -> Ints:
+        """A field of the record as integers."""
+        return np.asarray(self.rec[name]).astype(np.int64)
 
     def inner(self, field: str) -> Ints:
         """A field of the innermost IP header."""
@@ -133,14 +141,19 @@ class Frames:
             [1, 2, 3],
             4,
         )
-        kinds = [encap == layout.ENCAP_IPIP, encap == layout.ENCAP_GRE, encap == layout.ENCAP_GUE, encap == layout.ENCAP_GUE1]
+        codes = (layout.ENCAP_IPIP, layout.ENCAP_GRE, layout.ENCAP_GUE, layout.ENCAP_GUE1)
+        kinds = [encap == code for code in codes]
         return np.where(depth >= 2, np.select(kinds, [plain, 5, 6, 7], TUNNEL_NONE), TUNNEL_NONE).astype(np.int64)
+
+    def take(self, rows: Ints | Mask) -> Frames:
+        """Some of the packets as a batch of their own."""
+        return Frames(self.book, self.rec[rows], self.tap[rows], self.number[rows])
 
     # --- columns, each computed when first asked for ------------------------------------------------
 
     @cached_property
     def ts(self) -> Ints:
-        return self.rec["ts_ns"].astype(np.int64)
+        return self.field("ts_ns")
 
     @cached_property
     def src(self) -> Ints:
@@ -160,23 +173,23 @@ class Frames:
 
     @cached_property
     def eth_src(self) -> Ints:
-        return self.rec["eth_src"].astype(np.int64)
+        return self.field("eth_src")
 
     @cached_property
     def eth_dst(self) -> Ints:
-        return self.rec["eth_dst"].astype(np.int64)
+        return self.field("eth_dst")
 
     @cached_property
     def has_eth_dst(self) -> Mask:
-        return (self.rec["has"] & layout.HAS_ETH_DST) != 0
+        return self.has(layout.HAS_ETH_DST)
 
     @cached_property
     def has_l4(self) -> Mask:
-        return (self.rec["has"] & layout.HAS_L4) != 0
+        return self.has(layout.HAS_L4)
 
     @cached_property
     def has_all_payload(self) -> Mask:
-        return (self.rec["has"] & layout.HAS_ALL_PAYLOAD) != 0
+        return self.has(layout.HAS_ALL_PAYLOAD)
 
     @cached_property
     def ver(self) -> Ints:
@@ -204,70 +217,70 @@ class Frames:
         """Octets of the whole innermost packet, header included, for both IP versions."""
         value = self.inner("ip_len") + np.where(self.ver == 6, 40, 0)
         # Big TCP: the length does not fit and is 0 on the wire; the frame's own length tells.
-        wire = self.rec["wirelen"].astype(np.int64) - self.rec["in_at"].astype(np.int64)
+        wire = self.field("wirelen") - self.field("in_at")
         return np.where((self.ver == 4) & (value == 0), wire, value)
 
     @cached_property
     def fragment(self) -> Mask:
         """Fragments of the innermost packet."""
-        return (self.inner("frag") & _FRAGMENT_BITS) != 0
+        return np.asarray((self.inner("frag") & _FRAGMENT_BITS) != 0, bool)
 
     @cached_property
     def outer_fragment(self) -> Mask:
-        return (self.outer("frag") & _FRAGMENT_BITS) != 0
+        return np.asarray((self.outer("frag") & _FRAGMENT_BITS) != 0, bool)
 
     @cached_property
     def proto(self) -> Ints:
-        return self.rec["proto"].astype(np.int64)
+        return self.field("proto")
 
     @cached_property
     def flags(self) -> Ints:
-        return self.rec["tcp_flags"].astype(np.int64)
+        return self.field("tcp_flags")
 
     @cached_property
     def seq(self) -> Ints:
-        return self.rec["seq"].astype(np.int64)
+        return self.field("seq")
 
     @cached_property
     def ack(self) -> Ints:
-        return self.rec["ack"].astype(np.int64)
+        return self.field("ack")
 
     @cached_property
     def payload_len(self) -> Ints:
-        return self.rec["payload_len"].astype(np.int64)
+        return self.field("payload_len")
 
     @cached_property
     def is_tcp(self) -> Mask:
-        return self.has_l4 & (self.proto == TCP) & ~self.fragment
+        return np.asarray(self.has_l4 & (self.proto == TCP) & ~self.fragment, bool)
 
     @cached_property
     def is_udp(self) -> Mask:
-        return self.has_l4 & (self.proto == UDP) & ~self.fragment
+        return np.asarray(self.has_l4 & (self.proto == UDP) & ~self.fragment, bool)
 
     @cached_property
     def icmp_type(self) -> Ints:
-        return self.rec["icmp_type"].astype(np.int64)
+        return self.field("icmp_type")
 
     @cached_property
     def is_echo(self) -> Mask:
         v4 = (self.proto == ICMP) & np.isin(self.icmp_type, (8, 0))
         v6 = (self.proto == ICMPV6) & np.isin(self.icmp_type, (128, 129))
-        return self.has_l4 & (v4 | v6) & ~self.fragment
+        return np.asarray(self.has_l4 & (v4 | v6) & ~self.fragment, bool)
 
     @cached_property
     def is_error(self) -> Mask:
         """ICMP errors: they quote traffic and are none themselves."""
-        return (self.rec["has"] & layout.HAS_QUOTE) != 0
+        return self.has(layout.HAS_QUOTE)
 
     @cached_property
     def source(self) -> Ints:
         """Source endpoint: address and port in one number."""
-        return (self.src << 16) | self.rec["sport"].astype(np.int64)
+        return (self.src << 16) | self.field("sport")
 
     @cached_property
     def target(self) -> Ints:
         """Destination endpoint."""
-        return (self.dst << 16) | self.rec["dport"].astype(np.int64)
+        return (self.dst << 16) | self.field("dport")
 
     @cached_property
     def quoted_src(self) -> Ints:
@@ -279,7 +292,7 @@ class Frames:
         return self._quoted("dst")
 
     def _quoted(self, side: str) -> Ints:
-        inner = (self.rec["has"] & layout.HAS_QUOTE_INNER) != 0
+        inner = self.has(layout.HAS_QUOTE_INNER)
         hi = np.where(inner, self.rec[f"qi_{side}_hi"], self.rec[f"q_{side}_hi"])
         lo = np.where(inner, self.rec[f"qi_{side}_lo"], self.rec[f"q_{side}_lo"])
         return np.where(self.is_error, self.book.intern(hi, lo), 0)
@@ -287,7 +300,7 @@ class Frames:
     @cached_property
     def port_of_tap(self) -> Ints:
         """The interface a packet was seen on inside its file (pcapng interface, or index in a cooked capture)."""
-        return (self.rec["iface"].astype(np.int64) << 32) | self.rec["ifindex"].astype(np.int64)
+        return (self.field("iface") << 32) | self.field("ifindex")
 
 
 def endpoint_address(endpoint: Ints) -> Ints:

@@ -37,7 +37,7 @@ def checksum_state(f: Frames, field: str, rows: Ints) -> Column:
     elif field == "outer.checksum":
         state = f.outer(name)[rows]
     else:
-        state = f.rec[name][rows].astype(np.int64)
+        state = f.field(name)[rows]
     seen = (state != layout.SUM_NONE) & (state != layout.SUM_UNVERIFIABLE)
     if field.startswith(("outer", "tunnel")):
         seen &= f.tunnel[rows] > 0
@@ -49,27 +49,27 @@ def _always(f: Frames, rows: Ints) -> Mask:
 
 
 def _v4(f: Frames, rows: Ints) -> Mask:
-    return f.has_ip[rows] & (f.ver[rows] == 4)
+    return np.asarray(f.has_ip[rows] & (f.ver[rows] == 4), bool)
 
 
 def _tcp(f: Frames, rows: Ints) -> Mask:
-    return f.has_l4[rows] & (f.proto[rows] == TCP) & ~f.fragment[rows]
+    return np.asarray(f.has_l4[rows] & (f.proto[rows] == TCP) & ~f.fragment[rows], bool)
 
 
 def _ports(f: Frames, rows: Ints) -> Mask:
-    return f.has_l4[rows] & np.isin(f.proto[rows], (TCP, UDP)) & ~f.fragment[rows]
+    return np.asarray(f.has_l4[rows] & np.isin(f.proto[rows], (TCP, UDP)) & ~f.fragment[rows], bool)
 
 
 def _tunnelled(f: Frames, rows: Ints) -> Mask:
-    return f.tunnel[rows] > 0
+    return np.asarray(f.tunnel[rows] > 0, bool)
 
 
 def _outer_v4(f: Frames, rows: Ints) -> Mask:
-    return (f.tunnel[rows] > 0) & (f.outer("ver")[rows] == 4)
+    return np.asarray((f.tunnel[rows] > 0) & (f.outer("ver")[rows] == 4), bool)
 
 
 def _record(name: str, seen: Callable[[Frames, Ints], Mask]) -> Callable[[Frames, Ints], Column]:
-    return lambda f, rows: (f.rec[name][rows].astype(np.int64), seen(f, rows))
+    return lambda f, rows: (f.field(name)[rows], seen(f, rows))
 
 
 def _inner(name: str, seen: Callable[[Frames, Ints], Mask]) -> Callable[[Frames, Ints], Column]:
@@ -85,19 +85,19 @@ def _outer_content(f: Frames, rows: Ints) -> Column:
     total = f.outer("ip_len")[rows] + np.where(f.outer("ver")[rows] == 6, 40, 0)
     header = f.outer("hdr_len")[rows]
     udp = np.where(f.tunnel[rows] >= 6, 8, 0)
-    value = total - header - udp - f.rec["tun_hlen"][rows].astype(np.int64)
+    value = total - header - udp - f.field("tun_hlen")[rows]
     return value, (f.tunnel[rows] > 0) & ~f.outer_fragment[rows]
 
 
 def _payload(f: Frames, rows: Ints) -> Column:
-    whole = (f.rec["has"][rows] & layout.HAS_ALL_PAYLOAD) != 0
+    whole = f.has_all_payload[rows]
     return f.rec["fp"][rows].view(np.int64), whole & f.has_ip[rows] & ~f.outer_fragment[rows]
 
 
 _COLUMNS: dict[str, Callable[[Frames, Ints], Column]] = {
-    "eth.src": lambda f, r: (f.eth_src[r], (f.rec["has"][r] & layout.HAS_ETH_SRC) != 0),
+    "eth.src": lambda f, r: (f.eth_src[r], f.has(layout.HAS_ETH_SRC)[r]),
     "eth.dst": lambda f, r: (f.eth_dst[r], f.has_eth_dst[r]),
-    "vlan.id": lambda f, r: (f.rec["vlan0"][r].astype(np.int64) & 0xFFF, f.rec["nvlan"][r] > 0),
+    "vlan.id": lambda f, r: (f.field("vlan0")[r] & 0xFFF, f.rec["nvlan"][r] > 0),
     "ip.src": lambda f, r: (f.src[r], _always(f, r)),
     "ip.dst": lambda f, r: (f.dst[r], _always(f, r)),
     "ip.ttl": _inner("ttl", _always),
@@ -121,7 +121,7 @@ _COLUMNS: dict[str, Callable[[Frames, Ints], Column]] = {
     "tcp.urgent_pointer": _record("urgent", _tcp),
     "tcp.options": lambda f, r: (f.rec["opt_fp"][r].view(np.int64), _tcp(f, r)),
     "icmp.type": lambda f, r: (
-        f.icmp_type[r] << 8 | f.rec["icmp_code"][r].astype(np.int64),
+        f.icmp_type[r] << 8 | f.field("icmp_code")[r],
         f.has_l4[r] & np.isin(f.proto[r], (ICMP, ICMPV6)),
     ),
     "l4.payload": _payload,

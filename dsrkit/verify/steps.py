@@ -76,7 +76,7 @@ def decapsulated(f: Frames, flows: Flows) -> Mask:
     wrapped = np.unique(mix(flows.identity, f.tap, f.ttl)[tunnelled])
     same_interface = np.unique(mix(flows.identity, f.tap, f.ttl, f.port_of_tap)[tunnelled])
     plain = joined & (f.tunnel == 0) & np.isin(mix(flows.identity, f.tap, f.ttl), wrapped)
-    return plain & ~np.isin(mix(flows.identity, f.tap, f.ttl, f.port_of_tap), same_interface)
+    return np.asarray(plain & ~np.isin(mix(flows.identity, f.tap, f.ttl, f.port_of_tap), same_interface), bool)
 
 
 def causal_order(f: Frames, flows: Flows, rows: Ints) -> Ints:
@@ -151,7 +151,7 @@ def sent_anew(f: Frames, a: Ints, b: Ints) -> Mask:
     Without this, packets that merely share their numbers (test fixtures, say) would look like NAT. Link types without
     addresses cannot tell and pass.
     """
-    link = (f.rec["has"][a] & f.rec["has"][b] & layout.HAS_ETH_SRC) != 0
+    link = f.has(layout.HAS_ETH_SRC)[a] & f.has(layout.HAS_ETH_SRC)[b]
     return np.asarray(~link | (f.eth_src[a] != f.eth_src[b]) | (f.port_of_tap[a] != f.port_of_tap[b]), bool)
 
 
