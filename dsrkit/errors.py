@@ -1,10 +1,10 @@
 """Exceptions for mistakes of the user; faults of a capture are findings, bugs keep their traceback.
 
-    DsrkitError
-    ├── CaptureError        a file cannot be read as a capture at all
-    ├── SpecError           dsr.toml is wrong: unknown key, bad value, missing file
-    ├── UsageError          options that contradict each other
-    └── MissingDependency   an optional package or program is needed and absent
+DsrkitError
+├── CaptureError        a file cannot be read as a capture at all
+├── SpecError           dsr.toml is wrong: unknown key, bad value, missing file
+├── UsageError          options that contradict each other
+└── MissingDependency   an optional package or program is needed and absent
 """
 
 

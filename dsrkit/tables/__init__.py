@@ -11,9 +11,7 @@ from dsrkit.tables.nodes import ModeTables
 PROFILES = ("ipvs", "katran", "glb", "cilium", "generic")
 """Implementations whose header habits are known; ``any`` accepts the union."""
 
-MODES: dict[str, ModeTables] = {
-    t.TABLES.mode: t.TABLES for t in (nat, fullnat, l2dsr, l3dsr_tunnel, l3dsr_dscp, path)
-}
+MODES: dict[str, ModeTables] = {t.TABLES.mode: t.TABLES for t in (nat, fullnat, l2dsr, l3dsr_tunnel, l3dsr_dscp, path)}
 
 
 def tables(mode: str | None) -> ModeTables:

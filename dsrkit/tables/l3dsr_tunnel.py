@@ -50,7 +50,12 @@ TABLES = ModeTables(
                 Cell("outer.dst", role("real-server", "ip"), _IPVS),
                 Cell(
                     "outer.ttl",
-                    profiles(ipvs=Affine(_inner_ttl, -1, -1), katran=const(64), cilium=Affine(Const(63), 0, 1), generic=Free()),
+                    profiles(
+                        ipvs=Affine(_inner_ttl, -1, -1),
+                        katran=const(64),
+                        cilium=Affine(Const(63), 0, 1),
+                        generic=Free(),
+                    ),
                     f"{_IPVS}: the inner TTL after its own decrement; {_KATRAN}",
                 ),
                 Cell(

@@ -94,6 +94,7 @@ _NETWORK_TO_OUTER = {
 
 def lifted(rules: dict[str, Rule]) -> dict[str, Rule]:
     """A plain node's rules for packets that travel inside a tunnel: they act on the outermost IP header instead."""
+
     def lift(rule: Rule) -> Rule:
         if isinstance(rule, Affine) and isinstance(rule.base, Field):
             return Affine(Field(_NETWORK_TO_OUTER.get(rule.base.name, rule.base.name)), rule.low, rule.high)

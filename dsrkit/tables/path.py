@@ -23,9 +23,15 @@ APPEARS = Presence("appears", "what goes in comes out at the next tap", "RFC 181
 REPLY_APPEARS = Presence("appears", "what the server sends arrives at the client's side", "RFC 1812 s5.1")
 ANSWERED = Presence("answered", "a request is answered: a RST or an ICMP error is no answer", "RFC 9293 s3.5; RFC 768")
 ANSWERED_BY_VIP = Presence("answered-by-vip", "the answer comes from the address that was asked", "RFC 9293 s3.10.7.3")
-REPLY_ABSENT = Presence("absent", "replies go past the load balancer, straight to the client", "mission: direct server return")
-FRAME_TO_LB = Presence("vip-frame-to-lb", "a frame for the VIP goes to the load balancer's MAC", "RFC 826; recorded b02, b10")
-ARP_SILENT = Presence("arp-silent", "nobody but the owner tells neighbours that it has the VIP", "RFC 826; LVS-HOWTO, arp problem")
+REPLY_ABSENT = Presence(
+    "absent", "replies go past the load balancer, straight to the client", "mission: direct server return"
+)
+FRAME_TO_LB = Presence(
+    "vip-frame-to-lb", "a frame for the VIP goes to the load balancer's MAC", "RFC 826; recorded b02, b10"
+)
+ARP_SILENT = Presence(
+    "arp-silent", "nobody but the owner tells neighbours that it has the VIP", "RFC 826; LVS-HOWTO, arp problem"
+)
 
 
 def common_nodes(*at_router: Presence) -> tuple[NodeTable, ...]:

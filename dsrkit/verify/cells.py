@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from dsrkit.tables import PROFILES, tables
-from dsrkit.tables.fields import FIELDS
+from dsrkit.model.dscp import dscp_text
+from dsrkit.tables import tables
+from dsrkit.tables.fields import FIELDS, WIRESHARK
 from dsrkit.tables.nodes import cell_id, lifted
 from dsrkit.tables.path import MAX_ROUTERS
-from dsrkit.tables.rules import Affine, Const, Field, Free, Recomputed, Role, Rule, Union, compose_all, keep, narrow, repeated
-from dsrkit.verify.frames import DIRECTIONS, REPLY, REQUEST, Frames, Ints, Mask
-from dsrkit.verify.journeys import DECAPSULATED, PLAIN, REWRITTEN, Hop, Journeys, Point
+from dsrkit.tables.rules import (
+    Affine,
+    Const,
+    Field,
+    Free,
+    Recomputed,
+    Role,
+    Rule,
+    Union,
+    compose_all,
+    keep,
+    narrow,
+    repeated,
+)
+from dsrkit.verify.frames import DIRECTIONS, REQUEST, TUNNEL_NAMES, UDP, Frames, Ints, Mask
+from dsrkit.verify.journeys import DECAPSULATED, PLAIN, REWRITTEN, Hop, Journeys, Way
 from dsrkit.verify.judged import CHECKSUM_FIELDS, checksum_state, column
-from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
+from dsrkit.verify.scene import HEADER_MODES, Scene
+from dsrkit.verify.verdicts import MOST_FRAMES, Point, Verdict
 from dsrkit.wire import layout
+from dsrkit.wire.address import mac_text
 
 ADVISORY: Final = frozenset(
     {
@@ -33,28 +50,6 @@ ADVISORY: Final = frozenset(
 )
 """Fields that a router's own features (marking, MSS clamping, checksum repair after it) change in healthy networks."""
 
-_MOST_FRAMES = 10
-
-
-@dataclass(slots=True)
-class Verdict:
-    """One cell at one hop: how many pairs were judged, how many failed, and the first that did."""
-
-    cell: str
-    field: str
-    hop: str
-    direction: int
-    nodes: tuple[str, ...]
-    severity: str
-    checked: int = 0
-    failed: int = 0
-    reason: str | None = None
-    failures: list[tuple[int, int]] = field(default_factory=list)  # rows before (-1: none) and after
-    expected: str = ""
-    actual: str = ""
-    servers: set[str] = field(default_factory=set)
-    tap: str | None = None
-
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -63,33 +58,33 @@ class Stretch:
     kinds: tuple[str, ...]  # what the cell id names
     rules: dict[str, Rule]
     nodes: tuple[str, ...]  # names for messages
-    tables: tuple[tuple[str, str], ...]  # (node kind, direction) whose cells are in the rules
 
 
-def judge_hops(f: Frames, scene: Scene, taps: list[TapInfo], journeys: Journeys, profile: str) -> list[Verdict]:
+def judge_hops(f: Frames, scene: Scene, journeys: Journeys, profile: str) -> list[Verdict]:
     """Every field cell of every hop between neighbouring sightings."""
     out: list[Verdict] = []
-    for direction in (REQUEST, REPLY):
-        for hop in journeys.hops(direction):
+    for way in journeys.ways.values():
+        for hop in way.hops():
             stretch = between(f, scene, hop, profile)
             if stretch is not None:
-                out += judge(f, scene, taps, hop, stretch)
-        if scene.mode == "l3dsr-tunnel" and direction == REQUEST:
-            out += _wrapped_only(f, scene, taps, journeys, profile)
+                out += judge(f, scene, hop, stretch)
+        if scene.mode == "l3dsr-tunnel" and way.direction == REQUEST:
+            out += _wrapped_only(f, scene, way, profile)
     return out
 
 
 def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
     """The nodes between two points and their table; None where the packets do not tell what lies between."""
     a, b = hop.source, hop.target
+    assert a is not None
     rows_a, rows_b = hop.before, hop.after
     mode = scene.mode if scene.mode in HEADER_MODES else None
-    direction = DIRECTIONS[a.direction]
+    direction = DIRECTIONS[b.direction]
     fall = _wire_fall(f, rows_a, rows_b, a, b)
     if a.form == b.form:
         return _plain_stretch(f, scene, mode, direction, hop, fall)
     if b.form == DECAPSULATED:
-        return Stretch(("real-server",), {}, _names(scene, "real-server"), ())
+        return Stretch(("real-server",), {}, _names(scene, "real-server"))
     if mode is None or {a.form, b.form} != {PLAIN, REWRITTEN}:
         return None
     lb_macs = scene.macs("lb")
@@ -98,21 +93,18 @@ def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
     if not at_lb_in and not at_lb_out and bool((fall <= 1).all()):
         at_lb_in = at_lb_out = True  # no room for a router beside the load balancer
     lb = {c.field: narrow(c.rule, profile) for c in tables(mode).table("lb", direction).cells}
-    parts, kinds, used = [], [], []
+    parts, kinds = [], []
     if not at_lb_in:
         parts.append(_routers(mode, direction, 0))
         kinds.append("router")
-        used.append(("router", direction))
     parts.append(lb)
     kinds.append("lb")
-    used.append(("lb", direction))
     if not at_lb_out:
         behind = _routers(mode, direction, 0)
         parts.append(lifted(behind) if tables(mode).table("lb", direction).pushes else behind)
         kinds.append("router")
-        used.append(("router", direction))
     names = tuple(n for kind in dict.fromkeys(kinds) for n in _names(scene, kind))
-    return Stretch(tuple(dict.fromkeys(kinds)), compose_all(parts), names or ("lb",), tuple(dict.fromkeys(used)))
+    return Stretch(tuple(dict.fromkeys(kinds)), compose_all(parts), names)
 
 
 def _routers(mode: str | None, direction: str, low: int, high: int = MAX_ROUTERS) -> dict[str, Rule]:
@@ -125,45 +117,48 @@ def _plain_stretch(f: Frames, scene: Scene, mode: str | None, direction: str, ho
     moved = (f.eth_src[a] != f.eth_src[b]) | (f.has_eth_dst[a] & f.has_eth_dst[b] & (f.eth_dst[a] != f.eth_dst[b]))
     if not moved.any() and bool((fall == 0).all()):
         bridge = {c.field: c.rule for c in tables(mode).table("bridge", direction).cells}
-        return Stretch(("bridge",), bridge, ("bridge",), (("bridge", direction),))
+        return Stretch(("bridge",), bridge, ())
     if bool((fall <= 0).all()) and mode is None:
         return None  # something hands frames on without routing: not for us to say what
     near = scene.party_of_mac(int(f.eth_dst[a[0]]))
     far = scene.party_of_mac(int(f.eth_src[b[0]]))
     single = near is not None and near is far and near.role == "router"
     rules = _routers(mode, direction, 1, 1) if single else _routers(mode, direction, 0)
-    if hop.source.form == REWRITTEN and mode is not None and tables(mode).table("lb", "request").pushes:
+    if hop.target.form == REWRITTEN and mode is not None and tables(mode).table("lb", "request").pushes:
         rules = lifted(rules)
     named = (near.name,) if near is not None and single else _names(scene, "router")
-    return Stretch(("router",), rules, named or ("router",), (("router", direction),))
+    return Stretch(("router",), rules, named)
 
 
-def _wrapped_only(f: Frames, scene: Scene, taps: list[TapInfo], journeys: Journeys, profile: str) -> list[Verdict]:
+def _wrapped_only(f: Frames, scene: Scene, way: Way, profile: str) -> list[Verdict]:
     """Tunnel packets whose plain form no tap holds: the outer header is judged against the packet inside it.
 
     The packet before the load balancer is then the inner one with the TTL that the load balancer's table takes.
     """
-    points, rows = journeys.points[REQUEST], journeys.rows[REQUEST]
-    plain = np.asarray([p.form == PLAIN for p in points], bool)
-    wrapped = [i for i, p in enumerate(points) if p.form == REWRITTEN]
-    if not wrapped or not len(rows):
+    plain = np.asarray([p.form == PLAIN for p in way.points], bool)
+    wrapped = [i for i, p in enumerate(way.points) if p.form == REWRITTEN]
+    if not wrapped or not len(way.rows):
         return []
-    bare = ~(rows[:, plain] >= 0).any(axis=1)
+    bare = ~(way.rows[:, plain] >= 0).any(axis=1)
+    lb = {c.field: narrow(c.rule, profile) for c in tables(scene.mode).table("lb", "request").cells}
+    known = _known_inside(lb)
     out = []
     for i in wrapped:
         earlier = [j for j in wrapped if j < i]
-        first = bare & (rows[:, i] >= 0) & ~(rows[:, earlier] >= 0).any(axis=1)
+        first = bare & (way.rows[:, i] >= 0) & ~(way.rows[:, earlier] >= 0).any(axis=1)
         if not first.any():
             continue
-        after = rows[first, i]
-        lb = {c.field: narrow(c.rule, profile) for c in tables(scene.mode).table("lb", "request").cells}
-        known = _known_inside(lb)
-        at_lb = _all_in(f.eth_src[after], scene.macs("lb"))
+        rows = way.rows[first, i]
+        at_lb = _all_in(f.eth_src[rows], scene.macs("lb"))
         rules = known if at_lb else compose_all([known, lifted(_routers(scene.mode, "request", 0))])
-        outer = {k: r for k, r in rules.items() if k.startswith(("outer.", "tunnel.")) or k in CHECKSUM_FIELDS}
-        stretch = Stretch(("lb",), outer, _names(scene, "lb") or ("lb",), (("lb", "request"),))
-        hop = Hop(Point("", points[i].tap, points[i].port, PLAIN, 0, REQUEST), points[i], after, after)
-        out += judge(f, scene, taps, hop, stretch, only=tuple(outer))
+        outer = {k: r for k, r in rules.items() if k.startswith(("outer.", "tunnel."))}
+        out += judge(
+            f,
+            scene,
+            Hop(None, way.points[i], rows, rows),
+            Stretch(("lb",), outer, _names(scene, "lb")),
+            only=tuple(outer),
+        )
     return out
 
 
@@ -185,46 +180,60 @@ def _known_inside(lb: dict[str, Rule]) -> dict[str, Rule]:
     return {name: seen(rule) for name, rule in lb.items()}
 
 
-def judge(
-    f: Frames, scene: Scene, taps: list[TapInfo], hop: Hop, stretch: Stretch, *, only: tuple[str, ...] | None = None
-) -> list[Verdict]:
-    """All cells of one hop."""
-    label = f"{hop.source.name}→{hop.target.name}"
+def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[str, ...] | None = None) -> list[Verdict]:
+    """All cells of one hop; `only` some fields where there is no packet before."""
     mode = scene.mode if scene.mode in HEADER_MODES else "path"
     assert mode is not None
-    direction = DIRECTIONS[hop.source.direction]
+    direction = DIRECTIONS[hop.target.direction]
+    wrapped = bool((f.tunnel[hop.after] > 0).any())
     out = []
     for name in only or FIELDS:
-        if name.startswith(("outer.", "tunnel.")) and not (f.tunnel[hop.after] > 0).any():
-            continue
         rule = stretch.rules.get(name, keep(name))
-        if isinstance(rule, Free):
+        if isinstance(rule, Free) or (name.startswith(("outer.", "tunnel.")) and not wrapped):
             continue
         passed, seen, reason = evaluate(f, scene, name, rule, hop.before, hop.after)
-        node = "+".join(stretch.kinds)
         verdict = Verdict(
-            cell=cell_id(mode, node, direction, name),
-            field=name,
-            hop=label,
-            direction=hop.source.direction,
+            cell_id(mode, "+".join(stretch.kinds), direction, name),
+            name,
+            hop.target.direction,
+            _severity(mode, stretch, name, direction, hop),
+            hop.source,
+            hop.target,
             nodes=stretch.nodes,
-            severity=_severity(mode, stretch, name, direction, hop),
-            tap=taps[hop.target.tap].name,
+            tap=hop.target.tap,
+            checked=int(seen.sum()),
         )
-        bad = np.flatnonzero(seen & ~passed)
-        verdict.checked, verdict.failed = int(seen.sum()), len(bad)
         if not verdict.checked:
-            if not reason:
+            if reason is None:
                 continue
             verdict.reason = reason
+        bad = np.flatnonzero(seen & ~passed)
         if len(bad):
-            own = only is not None
-            verdict.failures = [(-1 if own else int(hop.before[i]), int(hop.after[i])) for i in bad[:_MOST_FRAMES]]
-            verdict.expected, verdict.actual = explain(f, scene, name, rule, int(hop.before[bad[0]]), int(hop.after[bad[0]]))
-            for i in bad[:1000]:
-                verdict.servers |= _server_names(f, scene, int(hop.after[i]))
+            _fail(f, scene, verdict, rule, hop, bad, paired=only is None)
         out.append(verdict)
     return out
+
+
+def _fail(f: Frames, scene: Scene, verdict: Verdict, rule: Rule, hop: Hop, bad: Ints, *, paired: bool) -> None:
+    """Count failures, keep the first frames, and say what was expected and found."""
+    verdict.failed = len(bad)
+    for i in bad[:MOST_FRAMES]:
+        rows = (hop.before[i], hop.after[i]) if paired else (hop.after[i],)
+        verdict.show((int(f.tap[r]), int(f.number[r])) for r in rows)
+    first = bad[0]
+    verdict.expected, verdict.actual = explain(
+        f, scene, verdict.field, rule, int(hop.before[first]), int(hop.after[first])
+    )
+    verdict.wireshark = wireshark_name(f, verdict.field, int(hop.after[first]))
+
+
+def wireshark_name(f: Frames, name: str, row: int) -> str:
+    """A judged field under the name that Wireshark has for it in this packet."""
+    if f.ver[row] == 6:
+        name = {"ip.ttl": "ipv6.hlim", "ip.src": "ipv6.src", "ip.dst": "ipv6.dst"}.get(name, name)
+    if name in WIRESHARK:
+        return WIRESHARK[name][-1 if f.proto[row] == UDP else 0]
+    return name
 
 
 def _severity(mode: str, stretch: Stretch, name: str, direction: str, hop: Hop) -> str:
@@ -237,7 +246,9 @@ def _severity(mode: str, stretch: Stretch, name: str, direction: str, hop: Hop) 
 # --- rules as predicates over columns ---------------------------------------------------------------------------------
 
 
-def evaluate(f: Frames, scene: Scene, name: str, rule: Rule, before: Ints, after: Ints) -> tuple[Mask, Mask, str | None]:
+def evaluate(
+    f: Frames, scene: Scene, name: str, rule: Rule, before: Ints, after: Ints
+) -> tuple[Mask, Mask, str | None]:
     """(passes, observable, why not observable) for each pair. Shape: (pairs,)."""
     if isinstance(rule, Recomputed) or (name in CHECKSUM_FIELDS and not isinstance(rule, Affine)):
         return _recomputed(f, name, before, after)
@@ -317,7 +328,11 @@ def _recomputed(f: Frames, name: str, before: Ints, after: Ints) -> tuple[Mask, 
     # Broken before it came here: not this hop's doing. A tunnel's checksums have no before.
     inherited = could & (earlier == layout.SUM_INVALID) & (not name.startswith(("outer", "tunnel")))
     observable = seen & ~inherited
-    return state != layout.SUM_INVALID, observable, None if observable.any() else "checksum cut off, fragmented or absent"
+    return (
+        state != layout.SUM_INVALID,
+        observable,
+        None if observable.any() else "checksum cut off, fragmented or absent",
+    )
 
 
 def _kept_checksum(f: Frames, name: str, passed: Mask, known: Mask, before: Ints, after: Ints) -> tuple[Mask, Mask]:
@@ -371,10 +386,6 @@ def _expected(f: Frames, scene: Scene, name: str, rule: Rule, rows: Ints) -> str
 
 def show(f: Frames, name: str, value: int) -> str:
     """A field's value the way Wireshark prints it."""
-    from dsrkit.model.dscp import dscp_text
-    from dsrkit.verify.frames import TUNNEL_NAMES
-    from dsrkit.wire.address import mac_text
-
     if name in ("ip.src", "ip.dst", "outer.src", "outer.dst"):
         return f.book.text(value)
     if name in ("eth.src", "eth.dst"):
@@ -388,18 +399,6 @@ def show(f: Frames, name: str, value: int) -> str:
     if name in ("tcp.options", "l4.payload"):
         return f"fingerprint {value & 0xFFFF_FFFF_FFFF_FFFF:016x}"
     return str(value)
-
-
-def _server_names(f: Frames, scene: Scene, row: int) -> set[str]:
-    for address in (int(f.outer_dst[row]), int(f.dst[row]), int(f.src[row])):
-        party = scene.party_of_ip(address)
-        if party is not None and party.role == "real-server":
-            return {party.name}
-    for mac in (int(f.eth_dst[row]), int(f.eth_src[row])):
-        party = scene.party_of_mac(mac)
-        if party is not None and party.role == "real-server":
-            return {party.name}
-    return set()
 
 
 def _names(scene: Scene, role: str) -> tuple[str, ...]:
@@ -417,13 +416,16 @@ def _wire_fall(f: Frames, a: Ints, b: Ints, p: Point, q: Point) -> Ints:
     return f.ttl[a] - np.minimum(f.ttl[b], f.wire_ttl[b])
 
 
-def fitting_profiles(f: Frames, scene: Scene, taps: list[TapInfo], journeys: Journeys) -> list[str]:
-    """Profiles whose load balancer's table every packet obeys, in the order of `PROFILES`."""
-    if scene.mode not in HEADER_MODES:
-        return []
+def fitting_profiles(f: Frames, scene: Scene, journeys: Journeys, candidates: Collection[str]) -> list[str]:
+    """Those of `candidates` whose load balancer's table every packet obeys; none where no packet crossed one."""
     fits = []
-    for profile in PROFILES:
-        verdicts = [v for v in judge_hops(f, scene, taps, journeys, profile) if ".lb" in v.cell or "+lb" in v.cell]
+    for profile in candidates if scene.mode in HEADER_MODES else ():
+        verdicts = []
+        for way in journeys.ways.values():
+            for hop in way.hops():
+                stretch = between(f, scene, hop, profile)
+                if stretch is not None and "lb" in stretch.kinds:
+                    verdicts += judge(f, scene, hop, stretch)
         if any(v.checked for v in verdicts) and not any(v.failed for v in verdicts):
             fits.append(profile)
     return fits

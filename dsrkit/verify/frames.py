@@ -6,6 +6,7 @@ endpoints fit into one 64-bit number. Column arrays have shape (n,), n being the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -83,6 +84,10 @@ class AddressBook:
 
     def text(self, number: int) -> str:
         return ip_text(*self._halves[number])
+
+    def sort_key(self, numbers: Iterable[int]) -> list[tuple[int, int]]:
+        """Addresses by their value, to order machines."""
+        return sorted(self._halves[n] for n in numbers)
 
     def is_v6(self, number: int) -> bool:
         hi, lo = self._halves[number]

@@ -1,93 +1,320 @@
 """Journeys: the same packet at every observation point, as an integer matrix of rows.
 
-An observation point is a tap, or a tap before and after its node where it holds a packet twice. Packets are joined by
-identity and occurrence, so retransmissions, copies of a mirror port and the hairpin copy of DSR stay apart.
+Packets are joined by identity and occurrence, so retransmissions, copies of a mirror port and the hairpin copy of DSR
+stay apart. A `Joiner` works batch by batch: what it learns about points, their order and the servers behind them stays.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
-from dsrkit.verify.scene import Scene, TapInfo
+from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
 from dsrkit.verify.steps import causal_order, decapsulated, rewritten, sent_anew
+from dsrkit.verify.verdicts import Point
 
 PLAIN, REWRITTEN, DECAPSULATED, BOUNCED = 0, 1, 2, 3
 """Forms of a packet: as the client or for the client; as between load balancer and server; out of a server's tunnel
 device; sent back by a machine that should have kept it."""
 
-_MIRROR_NS = 1_000_000
-_MIRROR_SHARE = 0.3
-_SHARE_OF_TWICE = 0.5
-
-
-@dataclass(slots=True)
-class Point:
-    """An observation point of one direction."""
-
-    name: str
-    tap: int
-    port: int
-    form: int
-    turn: int  # which pass through the tap, where routers show a packet twice
-    direction: int
+_MIRROR_NS: Final = 1_000_000
+_MIRROR_SHARE: Final = 0.3
+_SHARE_OF_TWICE: Final = 0.5
+_MOST_TURNS: Final = 3
+_MOST_CLIENTS: Final = 200_000
 
 
 @dataclass(slots=True)
 class Hop:
     """Packets seen at two points in a row: `before[i]` and `after[i]` are rows of the same packet."""
 
-    source: Point
+    source: Point | None  # None: no packet before, `before` is `after`
     target: Point
     before: Ints
     after: Ints
 
 
 @dataclass(slots=True)
-class Journeys:
-    """Matrices of rows, one per direction.
+class Way:
+    """The journeys of one direction in one batch.
 
-    Shape: `rows[d]` (journeys, points), -1 where the packet was not seen; `server[d]` and `proto[d]` (journeys,).
+    Shape: `rows` (journeys, points), -1 where the packet was not seen; `server` and `proto` (journeys,). A server is
+    the index of a real server in the scene, -1 where no packet tells.
     """
 
-    points: dict[int, list[Point]] = field(default_factory=dict)
-    rows: dict[int, Ints] = field(default_factory=dict)
-    server: dict[int, Ints] = field(default_factory=dict)
-    proto: dict[int, Ints] = field(default_factory=dict)
-    expected: dict[int, dict[tuple[int, int, int], bool]] = field(default_factory=dict)
-    offsets: dict[int, int] = field(default_factory=dict)
+    direction: int
+    points: list[Point]
+    rows: Ints
+    server: Ints
+    proto: Ints
+
+    def hops(self) -> list[Hop]:
+        """Consecutive sightings: each packet's pairs of neighbouring points."""
+        out = []
+        for a in range(len(self.points)):
+            for b in range(a + 1, len(self.points)):
+                between = self.rows[:, a + 1 : b] >= 0
+                both = (self.rows[:, a] >= 0) & (self.rows[:, b] >= 0) & ~between.any(axis=1)
+                if both.any():
+                    out.append(Hop(self.points[a], self.points[b], self.rows[both, a], self.rows[both, b]))
+        return out
+
+    def keep(self, wanted: Mask) -> Way:
+        return Way(self.direction, self.points, self.rows[wanted], self.server[wanted], self.proto[wanted])
+
+
+@dataclass(slots=True)
+class Journeys:
+    """What a batch holds: journeys by direction, and for each row its server and its point (-1: none)."""
+
+    ways: dict[int, Way]
+    server_of_row: Ints
+    point_of_row: Ints
+
+
+@dataclass(slots=True)
+class Joiner:
+    """Joins batches; see the module."""
+
+    scene: Scene
+    taps: list[TapInfo]
+    _points: dict[tuple[int, int, int, int, int], Point] = field(default_factory=dict)
+    _before: Counter[tuple[int, int]] = field(default_factory=Counter)  # ids of points: (first, second) -> packets
+    _passes: dict[tuple[int, int, int, int], list[int]] = field(default_factory=dict)
+    _copies: dict[int, list[int]] = field(default_factory=dict)
+    _server_of_client: dict[int, int] = field(default_factory=dict)
+    expected: set[tuple[int, int, int]] = field(default_factory=set)  # (id of point, server, protocol)
+    known: set[tuple[int, int, int]] = field(default_factory=set)  # (direction, server, protocol)
     mirrors: set[int] = field(default_factory=set)
 
-    def hops(self, direction: int) -> list[Hop]:
-        """Consecutive sightings: each packet's pairs of neighbouring points."""
-        rows, points = self.rows[direction], self.points[direction]
-        out = []
-        for a in range(len(points)):
-            for b in range(a + 1, len(points)):
-                between = rows[:, a + 1 : b] >= 0
-                both = (rows[:, a] >= 0) & (rows[:, b] >= 0) & ~between.any(axis=1)
-                if both.any():
-                    out.append(Hop(points[a], points[b], rows[both, a], rows[both, b]))
+    def join(self, f: Frames, flows: Flows) -> Journeys:
+        """Join one batch's packets of the services into journeys."""
+        form = forms(f, flows, self.scene)
+        wanted = in_service(f, flows, self.scene, form)
+        identity = flows.identity
+        if self.scene.mode is None:
+            # Without a mode only sightings with the same addresses can be said to be one packet.
+            identity = np.where(identity != 0, mix(identity, flows.client, flows.server), identity)
+        identity = _apart(f, flows, identity, np.flatnonzero(wanted))
+        turn = self._turns(f, identity, form, np.flatnonzero(wanted))
+        wanted &= turn >= 0
+        ways = {}
+        for direction in (REQUEST, REPLY):
+            rows = np.flatnonzero(wanted & (flows.direction == direction))
+            rows = self._without_mirrors(f, identity, rows)
+            ways[direction] = self._way(f, flows, direction, rows, identity, form, turn)
+        if self.scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
+            ways = {d: _without_foreign(flows, way) for d, way in ways.items()}
+        for way in ways.values():
+            self._servers(f, flows, way)
+        self._share_servers(f, flows, ways)
+        for way in ways.values():
+            self._learn(way)
+        return _by_row(f, ways)
+
+    def settled(self, f: Frames, journeys: Journeys, until: int | None) -> tuple[Journeys, Mask]:
+        """Split off the journeys that no later packet can belong to: (those, rows of the others)."""
+        waiting = np.zeros(f.n, bool)
+        if until is None:
+            return journeys, waiting
+        ways = {}
+        for direction, way in journeys.ways.items():
+            stamps = np.where(way.rows >= 0, f.ts[way.rows], np.iinfo(np.int64).min)
+            open_ = stamps.max(axis=1) > until if way.rows.size else np.zeros(len(way.rows), bool)
+            rows = way.rows[open_]
+            waiting[rows[rows >= 0]] = True
+            ways[direction] = way.keep(~open_)
+        return Journeys(ways, journeys.server_of_row, journeys.point_of_row), waiting
+
+    def passes(self, way: Way, point: Point) -> Mask:
+        """Journeys whose way leads through a point, as far as others of the same server and protocol show."""
+        out = np.zeros(len(way.server), bool)
+        for s, p in _kinds(way):
+            if self._through(way.direction, point, s, p):
+                out |= (way.server == s) & (way.proto == p)
         return out
 
-    def passes(self, direction: int, point: int) -> Mask:
-        """Journeys whose way leads through a point, as far as others of the same server and protocol show."""
-        expected = self.expected[direction]
-        server, proto = self.server[direction], self.proto[direction]
-        out = np.zeros(len(server), bool)
-        for s, p in {(int(s), int(p)) for s, p in zip(server, proto, strict=True)}:
-            if s >= 0:
-                through = expected.get((point, s, p), False)
-            else:  # unknown server: only where every server's packets pass
-                known = [v for (q, k, r), v in expected.items() if q == point and r == p and k >= 0]
-                through = all(known) if known else expected.get((point, -1, p), False)
-            if through:
-                out |= (server == s) & (proto == p)
-        return out
+    def leads(self, point: Point, server: int, proto: int) -> bool:
+        """Whether packets of this server and protocol were seen at a point."""
+        return (id(point), server, proto) in self.expected
+
+    def _through(self, direction: int, point: Point, server: int, proto: int) -> bool:
+        if server >= 0:
+            return self.leads(point, server, proto)
+        # Of an unknown server: only where every server's packets pass.
+        others = [s for d, s, p in self.known if d == direction and p == proto and s >= 0]
+        return all(self.leads(point, s, proto) for s in others) if others else self.leads(point, -1, proto)
+
+    def points(self, direction: int) -> list[Point]:
+        """All points of a direction in the order in which packets meet them."""
+        mine = [p for p in self._points.values() if p.direction == direction]
+        before = np.zeros((len(mine), len(mine)), np.int64)
+        at = {id(p): i for i, p in enumerate(mine)}
+        for (a, b), n in self._before.items():
+            if a in at and b in at:
+                before[at[a], at[b]] = n
+        _form_order(mine, before)
+        return [mine[i] for i in _topological(before)]
+
+    def name_points(self) -> None:
+        """Name all points: by their tap, with what tells several of one tap and direction apart."""
+        for direction in (REQUEST, REPLY):
+            by_tap: dict[int, list[Point]] = defaultdict(list)
+            for point in self.points(direction):
+                by_tap[point.tap].append(point)
+            for tap, group in by_tap.items():
+                ends = [""] if len(group) == 1 else [".in", ".out"]
+                if len(group) > len(ends):
+                    ends = [f".{i}" for i in range(1, len(group) + 1)]
+                for point, end in zip(group, ends, strict=True):
+                    point.name = self.taps[tap].name + end
+
+    # --- steps of a join ------------------------------------------------------------------------------------------
+
+    def _turns(self, f: Frames, identity: Words, form: Ints, rows: Ints) -> Ints:
+        """Which pass of a packet through its tap a row is; -1 for passes that are not part of a path (loops).
+
+        A capture of all sides of a router shows each packet again with a smaller TTL. It is taken for that only if
+        most packets do so; a few that come back are a loop, and only their first pass counts.
+        """
+        turn = np.full(f.n, -1, np.int64)
+        if not len(rows):
+            return turn
+        place = mix(f.tap[rows], f.port_of_tap[rows], form[rows], f.proto[rows])
+        group = mix(identity[rows], place)
+        # The same MACs again with a smaller TTL: the packet goes in circles.
+        ends = mix(group, f.eth_src[rows], f.eth_dst[rows], f.rec["pkttype"][rows])
+        _, inverse = np.unique(ends, return_inverse=True)
+        highest = np.zeros(int(inverse.max()) + 1, np.int64)
+        np.maximum.at(highest, inverse, f.wire_ttl[rows])
+        straight = f.wire_ttl[rows] == highest[inverse]
+        rows, group, place = rows[straight], group[straight], place[straight]
+        ranks = _rank_by_fall(f, rows, group)
+        for p in np.unique(place):
+            here = place == p
+            key = (int(p), 0, 0, 0)
+            seen = self._passes.setdefault(key, [0, 0])
+            seen[0] += len(np.unique(group[here]))
+            seen[1] += len(np.unique(group[here & (ranks == 1)]))
+            most = _MOST_TURNS if seen[1] > _SHARE_OF_TWICE * seen[0] else 0
+            ranks[here & (ranks > most)] = -1
+        turn[rows] = ranks
+        return turn
+
+    def _without_mirrors(self, f: Frames, identity: Words, rows: Ints) -> Ints:
+        """Drop the second copies of taps that hold every frame twice (both directions of a mirror port)."""
+        if not len(rows):
+            return rows
+        key = mix(identity[rows], f.tap[rows], f.port_of_tap[rows], f.wire_ttl[rows], f.eth_src[rows], f.eth_dst[rows])
+        order = np.lexsort((f.number[rows], key))
+        k, ts = key[order], f.ts[rows][order]
+        twin = np.append(False, (k[1:] == k[:-1]) & (np.abs(ts[1:] - ts[:-1]) < _MIRROR_NS))
+        copies = np.zeros(len(rows), bool)
+        copies[order] = twin
+        drop = np.zeros(len(rows), bool)
+        for tap in np.unique(f.tap[rows]):
+            here = f.tap[rows] == tap
+            seen = self._copies.setdefault(int(tap), [0, 0])
+            seen[0] += int(here.sum())
+            seen[1] += int(copies[here].sum())
+            if seen[1] > _MIRROR_SHARE * seen[0]:
+                drop |= here & copies
+                self.mirrors.add(int(tap))
+        return rows[~drop]
+
+    def _way(self, f: Frames, flows: Flows, direction: int, rows: Ints, identity: Words, form: Ints, turn: Ints) -> Way:
+        place = np.stack([f.tap[rows], f.port_of_tap[rows], form[rows], turn[rows]])
+        unique, at = np.unique(place, axis=1, return_inverse=True)
+        at = np.asarray(at).reshape(-1)
+        here = [self._point(int(t), int(p), int(m), int(k), direction) for t, p, m, k in unique.T]
+        self._learn_order(f, flows, rows, at, here, identity)
+        ordered = self.points(direction)
+        rank = {id(p): i for i, p in enumerate(ordered)}
+        column = np.asarray([rank[id(p)] for p in here], np.int64)[at] if len(rows) else at
+        journey = _occurrences(f, identity, rows, column)
+        matrix = np.full((int(journey.max()) + 1 if len(rows) else 0, len(ordered)), -1, np.int64)
+        matrix[journey, column] = rows
+        proto = f.proto[matrix.max(axis=1)] if len(matrix) else np.zeros(0, np.int64)
+        return Way(direction, ordered, matrix, np.full(len(matrix), -1, np.int64), proto)
+
+    def _point(self, tap: int, port: int, form: int, turn: int, direction: int) -> Point:
+        return self._points.setdefault((tap, port, form, turn, direction), Point(tap, port, form, turn, direction))
+
+    def _learn_order(self, f: Frames, flows: Flows, rows: Ints, at: Ints, here: list[Point], identity: Words) -> None:
+        """Which of two points packets meet first, counted over pairs of sightings."""
+        if not len(rows):
+            return
+        order = causal_order(f, Flows(flows.direction, flows.client, flows.server, identity), rows)
+        where = np.full(f.n, -1, np.int64)
+        where[rows] = at
+        lane = where[order]
+        for distance in range(1, len(here) + 1):
+            a, b = order[:-distance], order[distance:]
+            pairs = (identity[a] == identity[b]) & (lane[:-distance] != lane[distance:])
+            if not (identity[a] == identity[b]).any():
+                break
+            a, b, la, lb = a[pairs], b[pairs], lane[:-distance][pairs], lane[distance:][pairs]
+            link = (f.wire_ttl[a] == f.wire_ttl[b]) & (f.eth_src[a] == f.eth_src[b]) & (f.tunnel[a] == f.tunnel[b])
+            for first, second, n in _count_pairs(la[~link], lb[~link]):
+                self._before[id(here[first]), id(here[second])] += n
+            for x, y, n in _count_pairs(la[link], lb[link]):
+                row = int(a[link][np.flatnonzero((la[link] == x) & (lb[link] == y))[0]])
+                first, second = self._along_link(f, here, x, y, row)
+                self._before[id(here[first]), id(here[second])] += n
+
+    def _along_link(self, f: Frames, here: list[Point], x: int, y: int, row: int) -> tuple[int, int]:
+        """Two captures of the same link: the sender's end is first."""
+        sender = self.scene.party_of_mac(int(f.eth_src[row]))
+        receiver = self.scene.party_of_mac(int(f.eth_dst[row]))
+        owner = {i: self.taps[here[i].tap].node for i in (x, y)}
+        for i, j in ((x, y), (y, x)):
+            if sender is not None and owner[i] == sender.name and owner[j] != sender.name:
+                return i, j
+            if receiver is not None and owner[j] == receiver.name and owner[i] != receiver.name:
+                return i, j
+        return (x, y) if (here[x].tap, here[x].port) <= (here[y].tap, here[y].port) else (y, x)
+
+    def _servers(self, f: Frames, flows: Flows, way: Way) -> None:
+        """Which real server each journey leads to, by any sighting that tells."""
+        scene = self.scene
+        for column in range(way.rows.shape[1]):
+            seen = way.rows[:, column] >= 0
+            r = way.rows[seen, column]
+            found = np.full(len(r), -1, np.int64)
+            for i, party in enumerate(scene.role("real-server")):
+                ips, macs = list(party.ips - scene.vips), list(party.macs - {0})
+                here = np.isin(f.outer_dst[r], ips) | np.isin(flows.server[r] >> 16, ips)
+                here |= np.isin(f.eth_dst[r] if way.direction == REQUEST else f.eth_src[r], macs)
+                found[here] = i
+            way.server[seen] = np.where(found >= 0, found, way.server[seen])
+
+    def _share_servers(self, f: Frames, flows: Flows, ways: dict[int, Way]) -> None:
+        """A conversation stays with its server: packets that do not tell it follow those of the same client that do."""
+        keys = {d: _client_keys(f, flows, way) for d, way in ways.items()}
+        memory = self._server_of_client
+        for d, way in ways.items():
+            known = way.server >= 0
+            for key, server in set(zip(keys[d][known].tolist(), way.server[known].tolist(), strict=True)):
+                memory[key] = server if memory.get(key, server) == server else -1
+        for d, way in ways.items():
+            unknown = np.flatnonzero(way.server < 0)
+            way.server[unknown] = [memory.get(int(keys[d][i]), -1) for i in unknown]
+        while len(memory) > _MOST_CLIENTS:
+            del memory[next(iter(memory))]
+
+    def _learn(self, way: Way) -> None:
+        """Through which points the packets of each server and protocol pass."""
+        for s, p in _kinds(way):
+            self.known.add((way.direction, s, p))
+            mine = (way.server == s) & (way.proto == p)
+            for i, point in enumerate(way.points):
+                if (way.rows[mine, i] >= 0).any():
+                    self.expected.add((id(point), s, p))
 
 
 def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:
@@ -110,53 +337,21 @@ def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:
 def in_service(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
     """Packets of the balanced services; the rest of a capture is nobody's fault."""
     known = (flows.identity != 0) & (flows.direction != 0) & (form != BOUNCED)
-    if scene.mode is None or scene.mode not in _JUDGED:
-        return known & (f.tunnel == 0)
+    if scene.mode not in HEADER_MODES:
+        return np.asarray(known & (f.tunnel == 0), bool)
     server, port = flows.server >> 16, flows.server & 0xFFFF
     vip = np.isin(server, list(scene.vips))
     if scene.mode == "l3dsr-tunnel":
         vip &= (f.tunnel == 0) | (f.tunnel == scene.tunnel) | (scene.tunnel == 0)
     real = np.isin(server, list(scene.ips("real-server"))) & (form == REWRITTEN)
     if scene.services:
-        wanted = [(proto, p) for proto, p in scene.services] + [
-            (proto, p) for (proto, _), ports in scene.services.items() for p in ports
-        ]
-        codes = np.asarray(sorted({proto << 16 | p for proto, p in wanted}))
-        real &= np.isin(f.proto << 16 | port, codes) | f.fragment
+        real &= np.isin(f.proto << 16 | port, scene.port_codes()) | f.fragment
     # The load balancer's own conversations with servers are checks, not traffic (full NAT apart).
     if scene.mode != "fullnat":
-        real &= ~np.isin(flows.client >> 16, list(scene.ips("lb")))
-        vip &= ~np.isin(flows.client >> 16, list(scene.ips("lb")))
-    return known & (vip | real)
-
-
-_JUDGED = frozenset({"nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"})
-
-
-def join(f: Frames, flows: Flows, scene: Scene, taps: list[TapInfo]) -> Journeys:
-    """Join all packets of the services into journeys."""
-    out = Journeys()
-    form = forms(f, flows, scene)
-    wanted = in_service(f, flows, scene, form)
-    identity = flows.identity.copy()
-    if scene.mode is None:
-        # Without a mode only sightings with the same addresses can be said to be one packet.
-        identity = mix(identity, flows.client, flows.server)
-    identity = _apart(f, flows, identity, np.flatnonzero(wanted))
-    turn = _turns(f, identity, form, np.flatnonzero(wanted))
-    wanted &= turn >= 0
-    for direction in (REQUEST, REPLY):
-        rows = np.flatnonzero(wanted & (flows.direction == direction))
-        rows = _without_mirrors(f, identity, rows, out)
-        _matrix(f, flows, scene, taps, direction, rows, identity, form, turn, out)
-    if scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
-        _drop_foreign(flows, form, out)
-    for direction in (REQUEST, REPLY):
-        _servers(f, flows, scene, form, out, direction)
-    _share_servers(f, flows, out)
-    for direction in (REQUEST, REPLY):
-        _expectations(out, direction)
-    return out
+        own = np.isin(flows.client >> 16, list(scene.ips("lb")))
+        real &= ~own
+        vip &= ~own
+    return np.asarray(known & (vip | real), bool)
 
 
 def _apart(f: Frames, flows: Flows, identity: Words, rows: Ints) -> Words:
@@ -179,137 +374,22 @@ def _apart(f: Frames, flows: Flows, identity: Words, rows: Ints) -> Words:
     return out
 
 
-def _turns(f: Frames, identity: Words, form: Ints, rows: Ints) -> Ints:
-    """Which pass of a packet through its tap a row is; -1 for passes that are not part of a path (loops).
-
-    A capture of all sides of a router shows each packet again with a smaller TTL. It is taken for that only if most
-    packets do so; a few that come back are a loop, and only their first pass counts.
-    """
-    turn = np.full(f.n, -1, np.int64)
-    if not len(rows):
-        return turn
-    place = mix(f.tap[rows], f.port_of_tap[rows], form[rows])
-    group = mix(identity[rows], place)
-    # The same MACs again with a smaller TTL: the packet goes in circles.
-    ends = mix(group, f.eth_src[rows], f.eth_dst[rows], f.rec["pkttype"][rows])
-    _, first, inverse = np.unique(ends, return_index=True, return_inverse=True)
-    highest = np.zeros(len(first), np.int64)
-    np.maximum.at(highest, inverse, f.wire_ttl[rows])
-    circling = f.wire_ttl[rows] < highest[inverse]
-    rows, group, place = rows[~circling], group[~circling], place[~circling]
+def _rank_by_fall(f: Frames, rows: Ints, group: Words) -> Ints:
+    """0 for the sighting with the highest TTL of each group, 1 for the next lower TTL, and so on."""
     order = np.lexsort((f.number[rows], -f.wire_ttl[rows], group))
     g, ttl = group[order], f.wire_ttl[rows][order]
     fresh = np.append(True, g[1:] != g[:-1])
     falls = np.append(False, (g[1:] == g[:-1]) & (ttl[1:] < ttl[:-1]))
     count = np.cumsum(falls)
     start = np.maximum.accumulate(np.where(fresh, np.arange(len(g)), 0))
-    rank = count - count[start]
     ranks = np.empty(len(rows), np.int64)
-    ranks[order] = rank
-    for p in np.unique(place):
-        here = place == p
-        packets = len(np.unique(group[here]))
-        twice = len(np.unique(group[here & (ranks == 1)]))
-        most = int(ranks[here].max()) if twice > _SHARE_OF_TWICE * packets else 0
-        ranks[here & (ranks > min(most, 3))] = -1
-    turn[rows] = ranks
-    return turn
+    ranks[order] = count - count[start]
+    return ranks
 
 
-def _without_mirrors(f: Frames, identity: Words, rows: Ints, out: Journeys) -> Ints:
-    """Drop the second copies of taps that hold every frame twice (both directions of a mirror port)."""
-    if not len(rows):
-        return rows
-    key = mix(identity[rows], f.tap[rows], f.port_of_tap[rows], f.wire_ttl[rows], f.eth_src[rows], f.eth_dst[rows])
-    order = np.lexsort((f.number[rows], key))
-    k, ts = key[order], f.ts[rows][order]
-    twin = np.append(False, (k[1:] == k[:-1]) & (np.abs(ts[1:] - ts[:-1]) < _MIRROR_NS))
-    copies = np.zeros(len(rows), bool)
-    copies[order] = twin
-    drop = np.zeros(len(rows), bool)
-    for tap in np.unique(f.tap[rows[copies]]):
-        here = f.tap[rows] == tap
-        if copies[here].sum() > _MIRROR_SHARE * here.sum():
-            drop |= here & copies
-            out.mirrors.add(int(tap))
-    return rows[~drop]
-
-
-def _matrix(
-    f: Frames,
-    flows: Flows,
-    scene: Scene,
-    taps: list[TapInfo],
-    direction: int,
-    rows: Ints,
-    identity: Words,
-    form: Ints,
-    turn: Ints,
-    out: Journeys,
-) -> None:
-    place = np.stack([f.tap[rows], f.port_of_tap[rows], form[rows], turn[rows]]) if len(rows) else np.zeros((4, 0), int)
-    unique, at = np.unique(place, axis=1, return_inverse=True)
-    at = np.asarray(at).reshape(-1)
-    points = [Point("", int(t), int(p), int(m), int(k), direction) for t, p, m, k in unique.T]
-    order = _order_points(f, flows, scene, taps, rows, at, points, identity)
-    rank = np.empty(len(points), np.int64)
-    rank[order] = np.arange(len(points))
-    points = [points[i] for i in order]
-    at = rank[at] if len(rows) else at
-    _name(points, taps)
-    out.points[direction] = points
-    journey = _occurrences(f, identity, rows, at)
-    matrix = np.full((int(journey.max()) + 1 if len(rows) else 0, len(points)), -1, np.int64)
-    matrix[journey, at] = rows
-    out.rows[direction] = matrix
-
-
-def _order_points(
-    f: Frames,
-    flows: Flows,
-    scene: Scene,
-    taps: list[TapInfo],
-    rows: Ints,
-    at: Ints,
-    points: list[Point],
-    identity: Words,
-) -> list[int]:
-    """Points in the order in which packets meet them, from pairwise majorities."""
-    n = len(points)
-    before = np.zeros((n, n), np.int64)
-    if len(rows):
-        view = Flows(flows.direction, flows.client, flows.server, identity)
-        order = causal_order(f, view, rows)
-        where = np.full(f.n, -1, np.int64)
-        where[rows] = at
-        lane = where[order]
-        for step in range(1, n + 1):
-            a, b = order[:-step], order[step:]
-            same = identity[a] == identity[b]
-            if not same.any():
-                break
-            la, lb = lane[:-step][same], lane[step:][same]
-            a, b = a[same], b[same]
-            ends = la != lb
-            tie = (f.wire_ttl[a] == f.wire_ttl[b]) & (f.eth_src[a] == f.eth_src[b]) & (f.tunnel[a] == f.tunnel[b])
-            np.add.at(before, (la[ends & ~tie], lb[ends & ~tie]), 1)
-            for x, y, row in {(int(x), int(y)): (int(x), int(y), int(r)) for x, y, r in zip(la[ends & tie], lb[ends & tie], a[ends & tie], strict=True)}.values():
-                first, second = _along_link(f, scene, taps, points, x, y, row)
-                before[first, second] += 1
-    _form_order(points, before)
-    return _topological(before)
-
-
-def _along_link(f: Frames, scene: Scene, taps: list[TapInfo], points: list[Point], x: int, y: int, row: int) -> tuple[int, int]:
-    """Two captures of the same link: the sender's end is first."""
-    sender, receiver = scene.party_of_mac(int(f.eth_src[row])), scene.party_of_mac(int(f.eth_dst[row]))
-    owners = {i: taps[points[i].tap].node for i in (x, y)}
-    for i, j in ((x, y), (y, x)):
-        if sender is not None and owners[i] == sender.name and owners[j] != sender.name:
-            return i, j
-        if receiver is not None and owners[j] == receiver.name and owners[i] != receiver.name:
-            return i, j
-    return (x, y) if (points[x].tap, points[x].port) <= (points[y].tap, points[y].port) else (y, x)
+def _count_pairs(a: Ints, b: Ints) -> list[tuple[int, int, int]]:
+    pairs, counts = np.unique(np.stack([a, b]), axis=1, return_counts=True)
+    return [(int(x), int(y), int(n)) for (x, y), n in zip(pairs.T, counts, strict=True)]
 
 
 def _form_order(points: list[Point], before: Ints) -> None:
@@ -325,9 +405,8 @@ def _form_order(points: list[Point], before: Ints) -> None:
 
 
 def _topological(before: Ints) -> list[int]:
-    n = len(before)
     ahead = before > before.T
-    left = set(range(n))
+    left = set(range(len(before)))
     order: list[int] = []
     while left:
         # The one that fewest of the rest must precede; a cycle (packets going in circles) is cut at its weakest.
@@ -335,20 +414,6 @@ def _topological(before: Ints) -> list[int]:
         order.append(best)
         left.remove(best)
     return order
-
-
-def _name(points: list[Point], taps: list[TapInfo]) -> None:
-    by_tap: dict[int, list[Point]] = defaultdict(list)
-    for point in points:
-        by_tap[point.tap].append(point)
-    for tap, group in by_tap.items():
-        name = taps[tap].name
-        if len(group) == 1:
-            group[0].name = name
-            continue
-        ends = [".in", ".out"] if len(group) == 2 else [f".{i}" for i in range(1, len(group) + 1)]
-        for point, end in zip(group, ends, strict=True):
-            point.name = name + end
 
 
 def _occurrences(f: Frames, identity: Words, rows: Ints, at: Ints) -> Ints:
@@ -373,21 +438,21 @@ def _align(f: Frames, identity: Words, rows: Ints, at: Ints, occurrence: Ints, r
     """Give copies of one identity the numbers of the copies that they are, where points saw different counts."""
     order = np.flatnonzero(np.isin(identity[rows], repeated))
     order = order[np.argsort(identity[rows[order]], kind="stable")]
-    cuts = np.flatnonzero(np.diff(identity[rows[order]].view(np.int64)) != 0) + 1
+    cuts = np.flatnonzero(identity[rows[order]][1:] != identity[rows[order]][:-1]) + 1
     for members in np.split(order, cuts):
         lanes = [members[at[members] == p] for p in np.unique(at[members])]
         longest = max(lanes, key=len)
         if all(len(lane) == len(longest) for lane in lanes):
             continue
-        clock = f.ts[rows[longest[np.argsort(f.ts[rows[longest]])]]]
+        clock = np.sort(f.ts[rows[longest]])
         for lane in lanes:
             if len(lane) < len(longest):
                 lane = lane[np.argsort(f.ts[rows[lane]])]
-                occurrence[lane] = _nearest(f.ts[rows[lane]], clock)
+                occurrence[lane] = nearest(f.ts[rows[lane]], clock)
 
 
-def _nearest(times: Ints, clock: Ints) -> list[int]:
-    """Place each of `times` (ascending) at its own slot of `clock`, in order, with the least total distance."""
+def nearest(times: Ints, clock: Ints) -> list[int]:
+    """Place each of `times` (ascending) at a slot of `clock` of its own, in order, with the least total distance."""
     m, n = len(times), len(clock)
     cost = np.full((m + 1, n + 1), np.iinfo(np.int64).max // 4, np.int64)
     cost[0, :] = 0
@@ -404,128 +469,114 @@ def _nearest(times: Ints, clock: Ints) -> list[int]:
     return slots[::-1]
 
 
-def _drop_foreign(flows: Flows, form: Ints, out: Journeys) -> None:
-    """Conversations with a real server's own address that never were the VIP's: monitoring, checks, administration."""
-    for direction in (REQUEST, REPLY):
-        matrix = out.rows[direction]
-        if not len(matrix) or not any(p.form == PLAIN for p in out.points[direction]):
-            continue
-        plain = np.asarray([p.form == PLAIN for p in out.points[direction]])
-        has_plain = (matrix[:, plain] >= 0).any(axis=1)
-        has_rewritten = (matrix[:, ~plain] >= 0).any(axis=1)
-        seen_both = np.unique(talk_of(flows, matrix[has_plain & has_rewritten], ~plain))
-        rewritten_talk = talk_of(flows, matrix, ~plain)
-        foreign = has_rewritten & ~has_plain & ~np.isin(rewritten_talk, seen_both)
-        out.rows[direction] = matrix[~foreign]
+def _without_foreign(flows: Flows, way: Way) -> Way:
+    """Drop conversations with a real server's own address that never were the VIP's: monitoring, administration."""
+    plain = np.asarray([p.form == PLAIN for p in way.points], bool)
+    if not len(way.rows) or not plain.any():
+        return way
+    has_plain = (way.rows[:, plain] >= 0).any(axis=1)
+    has_rewritten = (way.rows[:, ~plain] >= 0).any(axis=1)
+    talk = _talk(flows, way.rows, ~plain)
+    seen_both = np.unique(talk[has_plain & has_rewritten])
+    return way.keep(~(has_rewritten & ~has_plain & ~np.isin(talk, seen_both)))
 
 
-def talk_of(flows: Flows, matrix: Ints, columns: Mask) -> Words:
+def _talk(flows: Flows, matrix: Ints, columns: Mask) -> Words:
     """The conversation (client and server endpoint) of each journey at one of some points; 0 where it was at none."""
     part = matrix[:, columns]
     row = part.max(axis=1) if part.shape[1] else np.full(len(matrix), -1)
     return np.where(row >= 0, mix(flows.client[row], flows.server[row]), np.uint64(0))
 
 
-def _servers(f: Frames, flows: Flows, scene: Scene, form: Ints, out: Journeys, direction: int) -> None:
-    """Which real server each journey leads to, by any sighting that tells; -1 where none does."""
-    matrix = out.rows[direction]
-    server = np.full(len(matrix), -1, np.int64)
-    parties = scene.role("real-server")
-    for column in range(matrix.shape[1]):
-        rows = matrix[:, column]
-        seen = rows >= 0
-        r = rows[seen]
-        found = np.full(len(r), -1, np.int64)
-        for i, party in enumerate(parties):
-            ips, macs = list(party.ips - scene.vips), list(party.macs - {0})
-            here = np.isin(f.outer_dst[r], ips) | np.isin(flows.server[r] >> 16, ips)
-            here |= np.isin(f.eth_dst[r] if direction == REQUEST else f.eth_src[r], macs)
-            found[here] = i
-        server[seen] = np.where(found >= 0, found, server[seen])
-    out.server[direction] = server
-    first = matrix.max(axis=1) if len(matrix) else np.zeros(0, np.int64)
-    out.proto[direction] = f.proto[first]
+def _client_keys(f: Frames, flows: Flows, way: Way) -> Words:
+    """Client endpoint and protocol of each journey, from a packet in the client's own form if there is one."""
+    if not len(way.rows):
+        return np.zeros(0, np.uint64)
+    plain = np.asarray([p.form == PLAIN for p in way.points], bool)
+    row = way.rows.max(axis=1)
+    if plain.any():
+        own = way.rows[:, plain].max(axis=1)
+        row = np.where(own >= 0, own, row)
+    return mix(flows.client[row], f.proto[row])
 
 
-def _share_servers(f: Frames, flows: Flows, out: Journeys) -> None:
-    """A conversation stays with its server: packets that do not tell it follow those of the same client that do."""
-    seen: dict[int, set[int]] = defaultdict(set)
-    keys = {}
-    for direction in (REQUEST, REPLY):
-        matrix = out.rows[direction]
-        plain = np.asarray([p.form == PLAIN for p in out.points[direction]], bool)
-        row = np.where((matrix[:, plain] >= 0).any(axis=1), matrix[:, plain].max(axis=1), matrix.max(axis=1)) if len(matrix) and plain.any() else matrix.max(axis=1) if len(matrix) else np.zeros(0, np.int64)
-        keys[direction] = mix(flows.client[row], f.proto[row]) if len(row) else np.zeros(0, np.uint64)
-        known = out.server[direction] >= 0
-        for key, server in set(zip(keys[direction][known].tolist(), out.server[direction][known].tolist(), strict=True)):
-            seen[key].add(server)
-    single = {key: next(iter(s)) for key, s in seen.items() if len(s) == 1}
-    for direction in (REQUEST, REPLY):
-        unknown = np.flatnonzero(out.server[direction] < 0)
-        out.server[direction][unknown] = [single.get(int(keys[direction][i]), -1) for i in unknown]
+def _kinds(way: Way) -> list[tuple[int, int]]:
+    """The servers and protocols that occur."""
+    if not len(way.server):
+        return []
+    pairs = np.unique(np.stack([way.server, way.proto]), axis=1)
+    return [(int(s), int(p)) for s, p in pairs.T]
 
 
-def _expectations(out: Journeys, direction: int) -> None:
-    """Through which points the packets of each server and protocol were seen to pass."""
-    matrix, server, proto = out.rows[direction], out.server[direction], out.proto[direction]
-    table: dict[tuple[int, int, int], bool] = {}
-    for s, p in {(int(s), int(p)) for s, p in zip(server, proto, strict=True)}:
-        mine = (server == s) & (proto == p)
-        for i in range(matrix.shape[1]):
-            table[i, s, p] = bool((matrix[mine, i] >= 0).any())
-    out.expected[direction] = table
+def _by_row(f: Frames, ways: dict[int, Way]) -> Journeys:
+    server, point = np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64)
+    for way in ways.values():
+        for i in range(way.rows.shape[1]):
+            seen = way.rows[:, i] >= 0
+            server[way.rows[seen, i]] = way.server[seen]
+            point[way.rows[seen, i]] = i
+    return Journeys(ways, server, point)
 
 
-def pair_counts(out: Journeys) -> list[tuple[Point, Point, int, str, int, int]]:
-    """For every two points of a direction and protocol: (from, to, direction, protocol, paired, unpaired)."""
+def pair_counts(joiner: Joiner, way: Way) -> list[tuple[Point, Point, str, int, int]]:
+    """For every two points and each protocol: (from, to, protocol, packets at both, packets missing at one)."""
     counts = []
-    for direction in (REQUEST, REPLY):
-        matrix, points, proto = out.rows[direction], out.points[direction], out.proto[direction]
-        through = [out.passes(direction, i) for i in range(len(points))]
-        for i in range(len(points)):
-            for j in range(i + 1, len(points)):
-                a, b = matrix[:, i] >= 0, matrix[:, j] >= 0
-                both = a & b
-                alone = (a & ~b & through[j]) | (b & ~a & through[i])
-                for p in sorted({int(x) for x in proto[both]}):
-                    mine = proto == p
-                    name = PROTOCOLS.get(p, str(p))
-                    counts.append((points[i], points[j], direction, name, int((both & mine).sum()), int((alone & mine).sum())))
+    through = [joiner.passes(way, p) for p in way.points]
+    for i in range(len(way.points)):
+        for j in range(i + 1, len(way.points)):
+            a, b = way.rows[:, i] >= 0, way.rows[:, j] >= 0
+            both = a & b
+            alone = (a & ~b & through[j]) | (b & ~a & through[i])
+            for p in sorted({int(x) for x in way.proto[both | alone]}):
+                mine = way.proto == p
+                counts.append(
+                    (
+                        way.points[i],
+                        way.points[j],
+                        PROTOCOLS.get(p, str(p)),
+                        int((both & mine).sum()),
+                        int((alone & mine).sum()),
+                    )
+                )
     return counts
 
 
-def clock_offsets(f: Frames, out: Journeys, taps: int) -> dict[int, int]:
-    """How much to add to each tap's time stamps to meet the first tap's clock, in ns.
+class Clocks:
+    """Clock offsets between taps, from the time that packets take in both directions.
 
-    Requests and replies cross in opposite directions, so half the difference of both medians is the clocks'; with one
-    direction only, the transit time stays in the estimate.
+    Requests and replies cross a hop in opposite directions, so half the difference of their medians is the clocks';
+    with one direction only, the transit time stays in the estimate. The first batch that shows a hop decides.
     """
-    gaps: dict[tuple[int, int], list[float]] = {}
-    for direction in (REQUEST, REPLY):
-        for hop in out.hops(direction):
-            a, b = hop.source.tap, hop.target.tap
-            if a == b:
+
+    def __init__(self) -> None:
+        self._gaps: dict[tuple[int, int], dict[int, float]] = defaultdict(dict)
+
+    def learn(self, f: Frames, journeys: Journeys) -> None:
+        for direction, way in journeys.ways.items():
+            for hop in way.hops():
+                assert hop.source is not None
+                a, b = hop.source.tap, hop.target.tap
+                if a == b:
+                    continue
+                gap = float(np.median(f.ts[hop.after] - f.ts[hop.before]))
+                self._gaps[min(a, b), max(a, b)].setdefault(direction, gap if a < b else -gap)
+
+    def offsets(self, taps: int) -> list[int]:
+        """How much to add to each tap's time stamps to meet the first connected tap's clock. Units: ns."""
+        edges: dict[int, dict[int, float]] = defaultdict(dict)
+        for (low, high), by_direction in self._gaps.items():
+            value = sum(by_direction.values()) / len(by_direction)
+            edges[low][high], edges[high][low] = value, -value
+        offsets: dict[int, int] = {}
+        for root in range(taps):
+            if root in offsets:
                 continue
-            gap = float(np.median(f.ts[hop.after] - f.ts[hop.before]))
-            low, high = min(a, b), max(a, b)
-            forward = gap if a < b else -gap
-            gaps.setdefault((low, high), [np.nan, np.nan])[direction - 1] = forward
-    edges = defaultdict(dict)
-    for (low, high), pair in gaps.items():
-        value = float(np.nanmean(pair))
-        edges[low][high], edges[high][low] = value, -value
-    offsets: dict[int, int] = {}
-    for root in range(taps):
-        if root in offsets:
-            continue
-        offsets[root] = 0
-        queue = [root]
-        while queue:
-            at = queue.pop(0)
-            for other, gap in sorted(edges[at].items()):
-                if other not in offsets:
-                    offsets[other] = offsets[at] - round(gap)
-                    queue.append(other)
-    return offsets
-
-
+            offsets[root] = 0
+            queue = [root]
+            while queue:
+                at = queue.pop(0)
+                for other, gap in sorted(edges[at].items()):
+                    if other not in offsets:
+                        offsets[other] = offsets[at] - round(gap)
+                        queue.append(other)
+        return [offsets[i] for i in range(taps)]

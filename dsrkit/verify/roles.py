@@ -8,39 +8,45 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import REPLY, REQUEST, TUNNEL_NAMES, Frames, endpoint_address, mix
+from dsrkit.verify.frames import REPLY, REQUEST, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.verify.steps import Sight, Step, places, steps
 from dsrkit.wire import layout
 
+K = TypeVar("K")
+
 INITIAL_TTLS = frozenset({64, 128, 255})
 BROADCAST = 0xFFFF_FFFF_FFFF
 _MULTICAST_BIT = 1 << 40
+_MOST_CLIENTS = 4096
 _MOST_DIPS = 8
 """More outer sources than this are made up per flow (katran), not addresses of a load balancer."""
 
 
 @dataclass(slots=True)
 class Evidence:
-    """What was counted over the input before anything is decided."""
+    """What was counted over the input before anything is decided; bounded by places and machines, not by packets."""
 
-    steps: list[Step] = field(default_factory=list)
-    places: list[tuple[Sight, int, int]] = field(default_factory=list)
+    steps: Counter[Step] = field(default_factory=Counter)
+    places: Counter[tuple[Sight, int]] = field(default_factory=Counter)  # (place, direction)
     claims: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)
     answers: Counter[Answer] = field(default_factory=Counter)
+    clients: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # (client, its frames' sender, server)
+    outer_sources: Counter[int] = field(default_factory=Counter)
     tap_macs: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     tap_unicast: Counter[int] = field(default_factory=Counter)
-    tap_sent: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # SLL: sent by the host
+    tap_sent: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # cooked: sent by the host
 
     def merge(self, other: Evidence) -> None:
         """Add what another batch showed."""
-        self.steps += other.steps
-        self.places += other.places
+        self.steps.update(other.steps)
+        self.places.update(other.places)
         for key, how in other.claims.items():
             self.claims.setdefault(key, Counter()).update(how)
         self.answers.update(other.answers)
@@ -48,6 +54,15 @@ class Evidence:
         for mine, theirs in ((self.tap_macs, other.tap_macs), (self.tap_sent, other.tap_sent)):
             for tap, macs in theirs.items():
                 mine[tap].update(macs)
+        _add_bounded(self.clients, other.clients)
+        _add_bounded(self.outer_sources, other.outer_sources)
+
+
+def _add_bounded(known: Counter[K], new: Counter[K]) -> None:
+    """Add counts, but no new keys beyond a bound: addresses of clients can be as many as packets."""
+    for key, n in new.items():
+        if key in known or len(known) < _MOST_CLIENTS:
+            known[key] += n
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +84,12 @@ class Answer:
 def gather(f: Frames, flows: Flows) -> Evidence:
     """Count one batch."""
     evidence = Evidence(steps(f, flows), places(f, flows), claims(f), answers(f, flows))
+    asking = np.flatnonzero((flows.direction == REQUEST) & (f.tunnel == 0))
+    who = np.stack([flows.client[asking] >> 16, f.eth_src[asking], flows.server[asking] >> 16])
+    for (client, mac, server), n in zip(*_unique_columns(who), strict=True):
+        evidence.clients[int(client), int(mac), int(server)] += int(n)
+    wrapped = (flows.direction == REQUEST) & (f.tunnel > 0)
+    evidence.outer_sources.update(_counted(f.outer_src[wrapped]))
     unicast = f.has_ip & f.has_eth_dst & (f.eth_dst & _MULTICAST_BIT == 0) & (f.eth_src != 0)
     for tap in np.unique(f.tap[unicast]):
         rows = unicast & (f.tap == tap)
@@ -80,9 +101,18 @@ def gather(f: Frames, flows: Flows) -> Evidence:
                 evidence.tap_macs[int(tap)].update({int(dst): int(n)})
     sent = f.has_ip & ~f.has_eth_dst & (f.rec["pkttype"] == 4) & (f.eth_src != 0)
     for tap in np.unique(f.tap[sent]):
-        macs, n = np.unique(f.eth_src[sent & (f.tap == tap)], return_counts=True)
-        evidence.tap_sent[int(tap)].update({int(m): int(k) for m, k in zip(macs, n, strict=True)})
+        evidence.tap_sent[int(tap)].update(_counted(f.eth_src[sent & (f.tap == tap)]))
     return evidence
+
+
+def _unique_columns(table: Ints) -> tuple[Ints, Ints]:
+    unique, count = np.unique(table, axis=1, return_counts=True)
+    return unique.T, count
+
+
+def _counted(values: Ints) -> dict[int, int]:
+    unique, count = np.unique(values, return_counts=True)
+    return dict(zip(unique.tolist(), count.tolist(), strict=True))
 
 
 def claims(f: Frames) -> dict[tuple[int, int], Counter[str]]:
@@ -107,9 +137,9 @@ def claims(f: Frames) -> dict[tuple[int, int], Counter[str]]:
     return out
 
 
-def _unspecified(f: Frames, addresses: np.ndarray) -> np.ndarray:
+def _unspecified(f: Frames, addresses: Ints) -> Mask:
     unique, inverse = np.unique(addresses, return_inverse=True)
-    zero = np.asarray([f.book.text(int(a)) in ("0.0.0.0", "::") for a in unique], bool)  # noqa: S104 - not a bind
+    zero = np.asarray([f.book.text(int(a)) in ("0.0.0.0", "::") for a in unique], bool)
     return np.asarray(zero[inverse], bool) if len(unique) else np.zeros(0, bool)
 
 
@@ -150,16 +180,9 @@ def answers(f: Frames, flows: Flows) -> Counter[Answer]:
 # --- deciding --------------------------------------------------------------------------------------------------------
 
 
-def infer(evidence: Evidence, scene: Scene, text: Namer, taps: int) -> Scene:
+def infer(evidence: Evidence, scene: Scene) -> None:
     """Fill in what a scene does not state yet; what a spec stated stays."""
-    return _Inference(evidence, scene, text, taps).run()
-
-
-class Namer:
-    """Addresses and MACs as text for notes."""
-
-    def __init__(self, f: Frames | None, ip: object = None) -> None:
-        self.ip = f.book.text if f is not None else ip
+    _Inference(evidence, scene).run()
 
 
 def is_group(mac: int) -> bool:
@@ -168,18 +191,17 @@ def is_group(mac: int) -> bool:
 
 
 class _Inference:
-    def __init__(self, evidence: Evidence, scene: Scene, text: Namer, taps: int) -> None:
+    def __init__(self, evidence: Evidence, scene: Scene) -> None:
         self.e = evidence
         self.s = scene
-        self.ip = text.ip
-        self.taps = taps
+        self.steps = [replace(step, count=n) for step, n in evidence.steps.items()]
+        self.places = [(sight, direction, n) for (sight, direction), n in evidence.places.items()]
         self.lb_steps: list[Step] = []
         self.lb_back: list[Step] = []
 
-    def run(self) -> Scene:
-        scene = self.s
-        scene.claims = self.e.claims
-        kinds = {kind: [s for s in self.e.steps if _kind(s) == kind] for kind in ("encap", "fullnat", "dnat", "same")}
+    def run(self) -> None:
+        self.s.claims = self.e.claims
+        kinds = {kind: [s for s in self.steps if _kind(s) == kind] for kind in ("encap", "fullnat", "dnat", "same")}
         self._mode(kinds)
         self._service()
         self._load_balancers()
@@ -187,7 +209,7 @@ class _Inference:
         self._clients()
         self._routers()
         self._services()
-        return scene
+        self._number()
 
     # mode
 
@@ -241,7 +263,7 @@ class _Inference:
         self.s.notes.append(f"mode {mode}: {reason}" + (f" ({total} packets)" if total else ""))
 
     def _tunnelled(self, direction: int) -> int:
-        return sum(n for sight, d, n in self.e.places if d == direction and sight.tunnel)
+        return sum(n for sight, d, n in self.places if d == direction and sight.tunnel)
 
     def _one_way_tunnel(self) -> bool:
         """A tunnel that carries requests only; one that carries both ways is a VPN or an overlay."""
@@ -249,10 +271,10 @@ class _Inference:
 
     def _wrapped_or_answered(self) -> bool:
         """Besides tunnel packets there must be their way in (the same packets before), or plain replies."""
-        if any(_kind(s) == "encap" and s.direction == REQUEST for s in self.e.steps):
+        if any(_kind(s) == "encap" and s.direction == REQUEST for s in self.steps):
             return True
-        inside = {(s.server, s.port) for s, d, _ in self.e.places if d == REQUEST and s.tunnel}
-        return any((s.server, s.port) in inside for s, d, _ in self.e.places if d == REPLY and not s.tunnel)
+        inside = {(s.server, s.port) for s, d, _ in self.places if d == REQUEST and s.tunnel}
+        return any((s.server, s.port) in inside for s, d, _ in self.places if d == REPLY and not s.tunnel)
 
     def _answered_for_a_tag(self) -> bool:
         """Servers next to the tap that are asked at one address, always under one DSCP, and answer from another.
@@ -316,10 +338,13 @@ class _Inference:
         steady = all(max(c.values()) >= 0.9 * sum(c.values()) for c in tags.values())
         if marked and steady:
             return "l3dsr-dscp", "the DS field becomes a tag"
-        if any(a.asked in rips and a.answered in vips and a.server_mac_asked == a.server_mac_answered for a in self.e.answers):
+        if any(
+            a.asked in rips and a.answered in vips and a.server_mac_asked == a.server_mac_answered
+            for a in self.e.answers
+        ):
             return "l3dsr-dscp", "the server answers from the VIP"
         lb = {s.a.eth_dst for s in asked if s.hairpin}
-        if any(s.server in rips and d == REPLY and s.eth_dst in lb for s, d, _ in self.e.places):
+        if any(s.server in rips and d == REPLY and s.eth_dst in lb for s, d, _ in self.places):
             return "nat", "and real servers send their replies to the load balancer"
         return None, ""
 
@@ -330,12 +355,12 @@ class _Inference:
         if not scene.vips:
             scene.vips = {s.a.server for s in self.lb_steps}
             if scene.mode == "l3dsr-tunnel":
-                scene.vips |= {s.server for s, d, _ in self.e.places if d == REQUEST and s.tunnel}
+                scene.vips |= {s.server for s, d, _ in self.places if d == REQUEST and s.tunnel}
             if scene.mode == "l3dsr-dscp" and not scene.vips:
                 scene.vips = {a.answered for a in self.e.answers if a.dscp and a.asked != a.answered}
         if scene.mode == "l3dsr-tunnel" and not scene.tunnel:
             kinds = Counter[int]()
-            for sight, direction, n in self.e.places:
+            for sight, direction, n in self.places:
                 if direction == REQUEST and sight.tunnel:
                     kinds[sight.tunnel] += n
             if kinds:
@@ -375,18 +400,20 @@ class _Inference:
             return
         pairs = Counter[tuple[int, int]]()
         for step in self.lb_steps:
-            if step.hairpin:
+            if step.hairpin or (step.fall <= 1 and step.a.eth_dst and step.b.eth_src):
                 pairs[step.a.eth_dst, step.b.eth_src] += step.count
-            elif step.fall <= 1 and step.a.eth_dst and step.b.eth_src:
-                pairs[step.a.eth_dst, step.b.eth_src] += step.count
+            elif step.fall <= 1 and step.a.tap == step.b.tap and not step.b.eth_dst and step.b.eth_src:
+                pairs[step.b.eth_src, step.b.eth_src] += step.count  # a cooked capture has senders only
         for step in self.lb_back:
             if step.fall <= 1 and step.a.eth_dst and step.b.eth_src:
                 pairs[step.b.eth_src, step.a.eth_dst] += step.count
         groups = _groups(pairs)
         # Without a step on the load balancer's own link, the MAC that claims the VIP tells.
         if not groups and scene.mode is not None:
-            reached = {s.eth_dst for s, d, _ in self.e.places if d == REQUEST and s.server in scene.vips and not s.tunnel}
-            groups = [{m} for vip in scene.vips for m in self._claimants(vip) if m in reached and self._sends_no_reply(m)]
+            reached = {s.eth_dst for s, d, _ in self.places if d == REQUEST and s.server in scene.vips and not s.tunnel}
+            groups = [
+                {m} for vip in scene.vips for m in self._claimants(vip) if m in reached and self._sends_no_reply(m)
+            ]
         stated = scene.role("lb")
         for i, macs in enumerate(groups):
             party = stated[i] if i < len(stated) else self._party(f"lb{i + 1}" if len(groups) > 1 else "lb", "lb")
@@ -396,7 +423,7 @@ class _Inference:
         self._dips(scene.role("lb"))
 
     def _sends_no_reply(self, mac: int) -> bool:
-        return not any(d == REPLY and s.eth_src == mac and s.server in self.s.vips for s, d, _ in self.e.places)
+        return not any(d == REPLY and s.eth_src == mac and s.server in self.s.vips for s, d, _ in self.places)
 
     def _dips(self, lbs: list[Party]) -> None:
         """The load balancer's own addresses: what it claims besides VIPs, outer sources, sources of full NAT."""
@@ -406,7 +433,7 @@ class _Inference:
                 party.ips |= self._claimed_by(mac) - scene.vips
         if not lbs or any(p.stated and p.ips for p in lbs):
             return
-        outer = {s.outer_src for s, d, _ in self.e.places if d == REQUEST and s.tunnel} - scene.vips
+        outer = set(self.e.outer_sources) - scene.vips if scene.mode == "l3dsr-tunnel" else set()
         if 0 < len(outer) <= _MOST_DIPS:
             lbs[0].ips |= outer
         if scene.mode == "fullnat":
@@ -422,7 +449,7 @@ class _Inference:
                 if not is_group(step.b.eth_dst) and step.b.eth_dst not in lb_macs:
                     found[0, step.b.eth_dst] = None
         elif scene.mode == "l3dsr-tunnel":
-            for sight, direction, _ in self.e.places:
+            for sight, direction, _ in self.places:
                 if direction == REQUEST and sight.tunnel and sight.server in scene.vips:
                     found[sight.outer_dst, 0] = None
         elif scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
@@ -459,12 +486,12 @@ class _Inference:
         """MACs that receive what is meant for a server and answer with a TTL that no router has touched."""
         mine = {
             s.eth_dst
-            for s, d, _ in self.e.places
+            for s, d, _ in self.places
             if d == REQUEST and rip in (s.outer_dst, s.server) and not is_group(s.eth_dst)
         }
         direct = {
             s.eth_src
-            for s, d, _ in self.e.places
+            for s, d, _ in self.places
             if d == REPLY and s.ttl in INITIAL_TTLS and (s.server in self.s.vips or s.server == rip)
         }
         return (mine & direct) - self.s.macs("lb") - {0}
@@ -484,6 +511,16 @@ class _Inference:
                 if answer.dscp and answer.asked != answer.answered and answer.answered in self.s.vips:
                     self.s.tags.setdefault(answer.asked, Counter())[answer.dscp] += n
 
+    def _number(self) -> None:
+        """Give inferred machines of a role the order of their addresses, so that names do not depend on the input's."""
+        for role, stem in (("real-server", "rs"), ("lb", "lb"), ("router", "router")):
+            mine = [p for p in self.s.role(role) if not p.stated]
+            ordered = sorted(mine, key=lambda p: (self.s.book.sort_key(p.ips), sorted(p.macs)))
+            for i, party in enumerate(ordered, 1):
+                party.name = f"{stem}{i}" if len(mine) > 1 or role == "real-server" else stem
+            others = [p for p in self.s.parties if p not in mine]
+            self.s.parties = [*others, *ordered]
+
     def _clients(self) -> None:
         scene = self.s
         if any(p.ips or p.macs for p in scene.role("client")):
@@ -491,11 +528,9 @@ class _Inference:
         lb_ips = scene.ips("lb")
         known = scene.macs("lb") | scene.macs("real-server")
         asking: dict[int, set[int]] = defaultdict(set)  # client address -> MACs that claim it
-        for sight, direction, _ in self.e.places:
-            if direction == REQUEST and not sight.tunnel and sight.client not in lb_ips:
-                if scene.vips and sight.server not in scene.vips:
-                    continue
-                asking[sight.client] |= {sight.eth_src} & self._claimants(sight.client)
+        for client, mac, server in self.e.clients:
+            if client not in lb_ips and (not scene.vips or server in scene.vips):
+                asking[client] |= {mac} & self._claimants(client)
         by_mac: dict[int, Party] = {}
         for ip, macs in asking.items():
             for mac in sorted(macs - known):
@@ -514,12 +549,16 @@ class _Inference:
             return
         known = scene.macs("lb") | scene.macs("real-server") | scene.macs("client")
         pairs = Counter[tuple[int, int]]()
-        for step in self.e.steps:
+        for step in self.steps:
             ends = (step.a.eth_dst, step.b.eth_src)
             if step.fall == 1 and all(ends) and not known & set(ends) and not any(map(is_group, ends)):
-                if _kind(step) in ("same", "encap", "dnat", "fullnat") and not step.same_link and step not in self.lb_steps:
+                if (
+                    _kind(step) in ("same", "encap", "dnat", "fullnat")
+                    and not step.same_link
+                    and step not in self.lb_steps
+                ):
                     pairs[ends] += step.count
-        for sight, direction, n in self.e.places:
+        for sight, direction, n in self.places:
             far = sight.eth_src if direction == REQUEST else sight.eth_dst
             if far and far not in known and not is_group(far) and sight.ttl not in INITIAL_TTLS | {0}:
                 if scene.mode is not None or self._claimed_by(far):
@@ -554,25 +593,36 @@ def _groups(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:
     for a, b in pairs:
         touching = [g for g in groups if g & {a, b}]
         merged = {a, b}.union(*touching)
-        groups = [merged if g is touching[0] else g for g in groups if g not in touching[1:]] if touching else [*groups, merged]
+        groups = (
+            [merged if g is touching[0] else g for g in groups if g not in touching[1:]]
+            if touching
+            else [*groups, merged]
+        )
     return groups
 
 
-def tunnel_name(number: int) -> str:
-    return TUNNEL_NAMES[number]
+def owners(evidence: Evidence, taps: int, scene: Scene) -> list[str | None]:
+    """The machine that each tap was taken at: one that takes part in every unicast frame of it.
+
+    On a link between two machines both do; then it is the one whose other tap this is not, a load balancer or a server
+    rather than a router.
+    """
+    candidates = [_participants(evidence, tap) for tap in range(taps)]
+    taken = {macs[0] for macs in candidates if len(macs) == 1}
+    rank = {"lb": 0, "real-server": 1, "client": 2, "resolver": 3, "router": 4, "bridge": 5}
+    out: list[str | None] = []
+    for macs in candidates:
+        known = [(m, p) for m in macs if (p := scene.party_of_mac(m)) is not None]
+        known.sort(key=lambda x: (len(macs) > 1 and x[0] in taken, rank[x[1].role]))
+        out.append(known[0][1].name if known else None)
+    return out
 
 
-def owner(evidence: Evidence, tap: int, scene: Scene) -> str | None:
-    """The machine a tap was taken at: the one that takes part in every unicast frame of it."""
-    total = evidence.tap_unicast[tap]
-    sent = evidence.tap_sent.get(tap)
+def _participants(evidence: Evidence, tap: int) -> list[int]:
+    total, sent = evidence.tap_unicast[tap], evidence.tap_sent.get(tap)
     if not total and sent:
-        macs = [m for m, n in sent.most_common() if n >= 0.2 * sum(sent.values())]
-    else:
-        macs = [m for m, n in evidence.tap_macs.get(tap, Counter()).items() if n >= 0.95 * total]
-    parties = [p for p in (scene.party_of_mac(m) for m in macs) if p is not None]
-    rank = {"lb": 0, "real-server": 1, "client": 2, "router": 3, "bridge": 4, "resolver": 1}
-    return min(parties, key=lambda p: rank[p.role]).name if parties else None
+        return [m for m, n in sent.most_common() if n >= 0.2 * sum(sent.values())]
+    return [m for m, n in evidence.tap_macs.get(tap, Counter[int]()).items() if n >= 0.95 * total]
 
 
 def ports_of(evidence: Evidence, scene: Scene) -> dict[tuple[int, int], set[int]]:
@@ -582,7 +632,3 @@ def ports_of(evidence: Evidence, scene: Scene) -> dict[tuple[int, int], set[int]
         if step.direction == REQUEST and step.a.server in scene.vips and step.b.server in scene.ips("real-server"):
             out.setdefault((step.proto, step.a.port), set()).add(step.b.port)
     return out
-
-
-def client_addresses(flows: Flows, rows: np.ndarray) -> set[int]:
-    return {int(a) for a in np.unique(endpoint_address(flows.client[rows]))}

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from dsrkit.model.names import ModeFrom
+from dsrkit.verify.frames import AddressBook
 
 HEADER_MODES = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 """Modes that rewrite or add headers, so that their hops can be judged by tables."""
@@ -46,6 +47,7 @@ class Scene:
     Addresses are numbers of the address book, MACs integers, `services` pairs of protocol number and the VIP's port.
     """
 
+    book: AddressBook = field(default_factory=AddressBook)
     mode: str | None = None
     mode_from: ModeFrom = "undetermined"
     profile: str = "any"
@@ -60,6 +62,15 @@ class Scene:
     path_request: tuple[str, ...] = ()
     path_reply: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+
+    def address(self, number: int) -> str:
+        """An address as text."""
+        return self.book.text(number)
+
+    def port_codes(self) -> list[int]:
+        """Ports of the services on both sides of the load balancer, as ``protocol << 16 | port``."""
+        both = {(proto, p) for (proto, vport), ports in self.services.items() for p in {vport, *ports}}
+        return sorted(proto << 16 | port for proto, port in both)
 
     def role(self, role: str) -> list[Party]:
         return [p for p in self.parties if p.role == role]

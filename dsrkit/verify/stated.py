@@ -18,7 +18,7 @@ def scene_of(
     book: AddressBook, spec: Spec | None, mode: str | None, profile: str | None, vip: Collection[str]
 ) -> Scene:
     """What is stated; options win over the spec."""
-    scene = Scene()
+    scene = Scene(book)
     if spec is not None:
         _from_spec(book, spec, scene)
     if mode is not None:

@@ -7,15 +7,16 @@ The table is bounded by the number of places, not of packets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import Frames, Ints, Mask, endpoint_address, endpoint_port, mix
+from dsrkit.verify.frames import Frames, Ints, Mask, Words, endpoint_address, mix
 from dsrkit.wire import layout
 
-
+_SENT = 4  # LINUX_SLL packet type: sent by the capturing host
 _JITTER_NS = 1_000_000
 _FORWARDING_NS = 5_000_000_000
 """Nothing that forwards packets holds one for longer (a queue of five seconds would be a finding of its own)."""
@@ -23,19 +24,23 @@ _FORWARDING_NS = 5_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One place where packets were seen, as far as it matters: link addresses, tunnel, and the serving endpoint."""
+    """One place where packets were seen, as far as it matters: link addresses, tunnel, and the serving endpoint.
+
+    What differs from packet to packet (`outer_src`, `client`, `ttl`) is that of one example.
+    """
 
     tap: int
     eth_src: int
     eth_dst: int
     tunnel: int
-    outer_src: int
     outer_dst: int
-    client: int  # address
     server: int  # address
     port: int
     dscp: int
-    ttl: int
+    sent: bool  # a cooked capture says that the capturing host sent it
+    outer_src: int = field(compare=False)
+    client: int = field(compare=False)  # address
+    ttl: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +51,17 @@ class Step:
     b: Sight
     direction: int
     proto: int
-    count: int
     fall: int
     client_kept: bool
+    count: int = field(default=0, compare=False)
 
     @property
     def same_link(self) -> bool:
         """Two ends of one link: nothing on the wire differs."""
         a, b = self.a, self.b
-        return (a.eth_src, a.eth_dst, a.tunnel) == (b.eth_src, b.eth_dst, b.tunnel) and self.fall == 0 and self.server_kept
+        return (
+            (a.eth_src, a.eth_dst, a.tunnel) == (b.eth_src, b.eth_dst, b.tunnel) and self.fall == 0 and self.server_kept
+        )
 
     @property
     def server_kept(self) -> bool:
@@ -93,40 +100,53 @@ def causal_order(f: Frames, flows: Flows, rows: Ints) -> Ints:
     return rows[np.lexsort((f.ts[rows], handed_on, -wire, tunnel, -ttl, identity))]
 
 
-def steps(f: Frames, flows: Flows) -> list[Step]:
+def steps(f: Frames, flows: Flows) -> Counter[Step]:
     """Every kind of step between consecutive sightings of the same packet, with its count."""
+    out: Counter[Step] = Counter()
     rows = np.flatnonzero((flows.identity != 0) & ~decapsulated(f, flows))
     if len(rows) < 2:
-        return []
+        return out
     order = causal_order(f, flows, rows)
-    place = mix(
-        f.tap, f.port_of_tap, f.eth_src, f.eth_dst, f.tunnel, f.outer_dst, flows.server, flows.direction, f.tos >> 2
-    )
+    place = _place(f, flows)
     a, b = order[:-1], order[1:]
     # A packet sent twice with one identity (a SYN-ACK has IP id 0) is no step.
     joined = (flows.identity[a] == flows.identity[b]) & (place[a] != place[b])
     a, b = a[joined], b[joined]
-    if not len(a):
-        return []
     plausible = _plausible(f, flows, a, b)
     a, b = a[plausible], b[plausible]
     if not len(a):
-        return []
+        return out
     fall = f.wire_ttl[a] - f.wire_ttl[b]
     client_kept = endpoint_address(flows.client[a]) == endpoint_address(flows.client[b])
     _, first, count = np.unique(mix(place[a], place[b], fall, client_kept), return_index=True, return_counts=True)
-    return [
-        Step(
+    for i, n in zip(first.tolist(), count.tolist(), strict=True):
+        step = Step(
             sight(f, flows, int(a[i])),
             sight(f, flows, int(b[i])),
             int(flows.direction[a[i]]),
             int(f.proto[a[i]]),
-            int(n),
             int(fall[i]),
             bool(client_kept[i]),
         )
-        for i, n in zip(first, count, strict=True)
-    ]
+        out[step] += n
+    return out
+
+
+def _place(f: Frames, flows: Flows) -> Words:
+    sent = f.rec["pkttype"] == _SENT
+    return mix(
+        f.tap,
+        f.port_of_tap,
+        f.eth_src,
+        f.eth_dst,
+        f.tunnel,
+        f.outer_dst,
+        flows.server,
+        flows.direction,
+        f.tos >> 2,
+        sent,
+        f.proto,
+    )
 
 
 def _plausible(f: Frames, flows: Flows, a: Ints, b: Ints) -> Mask:
@@ -155,17 +175,15 @@ def sent_anew(f: Frames, a: Ints, b: Ints) -> Mask:
     return np.asarray(~link | (f.eth_src[a] != f.eth_src[b]) | (f.port_of_tap[a] != f.port_of_tap[b]), bool)
 
 
-def places(f: Frames, flows: Flows) -> list[tuple[Sight, int, int]]:
-    """Every place where conversations were seen: (what it looks like, direction, packets)."""
+def places(f: Frames, flows: Flows) -> Counter[tuple[Sight, int]]:
+    """Every place where conversations were seen: (what it looks like, direction) -> packets."""
+    out: Counter[tuple[Sight, int]] = Counter()
     rows = np.flatnonzero(flows.direction != 0)
-    if not len(rows):
-        return []
-    key = mix(f.tap, f.port_of_tap, f.eth_src, f.eth_dst, f.tunnel, f.outer_dst, flows.server, flows.direction, f.tos >> 2)
-    _, first, count = np.unique(key[rows], return_index=True, return_counts=True)
-    return [
-        (sight(f, flows, int(rows[i])), int(flows.direction[rows[i]]), int(n))
-        for i, n in zip(first, count, strict=True)
-    ]
+    if len(rows):
+        _, first, count = np.unique(_place(f, flows)[rows], return_index=True, return_counts=True)
+        for i, n in zip(rows[first].tolist(), count.tolist(), strict=True):
+            out[sight(f, flows, i), int(flows.direction[i])] += n
+    return out
 
 
 def sight(f: Frames, flows: Flows, row: int) -> Sight:
@@ -174,11 +192,12 @@ def sight(f: Frames, flows: Flows, row: int) -> Sight:
         eth_src=int(f.eth_src[row]),
         eth_dst=int(f.eth_dst[row]),
         tunnel=int(f.tunnel[row]),
-        outer_src=int(f.outer_src[row]),
         outer_dst=int(f.outer_dst[row]),
-        client=int(endpoint_address(flows.client[row])),
-        server=int(endpoint_address(flows.server[row])),
-        port=int(endpoint_port(flows.server[row])),
+        server=int(flows.server[row]) >> 16,
+        port=int(flows.server[row]) & 0xFFFF,
         dscp=int(f.tos[row]) >> 2,
+        sent=int(f.rec["pkttype"][row]) == _SENT,
+        outer_src=int(f.outer_src[row]),
+        client=int(flows.client[row]) >> 16,
         ttl=int(f.wire_ttl[row]),
     )

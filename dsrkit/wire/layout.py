@@ -187,4 +187,3 @@ RECORD: Final = np.dtype(
 )
 """Dtype of a packet's row. Source: RFC 791 s3.1, 8200 s3, 9293 s3.1, 768, 792, 4443, 826, 4861, 2784, 2890,
 draft-ietf-intarea-gue s3; link types of www.tcpdump.org."""
-

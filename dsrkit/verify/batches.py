@@ -1,0 +1,272 @@
+"""Batches: the packets of all taps merged by time, in portions that fit into memory.
+
+Small inputs are one batch. Larger ones are cut at a time that every tap has reached, so that the two sightings of a
+packet fall into the same batch or, at a cut, are carried over by the judge.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from dsrkit.errors import UsageError
+from dsrkit.model.spec import Spec
+from dsrkit.verify.frames import AddressBook, Frames, Ints, Records, Words, mix
+from dsrkit.verify.scene import TapInfo
+from dsrkit.wire.capture import Capture, read
+
+PathLike = str | os.PathLike[str]
+
+BATCH_ROWS: Final = 120_000
+"""Packets of all taps together in one batch: about 100 MB with their columns."""
+_SAMPLE: Final = 64
+_MOST_SAMPLES: Final = 20_000
+
+
+@dataclass(slots=True)
+class Piece:
+    """Packets of one file in file order."""
+
+    rec: Records
+    tap: Ints
+    number: Ints
+
+    def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
+        """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
+        early = self.rec["ts_ns"] + offset <= until
+        return self.take(early), self.take(~early)
+
+    def take(self, mask: np.ndarray) -> Piece:
+        return Piece(self.rec[mask], self.tap[mask], self.number[mask])
+
+
+@dataclass(slots=True)
+class Batch:
+    """Packets of all taps; `until` is the time up to which nothing is missing, None in the last batch."""
+
+    frames: Frames
+    until: int | None
+
+
+@dataclass(slots=True)
+class _File:
+    info: TapInfo
+    capture: Capture
+    taps: dict[int, int] = field(default_factory=dict)  # interface -> index of the tap
+    offset: int = 0
+    octets: int = 0
+
+
+class Input:
+    """All files of one verification; `taps` grows while they are read for the first time."""
+
+    def __init__(self, book: AddressBook, named: Sequence[tuple[str, PathLike]], spec: Spec | None) -> None:
+        self.book = book
+        self.spec = spec
+        self.taps: list[TapInfo] = []
+        self._files = [_File(TapInfo(name, os.fspath(file)), read(file, tap=name)) for name, file in named]
+        self._counted: set[int] = set()
+
+    @property
+    def rewindable(self) -> bool:
+        return all(f.capture.rewindable for f in self._files)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the readers have to say; a sentence about all files stands once."""
+        said: dict[str, list[str]] = {}
+        for f in self._files:
+            for note in f.capture.notes:
+                said.setdefault(note, []).append(f.info.name)
+        many = len(self._files) > 1
+        return [
+            note if len(names) == len(self._files) and many else f"{', '.join(names)}: {note}"
+            for note, names in said.items()
+        ]
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
+        """Everything, in order of time. A second call starts again (files that can be rewound only)."""
+        sources = [self._pieces(i, f) for i, f in enumerate(self._files)]
+        held: list[list[Piece]] = [[] for _ in sources]
+        reached = [np.iinfo(np.int64).min] * len(sources)
+        live = set(range(len(sources)))
+        count = 0
+        while live or count:
+            while live and count < rows:
+                i = min(live, key=lambda k: reached[k])
+                piece = next(sources[i], None)
+                if piece is None:
+                    live.remove(i)
+                    continue
+                held[i].append(piece)
+                reached[i] = max(reached[i], int(piece.rec["ts_ns"].max()) + self._files[i].offset)
+                count += len(piece.rec)
+            until = min((reached[i] for i in live), default=None)
+            out: list[Piece] = []
+            for i, pieces in enumerate(held):
+                if until is None:
+                    out += pieces
+                    held[i] = []
+                    continue
+                parts = [p.split(until, self._files[i].offset) for p in pieces]
+                out += [early for early, _ in parts]
+                held[i] = [late for _, late in parts if len(late.rec)]
+            count = sum(len(p.rec) for pieces in held for p in pieces)
+            out = [p for p in out if len(p.rec)]
+            if out or until is None:
+                yield Batch(self._frames(out), until)
+            if until is None:
+                return
+
+    def _frames(self, pieces: list[Piece]) -> Frames:
+        if not pieces:
+            from dsrkit.wire.layout import RECORD
+
+            return Frames(self.book, np.zeros(0, RECORD), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return Frames(
+            self.book,
+            np.concatenate([p.rec for p in pieces]),
+            np.concatenate([p.tap for p in pieces]),
+            np.concatenate([p.number for p in pieces]),
+        )
+
+    def _pieces(self, index: int, f: _File) -> Iterator[Piece]:
+        first = index not in self._counted
+        for window in f.capture.windows():
+            rec = window.rec.copy()
+            if not len(rec):
+                continue
+            used, place = np.unique(rec["iface"], return_inverse=True)
+            numbers = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)
+            tap = numbers[place]
+            if first:
+                for t in numbers.tolist():
+                    self.taps[t].packets += int((tap == t).sum())
+                    self.taps[t].octets += int(rec["wirelen"][tap == t].sum())
+            yield Piece(rec, tap, np.arange(len(rec), dtype=np.int64) + window.first_row + 1)
+        self._counted.add(index)
+
+    def _tap_of(self, f: _File, interface: int) -> int:
+        """The tap of an interface of a file; a file with one interface is one tap of the file's name."""
+        if interface not in f.taps:
+            f.taps[interface] = len(self.taps)
+            known = f.capture.interfaces
+            name = known[interface].name if interface < len(known) else ""
+            several = len(known) > 1
+            shown = name or str(interface)
+            tap = TapInfo(shown if several else f.info.name, f.info.file, shown if several else None)
+            while any(t.name == tap.name for t in self.taps):
+                tap.name += "'"
+            self.taps.append(tap)
+            self._state(tap)
+        return f.taps[interface]
+
+    def _state(self, tap: TapInfo) -> None:
+        """What the spec says about a tap: its name, node and link."""
+        for stated in self.spec.taps if self.spec is not None else ():
+            same_file = stated.file is not None and os.path.realpath(stated.file) == os.path.realpath(tap.file)
+            by_name = stated.name == tap.name and stated.file is None and stated.interface is None
+            by_interface = stated.interface is not None and stated.interface == tap.interface
+            if (
+                (by_interface and (same_file or stated.file is None))
+                or by_name
+                or (same_file and stated.interface is None)
+            ):
+                tap.name, tap.node, tap.link = stated.name, stated.node, stated.link
+
+    def align(self) -> None:
+        """Estimate clock differences of whole files from a sample of TCP segments, so that batches line up.
+
+        Needed where clocks differ by more than a batch; only for files that can be read again.
+        """
+        seen = [self._sampled(i, f) for i, f in enumerate(self._files)]
+        placed = {0}
+        while True:
+            best: tuple[int, int, int] | None = None  # matches, file, offset
+            for i in set(range(len(seen))) - placed:
+                for j in placed:
+                    common, a, b = np.intersect1d(seen[i][0], seen[j][0], return_indices=True)
+                    if len(common) and (best is None or len(common) > best[0]):
+                        gap = int(np.median(seen[j][1][b] - seen[i][1][a]))
+                        best = (len(common), i, self._files[j].offset + gap)
+            if best is None:
+                return
+            _, file, offset = best
+            self._files[file].offset = offset
+            placed.add(file)
+
+    def _sampled(self, index: int, f: _File) -> tuple[Words, Ints]:
+        keys: list[Words] = []
+        times: list[Ints] = []
+        count = 0
+        for piece in self._pieces(index, f):
+            frames = self._frames([piece])
+            rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))
+            key = mix(frames.seq[rows], frames.ack[rows], frames.flags[rows], frames.payload_len[rows])
+            chosen = key % np.uint64(_SAMPLE) == 0
+            keys.append(key[chosen])
+            times.append(frames.ts[rows][chosen])
+            count += int(chosen.sum())
+            if count > _MOST_SAMPLES:
+                break
+        if not keys:
+            return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+        unique, first = np.unique(np.concatenate(keys), return_index=True)
+        return unique, np.concatenate(times)[first]
+
+
+def named_sources(
+    source: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | None, spec: Spec | None
+) -> list[tuple[str, PathLike]]:
+    """Taps' names and files, from what the caller gave or from the spec.
+
+    Raises: UsageError where there is no file, or one twice.
+    """
+    if source is None:
+        stated = [t for t in spec.taps if t.file is not None] if spec is not None else []
+        if not stated:
+            raise UsageError("no capture given: name files, or a spec with [[tap]] tables that have a file")
+        by_file = {os.path.realpath(str(t.file)): t for t in reversed(stated)}  # several interfaces of one file
+        return _once([(t.name, str(t.file)) for t in reversed(by_file.values())])
+    if isinstance(source, Mapping):
+        return _once(list(source.items()))
+    files: list[PathLike] = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    if not files:
+        raise UsageError("no capture given")
+    return _once(list(zip(_names(files, spec), files, strict=True)))
+
+
+def _once(pairs: list[tuple[str, PathLike]]) -> list[tuple[str, PathLike]]:
+    seen: dict[str, str] = {}
+    for name, file in pairs:
+        key = os.fspath(file) if os.fspath(file) == "-" else os.path.realpath(file)
+        if key in seen:
+            raise UsageError(f"{os.fspath(file)} is given twice, as {seen[key]} and {name}")
+        seen[key] = name
+    return pairs
+
+
+def _names(files: Sequence[PathLike], spec: Spec | None) -> list[str]:
+    """Names of taps: as the spec calls a file, else the file's name without its ending, made unique."""
+    names: list[str] = []
+    for file in files:
+        path = Path(os.fspath(file))
+        stem = "stdin" if os.fspath(file) == "-" else path.name.split(".")[0] or path.name
+        wanted = _stated_name(path, spec) or stem
+        name, i = wanted, 2
+        while name in names:
+            name, i = f"{wanted}-{i}", i + 1
+        names.append(name)
+    return names
+
+
+def _stated_name(path: Path, spec: Spec | None) -> str | None:
+    for tap in spec.taps if spec is not None else ():
+        if tap.file is not None and os.path.realpath(tap.file) == os.path.realpath(path):
+            return tap.name
+    return None

@@ -1,0 +1,252 @@
+"""Connections: what became of every attempt to use the service, across all taps.
+
+A TCP connection is one initial sequence number of one client endpoint; UDP of one client endpoint with one service port
+counts as one connection. Answered ones are forgotten after a while and only counted; memory is bounded by the attempts
+that are still open.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from dsrkit.verify.flows import Flows, is_syn, is_synack
+from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, TCP, UDP, Frames, Ints, Mask, mix
+from dsrkit.verify.journeys import Joiner, Journeys
+from dsrkit.verify.scene import HEADER_MODES, Scene
+from dsrkit.verify.verdicts import Frame, Point
+from dsrkit.wire import layout
+
+_MOST_OPEN: Final = 200_000
+
+Group = tuple[int, int, int]
+"""Index of the real server (-1: not known), protocol, service port."""
+
+
+@dataclass(slots=True)
+class Refusal:
+    """A RST or an ICMP error instead of an answer."""
+
+    frame: Frame
+    text: str
+
+
+@dataclass(slots=True)
+class WrongAnswer:
+    """An answer from another address than the one that was asked."""
+
+    asked: Frame
+    answer: Frame
+    source: int  # address
+    endpoint: int
+    client: int  # endpoint
+    right: tuple[int, ...]
+    sender: int  # MAC
+
+
+@dataclass(slots=True)
+class Connection:
+    """One attempt. `asked` holds, per tap, the addresses that were asked and the first frame."""
+
+    proto: int
+    client: int
+    port: int
+    asked: dict[int, tuple[set[int], Frame]] = field(default_factory=dict)
+    sent: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
+    reached: list[Point] = field(default_factory=list)
+    last: tuple[int, Frame] | None = None  # lowest TTL at which the request was seen, and where
+    server: int = -1
+    answered: bool = False
+    refusal: Refusal | None = None
+
+    @property
+    def copies(self) -> int:
+        """Transmissions: what one tap shows before and after a node is one."""
+        return max(self.sent.values(), default=0)
+
+    @property
+    def group(self) -> Group:
+        return self.server, self.proto, self.port
+
+
+@dataclass(slots=True)
+class Connections:
+    """All connections of an input, fed batch by batch."""
+
+    scene: Scene
+    joiner: Joiner
+    _tcp: dict[int, Connection] = field(default_factory=dict)
+    _udp: dict[int, Connection] = field(default_factory=dict)
+    _done: list[tuple[dict[int, Connection], int]] = field(default_factory=list)
+    answered: Counter[Group] = field(default_factory=Counter)
+    unknown: Counter[Group] = field(default_factory=Counter)
+    two_way: set[tuple[int, int]] = field(default_factory=set)  # (protocol, tap) that shows requests and answers
+    judged_answers: Counter[int] = field(default_factory=Counter)  # tap -> answers whose address was looked at
+    wrong: dict[int, list[WrongAnswer]] = field(default_factory=lambda: defaultdict(list))
+    wrong_count: Counter[int] = field(default_factory=Counter)
+    resets: set[tuple[int, int]] = field(default_factory=set)
+
+    def feed(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
+        """Take in the packets that leave a batch."""
+        wanted = self._of_service(f, flows) & leaving
+        who, whom = (np.zeros(f.n, np.int64),) * 2 if self.scene.mode == "fullnat" else (f.source, f.target)
+        for row, key in _keyed(f.seq, who, np.flatnonzero(is_syn(f) & wanted)):
+            c = self._tcp.get(key)
+            if c is None:
+                c = self._tcp[key] = Connection(TCP, int(flows.client[row]), int(flows.server[row]) & 0xFFFF)
+            self._ask(f, journeys, c, row, 1)
+        back = (f.ack - 1) & 0xFFFF_FFFF
+        for row, key in _keyed(back, whom, np.flatnonzero(is_synack(f) & leaving)):
+            if key in self._tcp:
+                self._answer(f, self._tcp[key], row)
+        refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
+        for row, key in _keyed(back, whom, np.flatnonzero(refused)):
+            if key in self._tcp and self._tcp[key].refusal is None:
+                self._tcp[key].refusal = Refusal(_frame(f, row), f"RST from {f.book.text(int(f.src[row]))}")
+        self._feed_udp(f, flows, journeys, wanted, leaving)
+        self._feed_errors(f, leaving)
+        if self.scene.mode not in HEADER_MODES:
+            reset = np.flatnonzero(f.is_tcp & ((f.flags & (RST | ACK)) == RST) & leaving)
+            self.resets |= set(zip(f.source[reset].tolist(), f.target[reset].tolist(), strict=True))
+        self._forget()
+
+    def finish(self) -> list[Connection]:
+        """The connections that got no answer."""
+        left = [*self._tcp.values(), *self._udp.values()]
+        for c in left:
+            if c.answered:
+                self.answered[c.group] += 1
+        return [c for c in left if not c.answered]
+
+    def _of_service(self, f: Frames, flows: Flows) -> Mask:
+        """Requests to the balanced service on either side; any request where the mode is unknown."""
+        scene = self.scene
+        request = flows.direction == REQUEST
+        if scene.mode not in HEADER_MODES:
+            return np.asarray(request & (f.tunnel == 0), bool)
+        mine = np.isin(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
+        if scene.services:
+            mine &= np.isin(f.proto << 16 | (flows.server & 0xFFFF), scene.port_codes())
+        if scene.mode != "fullnat":
+            mine &= ~np.isin(flows.client >> 16, list(scene.ips("lb")))
+        return np.asarray(request & mine, bool)
+
+    def _ask(self, f: Frames, journeys: Journeys, c: Connection, row: int, times: int) -> None:
+        tap, ttl = int(f.tap[row]), int(f.wire_ttl[row])
+        frame = _frame(f, row)
+        c.asked.setdefault(tap, (set(), frame))[0].add(int(f.dst[row]))
+        c.sent[tap, ttl, int(f.eth_src[row]), int(f.port_of_tap[row])] += times
+        if journeys.server_of_row[row] >= 0:
+            c.server = int(journeys.server_of_row[row])
+        if journeys.point_of_row[row] >= 0:
+            point = journeys.ways[REQUEST].points[int(journeys.point_of_row[row])]
+            if point not in c.reached:
+                c.reached.append(point)
+        if c.last is None or ttl < c.last[0]:
+            c.last = (ttl, frame)
+
+    def _answer(self, f: Frames, c: Connection, row: int) -> None:
+        c.answered = True
+        tap = int(f.tap[row])
+        if tap not in c.asked:
+            return
+        self.two_way.add((c.proto, tap))
+        asked, frame = c.asked[tap]
+        right = self.scene.vips if self.scene.mode == "l3dsr-dscp" and self.scene.vips else asked
+        self.judged_answers[tap] += 1
+        if int(f.src[row]) not in right:
+            self.note_wrong(f, tap, frame, row, tuple(right))
+
+    def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...]) -> None:
+        self.wrong_count[tap] += 1
+        if len(self.wrong[tap]) < 1000:
+            self.wrong[tap].append(
+                WrongAnswer(
+                    asked,
+                    _frame(f, row),
+                    int(f.src[row]),
+                    int(f.source[row]),
+                    int(f.target[row]),
+                    right,
+                    int(f.eth_src[row]),
+                )
+            )
+
+    def _feed_udp(self, f: Frames, flows: Flows, journeys: Journeys, wanted: Mask, leaving: Mask) -> None:
+        asked = np.flatnonzero(f.is_udp & wanted)
+        key = mix(flows.client[asked], f.tap[asked], f.wire_ttl[asked], f.eth_src[asked])
+        _, first, count = np.unique(key, return_index=True, return_counts=True)
+        for row, n in zip(asked[first].tolist(), count.tolist(), strict=True):
+            client = int(flows.client[row])
+            c = self._udp.get(client)
+            if c is None:
+                c = self._udp[client] = Connection(UDP, client, int(flows.server[row]) & 0xFFFF)
+            self._ask(f, journeys, c, row, n)
+        answers = np.flatnonzero(f.is_udp & (flows.direction == REPLY) & leaving)
+        _, first = np.unique(mix(flows.client[answers], f.tap[answers], f.src[answers]), return_index=True)
+        for row in answers[first].tolist():
+            if int(flows.client[row]) in self._udp:
+                self._answer(f, self._udp[int(flows.client[row])], row)
+        if self.scene.mode in HEADER_MODES and self.scene.mode not in ("nat", "fullnat"):
+            self._udp_from_servers(f, leaving)
+
+    def _udp_from_servers(self, f: Frames, leaving: Mask) -> None:
+        """UDP that a server sends to a client of the service in its own name: it answers, but not as the VIP."""
+        ports = [p for proto, p in self.scene.services if proto == UDP]
+        own = (
+            f.is_udp & leaving & np.isin(f.src, list(self.scene.ips("real-server"))) & np.isin(f.source & 0xFFFF, ports)
+        )
+        for row in np.flatnonzero(own).tolist():
+            c = self._udp.get(int(f.target[row]))
+            if c is not None:
+                tap = int(f.tap[row])
+                c.answered = True
+                self.judged_answers[tap] += 1
+                asked = c.asked.get(tap, next(iter(c.asked.values())))[1]
+                self.note_wrong(f, tap, asked, row, tuple(self.scene.vips))
+
+    def _feed_errors(self, f: Frames, leaving: Mask) -> None:
+        for row in np.flatnonzero(f.is_error & leaving).tolist():
+            if too_big(f, row):
+                continue  # path MTU discovery refuses a size, not a connection
+            source = int(f.quoted_src[row]) << 16 | int(f.rec["q_sport"][row])
+            inner = int(f.rec["has"][row]) & layout.HAS_QUOTE_INNER
+            proto = int(f.rec["qi_proto" if inner else "q_proto"][row])
+            if proto == UDP:
+                c = self._udp.get(source)
+            else:
+                who = 0 if self.scene.mode == "fullnat" else source
+                c = self._tcp.get(int(mix([int(f.rec["q_seq"][row])], [who])[0]))
+            if c is not None and (c.refusal is None or "RST" in c.refusal.text):
+                kind, code = int(f.icmp_type[row]), int(f.rec["icmp_code"][row])
+                text = f"ICMP type {kind} code {code} from {f.book.text(int(f.src[row]))}"
+                c.refusal = Refusal(_frame(f, row), text)
+
+    def _forget(self) -> None:
+        """Drop what was answered before the last batch, and the oldest attempts beyond the bound."""
+        for table in (self._tcp, self._udp):
+            if len(table) <= _MOST_OPEN // 10:
+                continue
+            for key in [k for k, c in table.items() if c.answered]:
+                self.answered[table.pop(key).group] += 1
+            while len(table) > _MOST_OPEN:
+                self.unknown[table.pop(next(iter(table))).group] += 1
+
+
+def too_big(f: Frames, row: int) -> bool:
+    """ICMP fragmentation needed, ICMPv6 packet too big. Source: RFC 1191 s4, RFC 8201 s4."""
+    kind, code = int(f.icmp_type[row]), int(f.rec["icmp_code"][row])
+    return bool((f.ver[row] == 4 and (kind, code) == (3, 4)) or (f.ver[row] == 6 and kind == 2))
+
+
+def _keyed(number: Ints, endpoint: Ints, rows: Ints) -> list[tuple[int, int]]:
+    if not len(rows):
+        return []
+    return list(zip(rows.tolist(), mix(number[rows], endpoint[rows]).tolist(), strict=True))
+
+
+def _frame(f: Frames, row: int) -> Frame:
+    return int(f.tap[row]), int(f.number[row])

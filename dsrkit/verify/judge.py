@@ -1,0 +1,145 @@
+"""The judge: joins and judges batch by batch, and keeps only counts, examples and what is still open."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from dsrkit.tables import PROFILES
+from dsrkit.verify.cells import fitting_profiles, judge_hops
+from dsrkit.verify.flows import Flows, identities, oriented
+from dsrkit.verify.frames import REQUEST, Frames, Ints
+from dsrkit.verify.journeys import REWRITTEN, Clocks, Joiner, Journeys, pair_counts
+from dsrkit.verify.presence import Presence
+from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
+from dsrkit.verify.verdicts import Point, Tally
+
+SETTLE_NS: Final = 1_000_000_000
+"""A packet that crosses a path needs less time than this; its journey stays open for so long."""
+_MOST_CARRIED: Final = 60_000
+
+
+@dataclass(slots=True)
+class Octets:
+    """Octets of IP packets, each packet counted once however many taps saw it."""
+
+    request: int = 0
+    reply: int = 0
+    crossed: int = 0  # those that crossed the load balancer
+
+
+@dataclass(slots=True)
+class Judge:
+    """Feed it every batch, then read the results."""
+
+    scene: Scene
+    taps: list[TapInfo]
+    joiner: Joiner = field(init=False)
+    presence: Presence = field(init=False)
+    cells: Tally = field(default_factory=Tally)
+    clocks: Clocks = field(default_factory=Clocks)
+    pairs: Counter[tuple[int, int, str]] = field(default_factory=Counter)  # ids of points, protocol -> packets at both
+    alone: Counter[tuple[int, int, str]] = field(default_factory=Counter)
+    ends: dict[tuple[int, int], tuple[Point, Point]] = field(default_factory=dict)
+    octets: Octets = field(default_factory=Octets)
+    link_macs: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))  # tap -> MACs of journeys
+    forms_at: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    profiles: list[str] | None = None
+    _services: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    _carried: Frames | None = None
+
+    def __post_init__(self) -> None:
+        self.joiner = Joiner(self.scene, self.taps)
+        self.presence = Presence(self.scene, self.taps, self.joiner)
+
+    def feed(self, new: Frames, until: int | None) -> None:
+        """Judge one batch; `until` is the time up to which it is complete, None for the last one."""
+        f = new if self._carried is None else joined(self._carried, new)
+        flows = self.orient(f)
+        journeys = self.joiner.join(f, flows)
+        self.clocks.learn(f, journeys)
+        settled, waiting = self.joiner.settled(f, journeys, _horizon(f, until))
+        for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
+            self.cells.add(verdict)
+        self.presence.feed(f, flows, settled, ~waiting)
+        self._count(f, settled)
+        self._fit(f, settled)
+        self._carried = f.take(waiting)
+
+    def orient(self, f: Frames) -> Flows:
+        """Directions and identities, with what earlier batches showed to be servers."""
+        flows = oriented(f, self._services)
+        served = flows.direction == REQUEST
+        tagged = (f.proto << 56 | flows.server)[served]
+        if len(self._services) < 100_000:
+            self._services = np.union1d(self._services, tagged)
+        return without_clients(f, flows, self.scene) if self.scene.mode == "fullnat" else flows
+
+    def _count(self, f: Frames, journeys: Journeys) -> None:
+        lb = list(self.scene.macs("lb") - {0})
+        for way in journeys.ways.values():
+            for a, b, proto, both, alone in pair_counts(self.joiner, way):
+                key = (id(a), id(b))
+                self.ends[key] = (a, b)
+                self.pairs[*key, proto] += both
+                self.alone[*key, proto] += alone
+            if not len(way.rows):
+                continue
+            length = f.ip_len[way.rows.max(axis=1)]
+            through = np.zeros(len(way.rows), bool)
+            for i, point in enumerate(way.points):
+                seen = way.rows[:, i] >= 0
+                rows = way.rows[seen, i]
+                if len(rows):
+                    ends = np.unique(np.concatenate([f.eth_src[rows], f.eth_dst[rows]]))
+                    self.link_macs[point.tap] |= set(ends.tolist()) - {0}
+                    self.forms_at[point.tap].add(point.form)
+                through[seen] |= np.isin(f.eth_dst[rows], lb) | np.isin(f.eth_src[rows], lb)
+                if point.form == REWRITTEN:
+                    through[seen] = True
+            if way.direction == REQUEST:
+                self.octets.request += int(length.sum())
+            else:
+                self.octets.reply += int(length.sum())
+            self.octets.crossed += int(length[through].sum())
+
+    def _fit(self, f: Frames, journeys: Journeys) -> None:
+        if self.scene.mode not in HEADER_MODES or self.profiles == []:
+            return
+        if not any(p.form == REWRITTEN for way in journeys.ways.values() for p in way.points):
+            return
+        fits = fitting_profiles(f, self.scene, journeys, PROFILES if self.profiles is None else self.profiles)
+        if fits or self.profiles is None:
+            self.profiles = fits or None
+
+
+def joined(a: Frames, b: Frames) -> Frames:
+    """Two batches as one."""
+    return Frames(
+        a.book,
+        np.concatenate([a.rec, b.rec]),
+        np.concatenate([a.tap, b.tap]),
+        np.concatenate([a.number, b.number]),
+    )
+
+
+def _horizon(f: Frames, until: int | None) -> int | None:
+    """Journeys with a packet after this time stay open. Units: ns.
+
+    Memory bounds what may stay open: on a very fast capture the margin shrinks.
+    """
+    if until is None or not f.n:
+        return None
+    at = until - SETTLE_NS
+    late = np.sort(f.ts[f.ts > at])
+    return int(late[-_MOST_CARRIED]) if len(late) > _MOST_CARRIED else at
+
+
+def without_clients(f: Frames, flows: Flows, scene: Scene) -> Flows:
+    """Full NAT replaces the client's address, so nothing but TCP's numbers, ids and payload identify a packet."""
+    own = np.isin(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
+    bare = identities(f, flows.direction, flows.client, addressless=True)
+    return Flows(flows.direction, flows.client, flows.server, np.where(own, bare, flows.identity))
