@@ -250,6 +250,19 @@ def evaluate(
     f: Frames, scene: Scene, name: str, rule: Rule, before: Ints, after: Ints
 ) -> tuple[Mask, Mask, str | None]:
     """(passes, observable, why not observable) for each pair. Shape: (pairs,)."""
+    passed, seen, reason = _evaluate(f, scene, name, rule, before, after)
+    if name in _OF_A_WHOLE_DATAGRAM:
+        # A datagram that was put together (or cut) between the points: only what every part carries can be compared.
+        seen = seen & (f.fragment[before] == f.fragment[after])
+    return passed, seen, reason
+
+
+_OF_A_WHOLE_DATAGRAM: Final = frozenset({"ip.len", "ip.frag_offset", "ip.flags.df", "l4.payload", "l4.checksum", "outer.len"})
+
+
+def _evaluate(
+    f: Frames, scene: Scene, name: str, rule: Rule, before: Ints, after: Ints
+) -> tuple[Mask, Mask, str | None]:
     if isinstance(rule, Recomputed) or (name in CHECKSUM_FIELDS and not isinstance(rule, Affine)):
         return _recomputed(f, name, before, after)
     value, seen = column(f, name, after)
@@ -288,7 +301,7 @@ def _affine(f: Frames, scene: Scene, rule: Affine, value: Ints, before: Ints, af
             delta = value - number
             return (delta >= rule.low) & (delta <= rule.high), np.ones(len(value), bool)
         case Role("real-server", "dscp"):
-            return _tag(f, scene, value, after)
+            return _tag(f, scene, value, before, after)
         case Role(role, what):
             allowed = role_values(scene, role, what)
             return np.isin(value, list(allowed)), np.full(len(value), bool(allowed))
@@ -312,12 +325,14 @@ def role_values(scene: Scene, role: str, what: str) -> set[int]:
     return values if complete else set()
 
 
-def _tag(f: Frames, scene: Scene, value: Ints, after: Ints) -> tuple[Mask, Mask]:
-    """The DSCP must be the one that this real server (or, by a spec, this set-up) maps to the VIP."""
+def _tag(f: Frames, scene: Scene, value: Ints, before: Ints, after: Ints) -> tuple[Mask, Mask]:
+    """The DSCP must be the one that stands for this VIP at this real server (or, by a spec, for this VIP anywhere)."""
     wanted = np.full(len(value), -1, np.int64)
-    for rip, tags in scene.tags.items():
-        wanted[f.dst[after] == rip] = tags.most_common(1)[0][0]
-    stated = np.isin(value, list(scene.tag_of_vip)) if scene.tag_of_vip else np.zeros(len(value), bool)
+    for (vip, rip), tags in scene.tags.items():
+        wanted[(f.dst[before] == vip) & (f.dst[after] == rip)] = tags.most_common(1)[0][0]
+    stated = np.zeros(len(value), bool)
+    for tag, vip in scene.tag_of_vip.items():
+        stated |= (value == tag) & (f.dst[before] == vip)
     known = (wanted >= 0) | bool(scene.tag_of_vip)
     return np.where(wanted >= 0, value == wanted, stated), known
 

@@ -69,7 +69,7 @@ def conclude(
         findings=tuple(_findings(taps, kept, spec)),
         cells=tuple(_cell(v) for v in kept),
         traffic=_traffic(judge),
-        notes=tuple([*scene.notes, *_mirror_notes(judge), *notes]),
+        notes=(*scene.notes, *_mirror_notes(judge), *notes),
         fail_on=cast(FailOn, fail_on),
     )
 
@@ -256,14 +256,19 @@ def _dscp(scene: Scene) -> dict[Any, Any]:
         return {}
     if scene.tag_of_vip:
         return {tag: scene.address(v) for tag, v in scene.tag_of_vip.items()}
-    tags = {rip: c.most_common(1)[0][0] for rip, c in scene.tags.items()}
-    if len(set(tags.values())) <= 1:
-        return dict.fromkeys(tags.values(), vips[0])
-    out: dict[Any, Any] = {}
-    for rip, tag in tags.items():
+    tags = {pair: c.most_common(1)[0][0] for pair, c in scene.tags.items()}
+    vip_of: dict[int, set[int]] = defaultdict(set)
+    tag_of: dict[int, set[int]] = defaultdict(set)
+    for (vip, _), tag in tags.items():
+        vip_of[tag].add(vip)
+        tag_of[vip].add(tag)
+    if all(len(v) == 1 for v in vip_of.values()) and all(len(t) == 1 for t in tag_of.values()):
+        return {tag: scene.address(next(iter(v))) for tag, v in vip_of.items()}
+    out: dict[Any, Any] = defaultdict(dict)
+    for (vip, rip), tag in tags.items():
         party = scene.party_of_ip(rip)
-        out[party.name if party is not None else scene.address(rip)] = {tag: vips[0]}
-    return out
+        out[party.name if party is not None else scene.address(rip)][tag] = scene.address(vip)
+    return dict(out)
 
 
 def _links(judge: Judge) -> None:

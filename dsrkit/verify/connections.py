@@ -176,7 +176,7 @@ class Connections:
             )
 
     def _feed_udp(self, f: Frames, flows: Flows, journeys: Journeys, wanted: Mask, leaving: Mask) -> None:
-        asked = np.flatnonzero(f.is_udp & wanted)
+        asked = np.flatnonzero(f.is_udp_head & wanted)
         key = mix(flows.client[asked], f.tap[asked], f.wire_ttl[asked], f.eth_src[asked])
         _, first, count = np.unique(key, return_index=True, return_counts=True)
         for row, n in zip(asked[first].tolist(), count.tolist(), strict=True):
@@ -185,7 +185,7 @@ class Connections:
             if c is None:
                 c = self._udp[client] = Connection(UDP, client, int(flows.server[row]) & 0xFFFF)
             self._ask(f, journeys, c, row, n)
-        answers = np.flatnonzero(f.is_udp & (flows.direction == REPLY) & leaving)
+        answers = np.flatnonzero(f.is_udp_head & (flows.direction == REPLY) & leaving)
         _, first = np.unique(mix(flows.client[answers], f.tap[answers], f.src[answers]), return_index=True)
         for row in answers[first].tolist():
             if int(flows.client[row]) in self._udp:
@@ -197,7 +197,7 @@ class Connections:
         """UDP that a server sends to a client of the service in its own name: it answers, but not as the VIP."""
         ports = [p for proto, p in self.scene.services if proto == UDP]
         own = (
-            f.is_udp & leaving & np.isin(f.src, list(self.scene.ips("real-server"))) & np.isin(f.source & 0xFFFF, ports)
+            f.is_udp_head & leaving & np.isin(f.src, list(self.scene.ips("real-server"))) & np.isin(f.source & 0xFFFF, ports)
         )
         for row in np.flatnonzero(own).tolist():
             c = self._udp.get(int(f.target[row]))

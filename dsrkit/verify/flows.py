@@ -14,6 +14,7 @@ import numpy as np
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, SYN, Frames, Ints, Mask, Words, endpoint_address, mix
 
 _PROTO_SHIFT = 56
+_OFFSET = 0x1FFF
 
 
 @dataclass(slots=True)
@@ -140,8 +141,24 @@ def identities(f: Frames, direction: Ints, client: Ints, *, addressless: bool = 
     identity[udp] = mix((direction << 8 | 17)[udp], who[udp], f.ip_id[udp], f.payload_len[udp], body[udp])
     echo = known & f.is_echo
     identity[echo] = mix((direction << 8 | 1)[echo], where[echo], f.seq[echo], f.ip_id[echo], f.payload_len[echo])
-    part = known & f.fragment & f.has_ip
-    identity[part] = mix(
-        (direction << 8 | 44)[part], where[part], f.ip_id[part], f.inner("frag")[part], f.proto[part], f.ip_len[part]
-    )
+    _identify_fragments(f, direction, where, known, identity)
     return identity
+
+
+def _identify_fragments(f: Frames, direction: Ints, where: Ints, known: Mask, identity: Words) -> None:
+    """Fragments by datagram and offset. A load balancer may put a datagram together: its whole image is then the same
+    packet as the first fragment, and the other fragments have none."""
+    part = known & f.fragment & f.has_ip
+    if not part.any():
+        return
+    datagram = mix(direction << 8 | 44, where, f.ip_id, f.proto)
+    offset = f.inner("frag") & _OFFSET
+    cut = np.unique(datagram[part & (offset == 0)])
+    whole = known & ~f.fragment & (f.ip_id != 0) & np.isin(datagram, cut)
+    together = np.isin(datagram, np.unique(datagram[whole]))
+    identity[part] = np.where(
+        together[part] & (offset[part] > 0),
+        np.uint64(0),
+        mix(datagram[part], offset[part], np.where(together, 0, f.ip_len)[part]),
+    )
+    identity[whole] = mix(datagram[whole], 0, 0)

@@ -263,6 +263,11 @@ class Frames:
         return np.asarray(self.has_l4 & (self.proto == UDP) & ~self.fragment, bool)
 
     @cached_property
+    def is_udp_head(self) -> Mask:
+        """UDP datagrams, whole or their first fragment."""
+        return np.asarray(self.has_l4 & (self.proto == UDP), bool)
+
+    @cached_property
     def icmp_type(self) -> Ints:
         return self.field("icmp_type")
 

@@ -118,6 +118,9 @@ class Presence:
         for connection in unanswered:
             groups[connection.group].append(connection)
         served = {(proto, port) for (_, proto, port), n in c.answered.items() if n}
+        sizes: Counter[tuple[int, int]] = Counter()
+        for group in {**groups, **c.answered, **c.unknown}:
+            sizes[group[1:]] += len(groups.get(group, ())) + c.answered[group] + c.unknown[group]
         out: dict[tuple[str, str], Verdict] = {}
         for group in {**groups, **c.answered}:
             refused = [x for x in groups[group] if x.refusal is not None]
@@ -127,9 +130,12 @@ class Presence:
             if not judged:
                 continue
             guilty = refused if len(refused) >= max(1.0, _SHARE_REFUSED * judged) else []
-            # Connections that a one-way tap shows without an answer were not repeated, so they had one.
+            # Connections that a one-way tap shows without an answer were not repeated, so they had one. Those whose
+            # server is not known are a share of the whole service.
             members = len(groups[group]) + answered + c.unknown[group]
-            many = len(silent) > 1 or judged == 1 or group[1] == TCP
+            if group[0] < 0:
+                members = sizes[group[1:]]
+            many = len(silent) > 1 or group[1] == TCP
             if many and len(silent) >= _SHARE_SILENT * members:
                 guilty = guilty + silent
             self._count_answers(out, group, judged - len(guilty), guilty)

@@ -301,11 +301,20 @@ class _Inference:
         A router does the same when it routes back into the link a packet came from. The load balancer differs: it
         claims the destination address itself, or it hands one address to several MACs.
         """
-        found = [s for s in same if s.hairpin and not s.same_link and s.fall in (0, 1) and s.b.eth_dst]
+        claimed = self.e.claims
+        # A load balancer with a virtual MAC receives at that one and sends from its own.
+        found = [
+            s
+            for s in same
+            if (s.hairpin or ((s.a.server, s.a.eth_dst) in claimed and (s.a.server, s.b.eth_dst) not in claimed))
+            and not s.same_link
+            and s.fall in (0, 1)
+            and s.b.eth_dst
+            and s.b.eth_src not in (0, s.a.eth_src)
+        ]
         onward: dict[tuple[int, int], set[int]] = defaultdict(set)
         for step in found:
             onward[step.a.eth_dst, step.a.server].add(step.b.eth_dst)
-        claimed = self.e.claims
 
         def balances(step: Step) -> bool:
             mac, vip = step.a.eth_dst, step.a.server
@@ -330,9 +339,9 @@ class _Inference:
             return "nat", "and replies from the real server become replies from the VIP"
         if any(s.a.port != s.b.port for s in asked):
             return "nat", "with the port, which DSCP mode cannot translate"
-        tags: dict[int, Counter[int]] = defaultdict(Counter)
+        tags: dict[tuple[int, int], Counter[int]] = defaultdict(Counter)
         for step in asked:
-            tags[step.b.server][step.b.dscp] += step.count
+            tags[step.a.server, step.b.server][step.b.dscp] += step.count
         rips, vips = {s.b.server for s in asked}, {s.a.server for s in asked}
         marked = [s for s in asked if s.b.dscp and s.b.dscp != s.a.dscp]
         steady = all(max(c.values()) >= 0.9 * sum(c.values()) for c in tags.values())
@@ -497,19 +506,16 @@ class _Inference:
         return (mine & direct) - self.s.macs("lb") - {0}
 
     def _tags(self) -> None:
-        """Which DSCP the load balancer gives to which real server."""
-        for step in self.lb_steps:
-            if step.b.dscp and step.b.dscp != step.a.dscp and step.hairpin:
-                self.s.tags.setdefault(step.b.server, Counter())[step.b.dscp] += step.count
+        """Which DSCP the load balancer gives to which VIP at which real server: seen at its own link if possible."""
         if self.s.tags:
             return
-        for step in self.lb_steps:
-            if step.b.dscp and step.b.dscp != step.a.dscp:
-                self.s.tags.setdefault(step.b.server, Counter())[step.b.dscp] += step.count
+        marked = [s for s in self.lb_steps if s.b.dscp and s.b.dscp != s.a.dscp]
+        for step in [s for s in marked if s.hairpin] or marked:
+            self.s.tags.setdefault((step.a.server, step.b.server), Counter())[step.b.dscp] += step.count
         if not self.lb_steps:
             for answer, n in self.e.answers.items():
                 if answer.dscp and answer.asked != answer.answered and answer.answered in self.s.vips:
-                    self.s.tags.setdefault(answer.asked, Counter())[answer.dscp] += n
+                    self.s.tags.setdefault((answer.answered, answer.asked), Counter())[answer.dscp] += n
 
     def _number(self) -> None:
         """Give inferred machines of a role the order of their addresses, so that names do not depend on the input's."""

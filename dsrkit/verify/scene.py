@@ -56,7 +56,7 @@ class Scene:
     parties: list[Party] = field(default_factory=list)
     tunnel: int = 0
     tunnel_ports: set[int] = field(default_factory=set)
-    tags: dict[int, Counter[int]] = field(default_factory=dict)  # RIP -> DSCP values seen or stated
+    tags: dict[tuple[int, int], Counter[int]] = field(default_factory=dict)  # (VIP, RIP) -> DSCP seen or stated
     tag_of_vip: dict[int, int] = field(default_factory=dict)  # DSCP -> VIP, as stated by a spec
     claims: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)  # (address, MAC) -> how it was claimed
     path_request: tuple[str, ...] = ()

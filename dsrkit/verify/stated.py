@@ -43,9 +43,9 @@ def _from_spec(book: AddressBook, spec: Spec, scene: Scene) -> None:
         party.ips = {book.number(ip) for ip in node.ips} - scene.vips
         party.macs = {mac_int(mac) for mac in node.macs}
         scene.parties.append(party)
-        for tag in node.dscp:
+        for tag, vip in node.dscp.items():
             for ip in party.ips:
-                scene.tags.setdefault(ip, Counter())[tag] += 1
+                scene.tags.setdefault((book.number(vip), ip), Counter())[tag] += 1
     if spec.snat is not None:
         for party in scene.role("lb"):
             party.ips |= {book.number(ip) for ip in spec.snat.source}

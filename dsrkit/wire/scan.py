@@ -1306,8 +1306,6 @@ class Scanner:
         port: cython.longlong = self.b16(at + 2)
         size: cython.longlong = self.b16(at + 4)
         kind: cython.longlong = 0
-        if self.gue[port] == 0 and port != 4789 and port != 6081:
-            return 0
         if size < 8:
             return 0
         if at + size < limit or self.fragmented != 0:
@@ -1316,6 +1314,8 @@ class Scanner:
             cap = limit
         if self.gue[port] != 0:
             return self.gue_payload(at + 8, limit, cap)
+        if port != 4789 and port != 6081:
+            return self.gue_anywhere(at, limit, cap)
         if at + 16 > cap:
             return self.cut(at + 8, 8, limit, cap, LAYER_GUE)
         if port == 4789:  # RFC 7348 s5: flag I
@@ -1337,6 +1337,50 @@ class Scanner:
             kind = 0
         self.encap = ENCAP_GENEVE
         return kind
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def gue_anywhere(self, at: cython.longlong, limit: cython.longlong, cap: cython.longlong) -> cython.longlong:
+        """GUE on a port that nobody named: only what cannot be chance; as `tunnel`.
+
+        The datagram must be filled to its last octet by an IP packet whose own header checksum is valid (IPv4) or whose
+        next header is a transport's (IPv6). IPv6 without a GUE header is left alone: that is Teredo (RFC 4380 s2.7).
+        """
+        bare: cython.bint = False
+        first: cython.longlong = 0
+        inner: cython.longlong = at + 8
+        total: cython.longlong = 0
+        header: cython.longlong = 0
+        if inner + 24 > cap:
+            return 0
+        first = self.buf[inner]
+        if (first >> 5) == 0:
+            if self.buf[inner + 1] != 4 and self.buf[inner + 1] != 41:
+                return 0
+            inner = inner + 4 + 4 * (first & 31)
+        elif (first >> 6) == 1:
+            bare = True
+        else:
+            return 0
+        if inner + 20 > cap:
+            return 0
+        first = self.buf[inner] >> 4
+        if first == 4:
+            header = (self.buf[inner] & 15) * 4
+            total = self.b16(inner + 2)
+            if header < 20 or inner + header > cap or self.add(inner, header) != 0xFFFF:
+                return 0
+        elif first == 6 and not bare and inner + 40 <= cap:
+            total = 40 + self.b16(inner + 4)
+            header = self.buf[inner + 6]
+            if header != 6 and header != 17 and header != 58:
+                return 0
+        else:
+            return 0
+        if inner + total != limit and (self.fragmented == 0 or inner + total < limit):
+            return 0
+        return self.gue_payload(at + 8, inner + total, cap)
 
     @cython.cfunc
     @cython.nogil

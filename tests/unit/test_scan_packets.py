@@ -251,8 +251,20 @@ def test_what_is_not_gue_on_its_port_is_plain_udp(payload: bytes) -> None:
     assert defect(row)[0] == 0
 
 
-def test_gue_on_another_port_has_to_be_asked_for() -> None:
-    frame = make.ethernet(make.ipv4(make.udp(make.ipv4(make.tcp(), 6), dport=5555), 17))
+def test_gue_on_another_port_must_fit_to_the_last_octet() -> None:
+    inner = make.ipv4(make.tcp(), 6)
+    for head in (b"", b"\0\x04\0\0"):
+        frame = make.ethernet(make.ipv4(make.udp(head + inner, dport=5555), 17))
+        assert read(frame)["depth"] == 2
+        longer = make.ethernet(make.ipv4(make.udp(head + inner + b"more", dport=5555), 17))
+        assert read(longer)["depth"] == 1
+        broken = make.ethernet(make.ipv4(make.udp(head + inner[:8] + b"\x07" + inner[9:], dport=5555), 17))
+        assert read(broken)["depth"] == 1
+        assert read(longer, gue_ports={5555})["depth"] == 2
+
+
+def test_ipv6_in_udp_is_teredo_unless_the_port_is_gue() -> None:
+    frame = make.ethernet(make.ipv4(make.udp(make.ipv6(make.udp(b"x", A6, B6), 17), dport=5555), 17))
     assert read(frame)["depth"] == 1
     assert read(frame, gue_ports={5555})["depth"] == 2
 

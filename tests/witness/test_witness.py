@@ -152,7 +152,7 @@ def kills(place: Place, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> bool:
         patch.setitem(MODES, place.mode, with_rule(place, rule))
         for r in witnesses:
             new = failed(r.again()) - failed(r.report)
-            if any(place.covers(cell) for cell, _, _ in new):
+            if new and all(place.covers(cell) for cell, _, _ in new):
                 return True
     return False
 
