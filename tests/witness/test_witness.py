@@ -146,7 +146,7 @@ def failed(report: Report) -> set[tuple[str, str, str]]:
 
 
 def kills(place: Place, rule: Rule, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether a recording fails, and in this cell, once the cell holds another rule."""
+    """Whether a recording fails, in this cell and no other, once the cell holds another rule."""
     witnesses = exercising(place)[:MOST_CAPTURES]  # by the tables as they are
     with monkeypatch.context() as patch:
         patch.setitem(MODES, place.mode, with_rule(place, rule))
