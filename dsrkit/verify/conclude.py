@@ -43,8 +43,8 @@ def conclude(
 ) -> Report:
     """Put the report together."""
     scene, taps = judge.scene, judge.taps
-    verdicts = [*judge.cells.all(), *judge.presence.verdicts()]
     judge.joiner.name_points()
+    verdicts = [*judge.cells.all(), *judge.presence.verdicts()]
     for tap, offset in zip(taps, judge.clocks.offsets(len(taps)), strict=True):
         tap.offset_ns = offset
     _links(judge)

@@ -21,6 +21,8 @@ from dsrkit.verify.verdicts import Frame, Point
 from dsrkit.wire import layout
 
 _MOST_OPEN: Final = 200_000
+COPIES: Final = 3
+"""So many transmissions of one SYN or segment, all in vain, are no accident on a path that loses a few per cent."""
 
 Group = tuple[int, int, int]
 """Index of the real server (-1: not known), protocol, service port."""
@@ -60,6 +62,7 @@ class Connection:
     last: tuple[int, Frame] | None = None  # lowest TTL at which the request was seen, and where
     server: int = -1
     answered: bool = False
+    answer_at: list[Point] = field(default_factory=list)
     refusal: Refusal | None = None
 
     @property
@@ -83,6 +86,7 @@ class Connections:
     _done: list[tuple[dict[int, Connection], int]] = field(default_factory=list)
     answered: Counter[Group] = field(default_factory=Counter)
     unknown: Counter[Group] = field(default_factory=Counter)
+    unheard: list[Connection] = field(default_factory=list)  # answered, yet the client went on asking
     two_way: set[tuple[int, int]] = field(default_factory=set)  # (protocol, tap) that shows requests and answers
     judged_answers: Counter[int] = field(default_factory=Counter)  # tap -> answers whose address was looked at
     wrong: dict[int, list[WrongAnswer]] = field(default_factory=lambda: defaultdict(list))
@@ -102,6 +106,10 @@ class Connections:
         for row, key in _keyed(back, whom, np.flatnonzero(is_synack(f) & leaving)):
             if key in self._tcp:
                 self._answer(f, self._tcp[key], row)
+                if journeys.point_of_row[row] >= 0:
+                    point = journeys.ways[REPLY].points[int(journeys.point_of_row[row])]
+                    if point not in self._tcp[key].answer_at:
+                        self._tcp[key].answer_at.append(point)
         refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
         for row, key in _keyed(back, whom, np.flatnonzero(refused)):
             if key in self._tcp and self._tcp[key].refusal is None:
@@ -118,8 +126,13 @@ class Connections:
         left = [*self._tcp.values(), *self._udp.values()]
         for c in left:
             if c.answered:
-                self.answered[c.group] += 1
+                self._close(c)
         return [c for c in left if not c.answered]
+
+    def _close(self, c: Connection) -> None:
+        self.answered[c.group] += 1
+        if c.proto == TCP and c.copies >= COPIES and len(self.unheard) < _MOST_OPEN:
+            self.unheard.append(c)
 
     def _of_service(self, f: Frames, flows: Flows) -> Mask:
         """Requests to the balanced service on either side; any request where the mode is unknown."""
@@ -231,7 +244,7 @@ class Connections:
             if len(table) <= _MOST_OPEN // 10:
                 continue
             for key in [k for k, c in table.items() if c.answered]:
-                self.answered[table.pop(key).group] += 1
+                self._close(table.pop(key))
             while len(table) > _MOST_OPEN:
                 self.unknown[table.pop(next(iter(table))).group] += 1
 

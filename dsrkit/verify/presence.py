@@ -15,7 +15,7 @@ import numpy as np
 
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import cell_id
-from dsrkit.verify.connections import Connection, Connections, Group, too_big
+from dsrkit.verify.connections import COPIES, Connection, Connections, Group, too_big
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REPLY, REQUEST, TCP, UDP, Frames, Ints, Mask, mix
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Joiner, Journeys, Way
@@ -25,8 +25,6 @@ from dsrkit.wire import layout
 
 _SHARE_REFUSED: Final = 0.05
 _SHARE_SILENT: Final = 0.2
-_COPIES: Final = 3
-"""So many transmissions of one segment, all lost at one hop, are no accident on a path that loses a few per cent."""
 _RARE: Final = 0.01
 _MOST_LOST: Final = 50_000
 _EVERYWHERE: Final = "all taps"
@@ -97,6 +95,7 @@ class Presence:
         if self.scene.mode in HEADER_MODES:
             # Without a load balancer in sight a refused connection is nobody's fault that we could name.
             out += self._answered(unanswered)
+            out += self._unheard()
         out += self._answered_by_vip()
         out += self._appears()
         out += self._link_verdicts()
@@ -156,7 +155,8 @@ class Presence:
             verdict = self._verdict(out, cell, place, source, target)
             verdict.checked += len(failed)
             verdict.failed += len(failed)
-            verdict.blame([name] if name else [])
+            at_lb = cell.endswith(".lb.appears")
+            verdict.blame([p.name for p in self.scene.role("lb")] if at_lb else [name] if name else [])
             for x in failed[:MOST_FRAMES]:
                 verdict.show([*([x.last[1]] if x.last else []), *([x.refusal.frame] if x.refusal else [])])
             first = failed[0]
@@ -184,7 +184,7 @@ class Presence:
         if x.proto == TCP:
             # A client that repeats its SYN says itself that nothing came back.
             seen = any((TCP, tap) in self.connections.two_way for tap in x.asked)
-            return x.copies >= _COPIES or (x.copies == 2 and seen)
+            return x.copies >= COPIES or (x.copies == 2 and seen)
         return (UDP, x.port) in served and any((UDP, tap) in self.connections.two_way for tap in x.asked)
 
     def _place(self, x: Connection) -> tuple[str, str, Point | None, Point | None]:
@@ -205,6 +205,31 @@ class Presence:
             return answered, last.name or self.taps[last.tap].name, None, None
         kind = "lb" if last.form != onward[0].form else "router"
         return self._cell(kind, "request", "appears"), "", last, onward[0]
+
+    def _unheard(self) -> list[Verdict]:
+        """Answers that a server gave and the client never got: it went on asking."""
+        groups: dict[Group, list[Connection]] = defaultdict(list)
+        for x in self.connections.unheard:
+            if x.answer_at:
+                groups[x.group].append(x)
+        out: dict[tuple[str, str], Verdict] = {}
+        order = self.joiner.points(REPLY)
+        for group, members in groups.items():
+            if len(members) < max(1.0, _SHARE_SILENT * self.connections.answered[group]):
+                continue
+            for x in members:
+                last = order[max(order.index(p) for p in x.answer_at)]
+                inside = last.form == REWRITTEN and self.scene.mode in ("nat", "fullnat")
+                kind = "lb" if inside else "router"
+                verdict = self._verdict(out, self._cell(kind, "reply", "appears"), f"{last.name}→")
+                verdict.direction = REPLY
+                verdict.failed += 1
+                verdict.checked += 1
+                verdict.blame(p.name for p in self.scene.role("lb") if inside)
+                verdict.expected, verdict.actual = "appears", "the client repeats its SYN, though a server answered"
+                verdict.show([x.last[1]] if x.last else [])
+                verdict.tap = last.tap
+        return list(out.values())
 
     def _answered_by_vip(self) -> list[Verdict]:
         c = self.connections
@@ -255,11 +280,9 @@ class Presence:
 
     def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints, refused: tuple[Ints, Ints]) -> None:
         loss.arrived += len(arrived)
-        loss.sent += len(arrived) + len(gone)
-        loss.lost += len(gone)
-        if loss.copies and len(arrived):
-            for key in set(mix(f.source[arrived], f.seq[arrived]).tolist()) & loss.copies.keys():
-                del loss.copies[key]
+        got = np.unique(mix(f.source[arrived], f.seq[arrived])) if len(arrived) else np.zeros(0, np.uint64)
+        for key in set(got.tolist()) & loss.copies.keys():
+            loss.by_chance += loss.copies.pop(key)
         if not len(gone):
             return
         if way.direction == REQUEST and self._mode is not None:
@@ -268,8 +291,9 @@ class Presence:
             loss.told += [(int(f.tap[r]), int(f.number[r])) for r in told[:MOST_FRAMES]]
         data = gone[f.is_tcp[gone] & (f.payload_len[gone] > 0)]
         keys = mix(f.source[data], f.seq[data]) if len(data) else np.zeros(0, np.uint64)
-        got = np.unique(mix(f.source[arrived], f.seq[arrived])) if len(arrived) else np.zeros(0, np.uint64)
-        for key, row in zip(keys[~np.isin(keys, got)].tolist(), data[~np.isin(keys, got)].tolist(), strict=True):
+        open_ = ~np.isin(keys, got)
+        loss.by_chance += len(gone) - int(open_.sum())
+        for key, row in zip(keys[open_].tolist(), data[open_].tolist(), strict=True):
             loss.copies[key] += 1
             loss.first.setdefault(key, (int(f.tap[row]), int(f.number[row])))
         while len(loss.copies) > _MOST_LOST:
@@ -474,10 +498,15 @@ def _told(f: Frames, rows: Ints, refused: tuple[Ints, Ints]) -> Mask:
 
 
 def _improbable(loss: _Lost) -> list[int]:
-    """Segments that were sent `_COPIES` times or more and never arrived, if chance does not explain them."""
-    victims = [key for key, n in loss.copies.items() if n >= _COPIES]
-    if not victims:
+    """Segments of which every copy was lost, so often that chance does not explain it."""
+    most = max(loss.copies.values(), default=0)
+    if most < COPIES:
         return []
-    rate = max(1, loss.lost - sum(loss.copies[k] for k in victims)) / max(1, loss.sent)
-    chance = loss.sent * rate**_COPIES
-    return victims if chance < _RARE or len(victims) > chance + 6 * chance**0.5 + 3 else []
+    sent = loss.arrived + loss.by_chance
+    rate = max(1, loss.by_chance) / max(1, sent)
+    for enough in range(COPIES, most + 1):
+        if sent * rate**enough < _RARE:
+            return [key for key, n in loss.copies.items() if n >= enough]
+    victims = [key for key, n in loss.copies.items() if n >= COPIES]
+    chance = sent * rate**COPIES
+    return victims if len(victims) > chance + 6 * chance**0.5 + 3 else []

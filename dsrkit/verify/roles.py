@@ -39,6 +39,7 @@ class Evidence:
     answers: Counter[Answer] = field(default_factory=Counter)
     clients: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # (client, its frames' sender, server)
     outer_sources: Counter[int] = field(default_factory=Counter)
+    refused: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # (address, TCP port, sender's MAC)
     tap_macs: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     tap_unicast: Counter[int] = field(default_factory=Counter)
     tap_sent: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # cooked: sent by the host
@@ -56,6 +57,7 @@ class Evidence:
                 mine[tap].update(macs)
         _add_bounded(self.clients, other.clients)
         _add_bounded(self.outer_sources, other.outer_sources)
+        _add_bounded(self.refused, other.refused)
 
 
 def _add_bounded(known: Counter[K], new: Counter[K]) -> None:
@@ -90,6 +92,7 @@ def gather(f: Frames, flows: Flows) -> Evidence:
         evidence.clients[int(client), int(mac), int(server)] += int(n)
     wrapped = (flows.direction == REQUEST) & (f.tunnel > 0)
     evidence.outer_sources.update(_counted(f.outer_src[wrapped]))
+    evidence.refused.update(refusals(f))
     unicast = f.has_ip & f.has_eth_dst & (f.eth_dst & _MULTICAST_BIT == 0) & (f.eth_src != 0)
     for tap in np.unique(f.tap[unicast]):
         rows = unicast & (f.tap == tap)
@@ -175,6 +178,18 @@ def answers(f: Frames, flows: Flows) -> Counter[Answer]:
             )
         ] += 1
     return out
+
+
+def refusals(f: Frames) -> Counter[tuple[int, int, int]]:
+    """TCP services that answer a SYN with ICMP unreachable in their own name: (address, port, sender's MAC) -> times.
+
+    A host whose port is closed sends a RST; this is what a load balancer without real servers does. Source:
+    ip_vs_core.c ip_vs_leave, Linux 6.1; recorded b22.
+    """
+    unreachable = ((f.ver == 4) & (f.icmp_type == 3)) | ((f.ver == 6) & (f.icmp_type == 1))
+    rows = np.flatnonzero(f.is_error & unreachable & (f.src == f.quoted_dst) & (f.rec["q_proto"] == 6))
+    table = np.stack([f.src[rows], f.field("q_dport")[rows], f.eth_src[rows]])
+    return Counter({(int(a), int(p), int(m)): int(n) for (a, p, m), n in zip(*_unique_columns(table), strict=True)})
 
 
 # --- deciding --------------------------------------------------------------------------------------------------------
@@ -382,6 +397,11 @@ class _Inference:
             return
         for step in self.lb_steps:
             scene.services.setdefault((step.proto, step.a.port), set()).add(step.b.port)
+        lb = scene.macs("lb")
+        ports = {port for proto, port in scene.services if proto == 6}
+        for address, port, mac in self.e.refused:
+            if mac in lb and port in ports:
+                scene.vips.add(address)  # a second VIP, which has no real servers
         if not self.lb_steps and scene.vips:
             for answer in self.e.answers:
                 if answer.asked in scene.vips or answer.answered in scene.vips:
