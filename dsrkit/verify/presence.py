@@ -36,10 +36,8 @@ class _Lost:
 
     copies: Counter[int] = field(default_factory=Counter)
     first: dict[int, Frame] = field(default_factory=dict)
-    sent: int = 0
-    segments: int = 0
-    lost: int = 0
     arrived: int = 0
+    by_chance: int = 0  # lost, but sent again with success, or nothing that is sent again
     told: list[Frame] = field(default_factory=list)
     told_count: int = 0
 
