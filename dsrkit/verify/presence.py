@@ -278,7 +278,8 @@ class Presence:
 
     def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints, refused: tuple[Ints, Ints]) -> None:
         loss.arrived += len(arrived)
-        got = np.unique(mix(f.source[arrived], f.seq[arrived])) if len(arrived) else np.zeros(0, np.uint64)
+        whole = arrived[f.payload_len[arrived] > 0]  # a bare ACK has the number of the segment behind it
+        got = np.unique(mix(f.source[whole], f.seq[whole])) if len(whole) else np.zeros(0, np.uint64)
         for key in set(got.tolist()) & loss.copies.keys():
             loss.by_chance += loss.copies.pop(key)
         if not len(gone):
