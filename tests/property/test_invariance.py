@@ -125,7 +125,7 @@ def test_names_order_and_clocks_do_not_matter(
     expected = picture(report, {tap.name: tap.name for tap in report.taps}, {})
     found = after(name, kinds, seed, order, by_us)
     if "order" in kinds:
-        # Of what several taps show, the first tap is named and the first frames are shown; the caller orders the taps.
+        # Of what several taps show, the first tap is named and the first frames are shown, first in the order given.
         del expected["frames"]
         for one in (expected, found):
             one["cells"] = sorted((c, hop if "→" in hop else "", *rest) for c, hop, *rest in one["cells"])
