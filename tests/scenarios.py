@@ -91,6 +91,10 @@ class Scenario:
     def of_role(self, role: str) -> list[str]:
         return [node for node in self.truth["nodes"] if self.role(node) == role]
 
+    def truth_packets(self, file: str) -> int:
+        """Packets that tcpdump counted into a file."""
+        return int(next(c["packets"] for c in self.truth["captures"] if c["file"] == file))
+
     def true_names(self, report: Report, names: Iterable[str]) -> set[str]:
         """Names in truth.json of nodes of a report, matched by address and MAC; an unmatched name stays as it is."""
         known = {node.name: {*node.ip, *node.mac} for node in report.nodes}
