@@ -63,7 +63,7 @@ def picture(report: Report, taps: dict[str, str], old: dict[bytes, bytes]) -> di
 
     def point(name: str) -> str:
         tap, dot, end = name.partition(".")
-        return taps[tap] + dot + end
+        return taps.get(tap, tap) + dot + end  # a hop may also be called "all taps"
 
     def machine(name: str) -> frozenset[bytes]:
         return next((frozenset(keys(n)) for n in report.nodes if n.name == name), frozenset())
