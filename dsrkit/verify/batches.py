@@ -24,6 +24,7 @@ PathLike = str | os.PathLike[str]
 
 BATCH_ROWS: Final = 120_000
 """Packets of all taps together in one batch: about 100 MB with their columns."""
+_NEVER: Final = -(1 << 63)
 _SAMPLE: Final = 64
 _MOST_SAMPLES: Final = 20_000
 
@@ -71,6 +72,9 @@ class Input:
         self.taps: list[TapInfo] = []
         self._files = [_File(TapInfo(name, os.fspath(file)), read(file, tap=name)) for name, file in named]
         self._counted: set[int] = set()
+        for f in self._files:
+            for i in range(len(f.capture.interfaces)):
+                self._tap_of(f, i)
 
     @property
     def rewindable(self) -> bool:
@@ -93,11 +97,13 @@ class Input:
         """Everything, in order of time. A second call starts again (files that can be rewound only)."""
         sources = [self._pieces(i, f) for i, f in enumerate(self._files)]
         held: list[list[Piece]] = [[] for _ in sources]
-        reached = [np.iinfo(np.int64).min] * len(sources)
+        reached = [_NEVER] * len(sources)
         live = set(range(len(sources)))
         count = 0
+        stuck = False  # nothing could be handed out: the slowest tap has to be read on
         while live or count:
-            while live and count < rows:
+            while live and (count < rows or stuck or min(reached[k] for k in live) == _NEVER):
+                stuck = False
                 i = min(live, key=lambda k: reached[k])
                 piece = next(sources[i], None)
                 if piece is None:
@@ -118,6 +124,7 @@ class Input:
                 held[i] = [late for _, late in parts if len(late.rec)]
             count = sum(len(p.rec) for pieces in held for p in pieces)
             out = [p for p in out if len(p.rec)]
+            stuck = not out
             if out or until is None:
                 yield Batch(self._frames(out), until)
             if until is None:

@@ -257,7 +257,9 @@ def evaluate(
     return passed, seen, reason
 
 
-_OF_A_WHOLE_DATAGRAM: Final = frozenset({"ip.len", "ip.frag_offset", "ip.flags.df", "l4.payload", "l4.checksum", "outer.len"})
+_OF_A_WHOLE_DATAGRAM: Final = frozenset(
+    {"ip.len", "ip.frag_offset", "ip.flags.df", "l4.payload", "l4.checksum", "outer.len"}
+)
 
 
 def _evaluate(

@@ -210,7 +210,10 @@ class Connections:
         """UDP that a server sends to a client of the service in its own name: it answers, but not as the VIP."""
         ports = [p for proto, p in self.scene.services if proto == UDP]
         own = (
-            f.is_udp_head & leaving & np.isin(f.src, list(self.scene.ips("real-server"))) & np.isin(f.source & 0xFFFF, ports)
+            f.is_udp_head
+            & leaving
+            & np.isin(f.src, list(self.scene.ips("real-server")))
+            & np.isin(f.source & 0xFFFF, ports)
         )
         for row in np.flatnonzero(own).tolist():
             c = self._udp.get(int(f.target[row]))

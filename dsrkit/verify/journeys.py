@@ -15,7 +15,7 @@ import numpy as np
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
 from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
-from dsrkit.verify.steps import causal_order, decapsulated, rewritten, sent_anew
+from dsrkit.verify.steps import SENT, causal_order, decapsulated, rewritten, sent_anew
 from dsrkit.verify.verdicts import Point
 
 PLAIN, REWRITTEN, DECAPSULATED, BOUNCED = 0, 1, 2, 3
@@ -91,6 +91,7 @@ class Joiner:
     expected: set[tuple[int, int, int]] = field(default_factory=set)  # (id of point, server, protocol)
     known: set[tuple[int, int, int]] = field(default_factory=set)  # (direction, server, protocol)
     mirrors: set[int] = field(default_factory=set)
+    _together: set[tuple[int, int]] = field(default_factory=set)  # ids of points that one packet passed both
 
     def join(self, f: Frames, flows: Flows) -> Journeys:
         """Join one batch's packets of the services into journeys."""
@@ -132,11 +133,18 @@ class Joiner:
         return Journeys(ways, journeys.server_of_row, journeys.point_of_row), waiting
 
     def passes(self, way: Way, point: Point) -> Mask:
-        """Journeys whose way leads through a point, as far as others of the same server and protocol show."""
+        """Journeys whose way leads through a point, as far as others of the same server and protocol show.
+
+        A packet that was seen at a point which no packet shares with this one went another way (the other load
+        balancer of a pair, say).
+        """
         out = np.zeros(len(way.server), bool)
         for s, p in _kinds(way):
             if self._through(way.direction, point, s, p):
                 out |= (way.server == s) & (way.proto == p)
+        for i, other in enumerate(way.points):
+            if other is not point and (id(point), id(other)) not in self._together:
+                out &= way.rows[:, i] < 0
         return out
 
     def leads(self, point: Point, server: int, proto: int) -> bool:
@@ -263,14 +271,17 @@ class Joiner:
             for first, second, n in _count_pairs(la[~link], lb[~link]):
                 self._before[id(here[first]), id(here[second])] += n
             for x, y, n in _count_pairs(la[link], lb[link]):
-                row = int(a[link][np.flatnonzero((la[link] == x) & (lb[link] == y))[0]])
-                first, second = self._along_link(f, here, x, y, row)
+                one = np.flatnonzero((la[link] == x) & (lb[link] == y))[0]
+                first, second = self._along_link(f, here, x, y, int(a[link][one]), int(b[link][one]))
                 self._before[id(here[first]), id(here[second])] += n
 
-    def _along_link(self, f: Frames, here: list[Point], x: int, y: int, row: int) -> tuple[int, int]:
+    def _along_link(self, f: Frames, here: list[Point], x: int, y: int, at_x: int, at_y: int) -> tuple[int, int]:
         """Two captures of the same link: the sender's end is first."""
-        sender = self.scene.party_of_mac(int(f.eth_src[row]))
-        receiver = self.scene.party_of_mac(int(f.eth_dst[row]))
+        sent = (f.rec["pkttype"][at_x] == SENT, f.rec["pkttype"][at_y] == SENT)
+        if sent[0] != sent[1]:
+            return (x, y) if sent[0] else (y, x)
+        sender = self.scene.party_of_mac(int(f.eth_src[at_x]))
+        receiver = self.scene.party_of_mac(int(f.eth_dst[at_x]))
         owner = {i: self.taps[here[i].tap].node for i in (x, y)}
         for i, j in ((x, y), (y, x)):
             if sender is not None and owner[i] == sender.name and owner[j] != sender.name:
@@ -315,6 +326,11 @@ class Joiner:
             for i, point in enumerate(way.points):
                 if (way.rows[mine, i] >= 0).any():
                     self.expected.add((id(point), s, p))
+        seen = way.rows >= 0
+        for i, a in enumerate(way.points):
+            for j, b in enumerate(way.points):
+                if i != j and (id(a), id(b)) not in self._together and (seen[:, i] & seen[:, j]).any():
+                    self._together.add((id(a), id(b)))
 
 
 def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:

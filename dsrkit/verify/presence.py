@@ -52,6 +52,15 @@ class _Frames:
 
 
 @dataclass(slots=True)
+class _Question:
+    """An ARP question within one second: who answered."""
+
+    address: int
+    macs: set[int] = field(default_factory=set)
+    frames: list[Frame] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Presence:
     """Collects presence evidence batch by batch; `verdicts` judges it at the end."""
 
@@ -66,9 +75,8 @@ class Presence:
     _to_lb: Counter[int] = field(default_factory=Counter)  # sender's MAC -> frames for the VIP that it gave the LB
     _past_lb: dict[int, _Frames] = field(default_factory=lambda: defaultdict(_Frames))
     _claims: _Frames = field(default_factory=_Frames)
-    _double: _Frames = field(default_factory=_Frames)
-    _double_text: str = ""
-    _asked_who: int = 0
+    _questions: dict[int, _Question] = field(default_factory=dict)
+    _too_big: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
 
     def __post_init__(self) -> None:
         self.connections = Connections(self.scene, self.joiner)
@@ -76,9 +84,9 @@ class Presence:
     def feed(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         """Take in one batch: settled journeys, and the rows that will not be seen again."""
         self.connections.feed(f, flows, journeys, leaving)
-        refused = _refused_sizes(f)
+        self._learn_sizes(f)
         for way in journeys.ways.values():
-            self._appearances(f, way, refused)
+            self._appearances(f, way)
         if self.scene.mode in DIRECT_RETURN:
             self._replies_at(f, flows, leaving)
             self._frames_for_vip(f, flows, leaving)
@@ -258,7 +266,7 @@ class Presence:
 
     # --- appears --------------------------------------------------------------------------------------------------
 
-    def _appearances(self, f: Frames, way: Way, refused: tuple[Ints, Ints]) -> None:
+    def _appearances(self, f: Frames, way: Way) -> None:
         """Count for every two neighbouring points what came out, and remember what did not."""
         n = len(way.points)
         through = [self.joiner.passes(way, p) for p in way.points]
@@ -274,9 +282,9 @@ class Presence:
                 if due.any():
                     key = (id(way.points[i]), id(way.points[j]))
                     self._ends[key] = (way.points[i], way.points[j])
-                    self._account(f, way, self._lost[key], way.rows[due & there, i], way.rows[due & ~there, i], refused)
+                    self._account(f, way, self._lost[key], way.rows[due & there, i], way.rows[due & ~there, i])
 
-    def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints, refused: tuple[Ints, Ints]) -> None:
+    def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints) -> None:
         loss.arrived += len(arrived)
         whole = arrived[f.payload_len[arrived] > 0]  # a bare ACK has the number of the segment behind it
         got = np.unique(mix(f.source[whole], f.seq[whole])) if len(whole) else np.zeros(0, np.uint64)
@@ -285,7 +293,7 @@ class Presence:
         if not len(gone):
             return
         if way.direction == REQUEST and self._mode is not None:
-            told = gone[_told(f, gone, refused)]
+            told = gone[self._told(f, gone)]
             loss.told_count += len(told)
             loss.told += [(int(f.tap[r]), int(f.number[r])) for r in told[:MOST_FRAMES]]
         data = gone[f.is_tcp[gone] & (f.payload_len[gone] > 0)]
@@ -299,6 +307,26 @@ class Presence:
             oldest = next(iter(loss.copies))
             del loss.copies[oldest]
             loss.first.pop(oldest, None)
+
+    def _learn_sizes(self, f: Frames) -> None:
+        """Remember which packets an ICMP error calls too big: by source and IP id, by source and sequence number."""
+        rows = np.asarray([r for r in np.flatnonzero(f.is_error).tolist() if too_big(f, r)], np.int64)
+        if len(rows):
+            inner = f.has(layout.HAS_QUOTE_INNER)[rows]
+            ident = np.where(inner, f.rec["qi_id"][rows], f.rec["q_id"][rows]).astype(np.int64)
+            self._too_big[0].update(mix(f.quoted_src[rows], ident).tolist())
+            self._too_big[1].update(mix(f.quoted_src[rows], f.field("q_seq")[rows]).tolist())
+        for known in self._too_big:
+            if len(known) > _MOST_LOST:
+                known.clear()
+
+    def _told(self, f: Frames, rows: Ints) -> Mask:
+        """Rows that an ICMP error calls too big."""
+        by_id, by_seq = (np.asarray(sorted(known), np.uint64) for known in self._too_big)
+        v4 = (f.ver[rows] == 4) & (f.ip_id[rows] != 0)
+        hit = v4 & np.isin(mix(f.src[rows], f.ip_id[rows]), by_id)
+        hit |= ~v4 & (f.proto[rows] == TCP) & np.isin(mix(f.src[rows], f.seq[rows]), by_seq)
+        return np.asarray(hit & (f.payload_len[rows] > 0), bool)
 
     def _appears(self) -> list[Verdict]:
         """What was seen at one point and belongs to the next one is there, up to what loss explains."""
@@ -372,14 +400,13 @@ class Presence:
         served = np.isin(spa, np.unique(flows.server[flows.direction == REQUEST] >> 16))
         rows, spa = rows[served], spa[served]
         asked = mix(f.tap[rows], spa, f.rec["res_tha"][rows], f.ts[rows] // 1_000_000_000) if len(rows) else rows
-        self._asked_who += len(np.unique(asked))
-        for key in np.unique(asked):
-            mine = rows[asked == key]
-            macs = {int(m) for m in f.rec["res_sha"][mine]}
-            if len(macs) > 1:
-                _count_frames(f, mine, self._double)
-                self._double.count += 1 - len(mine)  # questions, not answers
-                self._double_text = f"{len(macs)} MACs answer one question for {f.book.text(int(spa[asked == key][0]))}"
+        for key, row, address in zip(asked.tolist(), rows.tolist(), spa.tolist(), strict=True):
+            question = self._questions.setdefault(key, _Question(address))
+            question.macs.add(int(f.rec["res_sha"][row]))
+            if len(question.frames) < MOST_FRAMES:
+                question.frames.append((int(f.tap[row]), int(f.number[row])))
+        while len(self._questions) > _MOST_LOST:
+            del self._questions[next(iter(self._questions))]
 
     def _link_verdicts(self) -> list[Verdict]:
         scene = self.scene
@@ -394,14 +421,20 @@ class Presence:
                 out.append(absent)
             out += self._frame_to_lb()
             out += self._silent_owners()
-        elif self._double.count:
-            owner = Verdict(
-                "path.owner.arp-silent", "arp.src.hw_mac", REQUEST, place=_EVERYWHERE, checked=self._asked_who
-            )
-            owner.expected, owner.actual = "one MAC", self._double_text
-            self._close(owner, self._double, [])
-            out.append(owner)
+        elif any(len(q.macs) > 1 for q in self._questions.values()):
+            out.append(self._several_owners())
         return out
+
+    def _several_owners(self) -> Verdict:
+        double = [q for q in self._questions.values() if len(q.macs) > 1]
+        worst = max(double, key=lambda q: len(q.macs))
+        verdict = Verdict(
+            "path.owner.arp-silent", "arp.src.hw_mac", REQUEST, place=_EVERYWHERE, checked=len(self._questions)
+        )
+        verdict.expected = "one MAC"
+        verdict.actual = f"{len(worst.macs)} MACs answer one question for {self.scene.address(worst.address)}"
+        self._close(verdict, _Frames(len(double), [x for q in double for x in q.frames]), [])
+        return verdict
 
     def _frame_to_lb(self) -> list[Verdict]:
         """A frame for the VIP goes to the load balancer, not past it to a server.
@@ -473,27 +506,6 @@ def _count_frames(f: Frames, rows: Ints, into: _Frames) -> None:
     into.frames += [(int(f.tap[r]), int(f.number[r])) for r in rows[: max(room, 0)]]
     for macs in (f.eth_src[rows], f.eth_dst[rows]):
         into.ends.update({int(m): 1 for m in np.unique(macs)})
-
-
-def _refused_sizes(f: Frames) -> tuple[Ints, Ints]:
-    """Keys (source and IP id; source and sequence number) of packets that an ICMP error calls too big."""
-    rows = np.asarray([r for r in np.flatnonzero(f.is_error).tolist() if too_big(f, r)], np.int64)
-    if not len(rows):
-        return rows, rows
-    inner = f.has(layout.HAS_QUOTE_INNER)[rows]
-    ident = np.where(inner, f.rec["qi_id"][rows], f.rec["q_id"][rows]).astype(np.int64)
-    by_id = mix(f.quoted_src[rows], ident)
-    by_seq = mix(f.quoted_src[rows], f.field("q_seq")[rows])
-    return by_id.view(np.int64), by_seq.view(np.int64)
-
-
-def _told(f: Frames, rows: Ints, refused: tuple[Ints, Ints]) -> Mask:
-    """Rows that an ICMP error calls too big."""
-    by_id, by_seq = refused
-    v4 = (f.ver[rows] == 4) & (f.ip_id[rows] != 0)
-    hit = v4 & np.isin(mix(f.src[rows], f.ip_id[rows]).view(np.int64), by_id)
-    hit |= ~v4 & (f.proto[rows] == TCP) & np.isin(mix(f.src[rows], f.seq[rows]).view(np.int64), by_seq)
-    return np.asarray(hit & (f.payload_len[rows] > 0), bool)
 
 
 def _improbable(loss: _Lost) -> list[int]:

@@ -638,9 +638,9 @@ def owners(evidence: Evidence, taps: int, scene: Scene) -> list[str | None]:
     rank = {"lb": 0, "real-server": 1, "client": 2, "resolver": 3, "router": 4, "bridge": 5}
     out: list[str | None] = []
     for macs in candidates:
-        known = [(m, p) for m in macs if (p := scene.party_of_mac(m)) is not None]
-        known.sort(key=lambda x: (len(macs) > 1 and x[0] in taken, rank[x[1].role]))
-        out.append(known[0][1].name if known else None)
+        free = [m for m in macs if m not in taken] if len(macs) > 1 else macs
+        known = [p for m in free or macs if (p := scene.party_of_mac(m)) is not None]
+        out.append(min(known, key=lambda p: rank[p.role]).name if known else None)
     return out
 
 

@@ -16,7 +16,7 @@ from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints, Mask, Words, endpoint_address, mix
 from dsrkit.wire import layout
 
-_SENT = 4  # LINUX_SLL packet type: sent by the capturing host
+SENT = 4  # LINUX_SLL packet type: sent by the capturing host
 _JITTER_NS = 1_000_000
 _FORWARDING_NS = 5_000_000_000
 """Nothing that forwards packets holds one for longer (a queue of five seconds would be a finding of its own)."""
@@ -133,7 +133,7 @@ def steps(f: Frames, flows: Flows) -> Counter[Step]:
 
 
 def _place(f: Frames, flows: Flows) -> Words:
-    sent = f.rec["pkttype"] == _SENT
+    sent = f.rec["pkttype"] == SENT
     return mix(
         f.tap,
         f.port_of_tap,
@@ -196,7 +196,7 @@ def sight(f: Frames, flows: Flows, row: int) -> Sight:
         server=int(flows.server[row]) >> 16,
         port=int(flows.server[row]) & 0xFFFF,
         dscp=int(f.tos[row]) >> 2,
-        sent=int(f.rec["pkttype"][row]) == _SENT,
+        sent=int(f.rec["pkttype"][row]) == SENT,
         outer_src=int(f.outer_src[row]),
         client=int(flows.client[row]) >> 16,
         ttl=int(f.wire_ttl[row]),
