@@ -49,7 +49,7 @@ TABLES = ModeTables(
     title="A path whose mode the packets do not tell: routers and bridges only",
     nodes=(
         *common_nodes(),
-        NodeTable("server", "request", presence=(ANSWERED, ANSWERED_BY_VIP)),
+        NodeTable("server", "request", presence=(ANSWERED_BY_VIP,)),
         NodeTable("owner", "request", presence=(ARP_SILENT,)),
     ),
 )

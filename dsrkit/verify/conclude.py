@@ -43,8 +43,7 @@ def conclude(
 ) -> Report:
     """Put the report together."""
     scene, taps = judge.scene, judge.taps
-    judge.joiner.name_points()
-    verdicts = [*judge.cells.all(), *judge.presence.verdicts()]
+    verdicts = judge.verdicts()
     for tap, offset in zip(taps, judge.clocks.offsets(len(taps)), strict=True):
         tap.offset_ns = offset
     _links(judge)
@@ -180,6 +179,8 @@ def _finding(taps: list[TapInfo], group: list[Verdict]) -> Finding:
 
 
 def _message(lead: Verdict, hops: str, failed: int, checked: int) -> str:
+    if lead.field == "mode":
+        return f"the stated mode is {lead.expected}, but the packets show {lead.actual}"
     kind = _kind(lead.cell)
     what = _WORDS[kind] if kind else f"{lead.field} does not come out as it must"
     where = f" at {hops}" if hops else ""

@@ -119,10 +119,13 @@ class Joiner:
         return _by_row(f, ways)
 
     def settled(self, f: Frames, journeys: Journeys, until: int | None) -> tuple[Journeys, Mask]:
-        """Split off the journeys that no later packet can belong to: (those, rows of the others)."""
-        waiting = np.zeros(f.n, bool)
+        """Split off the journeys that no later packet can belong to: (those, rows that have to wait).
+
+        Packets outside any journey wait as well, so that answers and errors never overtake what they answer.
+        """
         if until is None:
-            return journeys, waiting
+            return journeys, np.zeros(f.n, bool)
+        waiting = f.ts > until
         ways = {}
         for direction, way in journeys.ways.items():
             stamps = np.where(way.rows >= 0, f.ts[way.rows], np.iinfo(np.int64).min)
@@ -288,7 +291,11 @@ class Joiner:
                 return i, j
             if receiver is not None and owner[j] == receiver.name and owner[i] != receiver.name:
                 return i, j
-        return (x, y) if (here[x].tap, here[x].port) <= (here[y].tap, here[y].port) else (y, x)
+        # Nothing tells: the capture that holds more is nearer to the middle of things. Not the order of the arguments.
+        sizes = [
+            (-self.taps[here[i].tap].packets, -self.taps[here[i].tap].octets, here[i].tap, here[i].port) for i in (x, y)
+        ]
+        return (x, y) if sizes[0] <= sizes[1] else (y, x)
 
     def _servers(self, f: Frames, flows: Flows, way: Way) -> None:
         """Which real server each journey leads to, by any sighting that tells."""

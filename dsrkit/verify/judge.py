@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 
 from dsrkit.tables import PROFILES
+from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import REQUEST, Frames, Ints
 from dsrkit.verify.journeys import REWRITTEN, Clocks, Joiner, Journeys, pair_counts
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
-from dsrkit.verify.verdicts import Point, Tally
+from dsrkit.verify.verdicts import Point, Tally, Verdict
 
 SETTLE_NS: Final = 1_000_000_000
 """A packet that crosses a path needs less time than this; its journey stays open for so long."""
@@ -77,6 +78,30 @@ class Judge:
         if len(self._services) < 100_000:
             self._services = np.union1d(self._services, tagged)
         return without_clients(f, flows, self.scene) if self.scene.mode == "fullnat" else flows
+
+    def verdicts(self) -> list[Verdict]:
+        """Everything that was judged; call once, after the last batch."""
+        self.joiner.name_points()
+        return [*self._mode(), *self.cells.all(), *self.presence.verdicts()]
+
+    def _mode(self) -> list[Verdict]:
+        """A stated mode that the packets contradict: nothing comes out of the load balancer in its form."""
+        stated, shown = self.scene.mode, self.scene.contradiction
+        if shown is None or stated is None:
+            return []
+        return [
+            Verdict(
+                cell_id(stated, "lb", "request", "mode"),
+                "mode",
+                REQUEST,
+                place="all taps",
+                nodes=tuple(p.name for p in self.scene.role("lb")),
+                checked=1,
+                failed=1,
+                expected=stated,
+                actual=shown,
+            )
+        ]
 
     def _count(self, f: Frames, journeys: Journeys) -> None:
         lb = list(self.scene.macs("lb") - {0})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
-from dsrkit.errors import CaptureError, UsageError
+from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
@@ -49,9 +49,7 @@ def verify(
     data = Input(book, named_sources(source, loaded), loaded)
     scene = scene_of(book, loaded, mode, profile, vip)
     judge = Judge(scene, data.taps)
-    for i, batch in enumerate(_batches_with_roles(data, scene)):
-        if not i and not batch.frames.n:
-            raise CaptureError(f"{', '.join(t.file for t in data.taps) or 'the input'}: no packets")
+    for batch in _batches_with_roles(data, scene):
         judge.feed(batch.frames, batch.until)
     return conclude(judge, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded)
 

@@ -27,6 +27,7 @@ _SHARE_REFUSED: Final = 0.05
 _SHARE_SILENT: Final = 0.2
 _RARE: Final = 0.01
 _MOST_LOST: Final = 50_000
+_ONE_QUESTION_NS: Final = 1_000_000_000
 _EVERYWHERE: Final = "all taps"
 
 
@@ -37,6 +38,7 @@ class _Lost:
     copies: Counter[int] = field(default_factory=Counter)
     first: dict[int, Frame] = field(default_factory=dict)
     arrived: int = 0
+    same_link: bool = False
     by_chance: int = 0  # lost, but sent again with success, or nothing that is sent again
     told: list[Frame] = field(default_factory=list)
     told_count: int = 0
@@ -56,6 +58,7 @@ class _Question:
     """An ARP question within one second: who answered."""
 
     address: int
+    since: int
     macs: set[int] = field(default_factory=set)
     frames: list[Frame] = field(default_factory=list)
 
@@ -75,7 +78,8 @@ class Presence:
     _to_lb: Counter[int] = field(default_factory=Counter)  # sender's MAC -> frames for the VIP that it gave the LB
     _past_lb: dict[int, _Frames] = field(default_factory=lambda: defaultdict(_Frames))
     _claims: _Frames = field(default_factory=_Frames)
-    _questions: dict[int, _Question] = field(default_factory=dict)
+    _questions: list[_Question] = field(default_factory=list)
+    _open: dict[tuple[int, int, int], _Question] = field(default_factory=dict)
     _too_big: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
 
     def __post_init__(self) -> None:
@@ -282,7 +286,12 @@ class Presence:
                 if due.any():
                     key = (id(way.points[i]), id(way.points[j]))
                     self._ends[key] = (way.points[i], way.points[j])
-                    self._account(f, way, self._lost[key], way.rows[due & there, i], way.rows[due & ~there, i])
+                    loss = self._lost[key]
+                    both = np.flatnonzero(due & there)[:1]
+                    if len(both):
+                        a, b = int(way.rows[both[0], i]), int(way.rows[both[0], j])
+                        loss.same_link = bool(f.eth_src[a] == f.eth_src[b] and f.wire_ttl[a] == f.wire_ttl[b])
+                    self._account(f, way, loss, way.rows[due & there, i], way.rows[due & ~there, i])
 
     def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints) -> None:
         loss.arrived += len(arrived)
@@ -335,7 +344,7 @@ class Presence:
             source, target = self._ends[key]
             if not loss.arrived:
                 continue
-            kind = "lb" if source.form != target.form else "router"
+            kind = "lb" if source.form != target.form else "bridge" if loss.same_link else "router"
             verdict = Verdict(
                 self._cell(kind, "request" if source.direction == REQUEST else "reply", "appears"),
                 "appears",
@@ -399,14 +408,17 @@ class Presence:
         spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
         served = np.isin(spa, np.unique(flows.server[flows.direction == REQUEST] >> 16))
         rows, spa = rows[served], spa[served]
-        asked = mix(f.tap[rows], spa, f.rec["res_tha"][rows], f.ts[rows] // 1_000_000_000) if len(rows) else rows
-        for key, row, address in zip(asked.tolist(), rows.tolist(), spa.tolist(), strict=True):
-            question = self._questions.setdefault(key, _Question(address))
+        for row, address in zip(rows.tolist(), spa.tolist(), strict=True):
+            place = (int(f.tap[row]), address, int(f.rec["res_tha"][row]))
+            question = self._open.get(place)
+            if question is None or int(f.ts[row]) - question.since > _ONE_QUESTION_NS:
+                question = self._open[place] = _Question(address, int(f.ts[row]))
+                self._questions.append(question)
             question.macs.add(int(f.rec["res_sha"][row]))
             if len(question.frames) < MOST_FRAMES:
                 question.frames.append((int(f.tap[row]), int(f.number[row])))
-        while len(self._questions) > _MOST_LOST:
-            del self._questions[next(iter(self._questions))]
+        if len(self._questions) > _MOST_LOST:
+            self._questions = [q for q in self._questions if len(q.macs) > 1][:_MOST_LOST]
 
     def _link_verdicts(self) -> list[Verdict]:
         scene = self.scene
@@ -421,12 +433,12 @@ class Presence:
                 out.append(absent)
             out += self._frame_to_lb()
             out += self._silent_owners()
-        elif any(len(q.macs) > 1 for q in self._questions.values()):
+        elif any(len(q.macs) > 1 for q in self._questions):
             out.append(self._several_owners())
         return out
 
     def _several_owners(self) -> Verdict:
-        double = [q for q in self._questions.values() if len(q.macs) > 1]
+        double = [q for q in self._questions if len(q.macs) > 1]
         worst = max(double, key=lambda q: len(q.macs))
         verdict = Verdict(
             "path.owner.arp-silent", "arp.src.hw_mac", REQUEST, place=_EVERYWHERE, checked=len(self._questions)

@@ -39,6 +39,7 @@ class Evidence:
     answers: Counter[Answer] = field(default_factory=Counter)
     clients: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # (client, its frames' sender, server)
     outer_sources: Counter[int] = field(default_factory=Counter)
+    tunnel_ports: Counter[int] = field(default_factory=Counter)
     refused: Counter[tuple[int, int, int]] = field(default_factory=Counter)  # (address, TCP port, sender's MAC)
     tap_macs: dict[int, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     tap_unicast: Counter[int] = field(default_factory=Counter)
@@ -58,6 +59,7 @@ class Evidence:
         _add_bounded(self.clients, other.clients)
         _add_bounded(self.outer_sources, other.outer_sources)
         _add_bounded(self.refused, other.refused)
+        _add_bounded(self.tunnel_ports, other.tunnel_ports)
 
 
 def _add_bounded(known: Counter[K], new: Counter[K]) -> None:
@@ -92,6 +94,7 @@ def gather(f: Frames, flows: Flows) -> Evidence:
         evidence.clients[int(client), int(mac), int(server)] += int(n)
     wrapped = (flows.direction == REQUEST) & (f.tunnel > 0)
     evidence.outer_sources.update(_counted(f.outer_src[wrapped]))
+    evidence.tunnel_ports.update(_counted(f.field("tun_dport")[wrapped & (f.rec["tun_dport"] != 0)]))
     evidence.refused.update(refusals(f))
     unicast = f.has_ip & f.has_eth_dst & (f.eth_dst & _MULTICAST_BIT == 0) & (f.eth_src != 0)
     for tap in np.unique(f.tap[unicast]):
@@ -239,16 +242,18 @@ class _Inference:
             "l2dsr": hairpins,
         }
         stated = self.s.mode
-        if stated is None:
-            found = self._strongest(candidates)
-            if found is not None:
-                self.s.mode, self.s.mode_from = found, "inferred"
+        found = self._strongest(candidates)
+        if stated is None and found is not None:
+            self.s.mode, self.s.mode_from = found, "inferred"
         if self.s.mode in candidates:
             self.lb_steps = candidates[self.s.mode]
         if stated in ("nat", "l3dsr-dscp"):
             self.lb_steps = requests["dnat"]
         if stated == "l3dsr-tunnel":
             self.lb_steps = requests["encap"]
+        overlay = stated in ("garp", "health")
+        if stated is not None and found not in (None, stated) and not self.lb_steps and not overlay:
+            self.s.contradiction = found
         if self.s.mode in ("nat", "fullnat"):
             self.lb_back = [s for s in kinds["dnat"] + kinds["fullnat"] if s.direction == REPLY]
         self._say(stated, why)
@@ -389,6 +394,11 @@ class _Inference:
                     kinds[sight.tunnel] += n
             if kinds:
                 scene.tunnel = kinds.most_common(1)[0][0]
+        ports = self.e.tunnel_ports.most_common(1)
+        if scene.mode == "l3dsr-tunnel" and not scene.tunnel_ports and ports:
+            port, n = ports[0]
+            if n >= 0.9 * sum(self.e.tunnel_ports.values()):
+                scene.tunnel_ports = {port}
 
     def _services(self) -> None:
         """The VIP's ports, and the servers' where a load balancer changes them."""
@@ -635,12 +645,16 @@ def owners(evidence: Evidence, taps: int, scene: Scene) -> list[str | None]:
     """
     candidates = [_participants(evidence, tap) for tap in range(taps)]
     taken = {macs[0] for macs in candidates if len(macs) == 1}
+    alike = Counter(frozenset(macs) for macs in candidates if len(macs) > 1)
     rank = {"lb": 0, "real-server": 1, "client": 2, "resolver": 3, "router": 4, "bridge": 5}
     out: list[str | None] = []
     for macs in candidates:
         free = [m for m in macs if m not in taken] if len(macs) > 1 else macs
         known = [p for m in free or macs if (p := scene.party_of_mac(m)) is not None]
-        out.append(min(known, key=lambda p: rank[p.role]).name if known else None)
+        if not known or (len(free) > 1 and alike[frozenset(macs)] > 1):
+            out.append(None)  # several taps show the same two machines: nothing tells which is whose
+            continue
+        out.append(min(known, key=lambda p: rank[p.role]).name)
     return out
 
 

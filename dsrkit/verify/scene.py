@@ -50,6 +50,7 @@ class Scene:
     book: AddressBook = field(default_factory=AddressBook)
     mode: str | None = None
     mode_from: ModeFrom = "undetermined"
+    contradiction: str | None = None  # the mode that the packets show, where another one is stated
     profile: str = "any"
     vips: set[int] = field(default_factory=set)
     services: dict[tuple[int, int], set[int]] = field(default_factory=dict)  # (protocol, port) -> server ports
