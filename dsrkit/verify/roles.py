@@ -322,15 +322,21 @@ class _Inference:
         claims the destination address itself, or it hands one address to several MACs.
         """
         claimed = self.e.claims
-        # A load balancer with a virtual MAC receives at that one and sends from its own.
+        signers = {(s.server, s.eth_src) for s, d, _ in self.places if d == REPLY and s.ttl in INITIAL_TTLS}
+
+        def handed_on(s: Step) -> bool:
+            """By the MAC that received it; by another MAC of its owner (a virtual one, a second leg); to its server."""
+            owns = (s.a.server, s.a.eth_dst) in claimed and (s.a.server, s.b.eth_dst) not in claimed
+            return s.hairpin or owns or (s.a.server, s.b.eth_dst) in signers
+
         found = [
             s
             for s in same
-            if (s.hairpin or ((s.a.server, s.a.eth_dst) in claimed and (s.a.server, s.b.eth_dst) not in claimed))
-            and not s.same_link
+            if not s.same_link
             and s.fall in (0, 1)
             and s.b.eth_dst
             and s.b.eth_src not in (0, s.a.eth_src)
+            and handed_on(s)
         ]
         onward: dict[tuple[int, int], set[int]] = defaultdict(set)
         for step in found:
