@@ -174,7 +174,7 @@ def verify(
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every rule at every hop.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False,
 ) -> None:
     """Check captures against the rewrites of their mode.
@@ -190,7 +190,10 @@ def verify(
         addresses = _addresses(_split(vip))
 
         from dsrkit.verify import pipeline
+        from dsrkit.wire import scanner
 
+        if scanner.backend() == "interpreted":  # before the work, which will take a while
+            complain(f"note: {scanner.INTERPRETED_NOTE}")
         report = pipeline.verify(
             source,
             spec=spec,

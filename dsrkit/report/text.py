@@ -25,6 +25,7 @@ _MODE_FROM: Final = {
     "undetermined": "undetermined",
 }
 _SEVERITY_STYLE: Final = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
+_CELL_STYLE: Final = {"fail": "bold red", "pass": "green", "not_observable": "dim"}
 _VERDICT_STYLE: Final = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red"), 2: ("NOTHING CHECKED", "bold yellow")}
 
 
@@ -43,9 +44,10 @@ def render(
         _taps(page, report)
         _nodes(page, report)
         _hops(page, report, verbose)
+        _presence(page, report)
     _findings(page, report)
     if not quiet:
-        _proof(page, report)
+        _proof(page, report, verbose)
         _traffic(page, report)
         rules = report.rules
         page.add(
@@ -165,7 +167,7 @@ def _known(page: _Page, report: Report) -> None:
 def _tags(dscp: Mapping[Any, Any], where: str = "") -> list[str]:
     """What each tag stands for, common tags and those of single nodes."""
     facts = []
-    for key, value in dscp.items():
+    for key, value in sorted(dscp.items(), key=lambda item: (isinstance(item[1], Mapping), str(item[0]))):
         if isinstance(value, Mapping):
             facts += _tags(value, f" at {escape(str(key))}")
         else:
@@ -188,15 +190,19 @@ def _path(page: _Page, report: Report) -> None:
     if not rows:
         return
     page.heading("Path")
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
     for direction, row in rows:
         labels = _edge_labels(report, direction, row)
-        line = Text(f"  {direction:<7}  ")
+        line = Text()
         for index, name in enumerate(row):
             line.append(escape(name), "bold")
             if index < len(labels):
                 label = ",".join(escape(tap) for tap in labels[index])
                 line.append(f" ─{label}→ " if label else " → ", "cyan" if label else "")
-        page.add(line)
+        grid.add_row(Text(direction), line)
+    page.add(grid, indent=2)
 
 
 def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[list[str]]:
@@ -253,16 +259,19 @@ def _points(report: Report, direction: str) -> list[str]:
 def _taps(page: _Page, report: Report) -> None:
     if not report.taps:
         return
-    page.heading("Taps")
-    table = _plain_table(
-        "tap", "file", "interface", "at node", "link", "packets", "octets", right=("packets", "octets")
-    )
+    # one folder for all is said once; captures of one file are told apart by their interfaces
+    folders = {tap.file.rpartition("/")[0] for tap in report.taps}
+    folder = next(iter(folders)) + "/" if len(folders) == 1 and "" not in folders else ""
+    page.heading(f"Taps (files in {escape(folder)})" if folder else "Taps")
+    interfaces = any(tap.interface is not None for tap in report.taps)
+    names = ("tap", "file", *(["interface"] if interfaces else []), "at node", "link", "packets", "octets")
+    table = _plain_table(*names, right=("packets", "octets"), whole=("link",))
     for tap in report.taps:
         _row(
             table,
             Text(escape(tap.name), "cyan"),
-            escape(tap.file),
-            _maybe(tap.interface),
+            escape(tap.file.removeprefix(folder)),
+            *([_maybe(tap.interface)] if interfaces else []),
             _maybe(tap.node),
             _maybe(tap.link),
             f"{tap.packets:,}",
@@ -282,36 +291,84 @@ def _nodes(page: _Page, report: Report) -> None:
 
 
 def _hops(page: _Page, report: Report, verbose: bool) -> None:
+    """The pairs of points between which something was judged; `verbose` adds the pairs that were only counted."""
     journeys: dict[tuple[str, str], list[Journey]] = {}
     cells: dict[tuple[str, str], list[CellVerdict]] = {}
     for journey in report.journeys:
         journeys.setdefault((journey.hop, journey.direction), []).append(journey)
     for cell in report.cells:
-        cells.setdefault((cell.hop, cell.direction), []).append(cell)
-    hops = list(dict.fromkeys((*journeys, *cells)))
-    if not hops:
-        return
-    page.heading("Hops")
-    numbers = ("pass", "fail", "not observable")
-    table = _plain_table("hop", "direction", "paired", "unpaired", *numbers, right=numbers, whole=("hop", "direction"))
-    for hop in hops:
-        verdicts = Counter(cell.verdict for cell in cells.get(hop, ()))
-        failed = verdicts["fail"]
-        _row(
-            table,
-            Text(escape(hop[0]), "bold"),
-            hop[1],
-            _per_protocol(journeys.get(hop, ()), "paired"),
-            _per_protocol(journeys.get(hop, ()), "unpaired"),
-            str(verdicts["pass"]),
-            Text(str(failed), "bold red") if failed else "0",
-            str(verdicts["not_observable"]),
+        if not _is_place(cell.hop):
+            cells.setdefault((cell.hop, cell.direction), []).append(cell)
+    hops = [hop for hop in dict.fromkeys((*journeys, *cells)) if verbose or hop in cells]
+    if hops:
+        blind = any(cell.verdict == "not_observable" for hop in hops for cell in cells.get(hop, ()))
+        numbers = ("pass", "fail", *(["not observable"] if blind else []))
+        page.heading("Hops")
+        table = _plain_table(
+            "hop", "direction", "paired", "unpaired", *numbers, right=numbers, whole=("hop", "direction", "unpaired")
         )
-    page.add(table, indent=2)
+        for hop in hops:
+            verdicts = Counter(cell.verdict for cell in cells.get(hop, ()))
+            failed = verdicts["fail"]
+            _row(
+                table,
+                Text(_hop(hop[0]), "bold"),
+                hop[1],
+                _per_protocol(journeys.get(hop, ()), "paired"),
+                _per_protocol(journeys.get(hop, ()), "unpaired"),
+                str(verdicts["pass"]),
+                Text(str(failed), "bold red") if failed else "0",
+                *([str(verdicts["not_observable"])] if blind else []),
+            )
+        page.add(table, indent=2)
     for hop in hops:
         for cell in cells.get(hop, ()):
             if cell.verdict == "fail" or verbose:
                 page.add(_cell_line(cell), indent=2)
+    hidden = len(journeys.keys() - set(hops))
+    if hidden:
+        page.add(Text(f"{_number(hidden, 'pair')} of points further apart, counted only: --verbose", "dim"), indent=2)
+
+
+def _is_place(hop: str) -> bool:
+    """Whether a cell was judged at one place (a machine, a tap, all taps) and not between two points."""
+    return hop.endswith("→") or "→" not in hop
+
+
+def _hop(hop: str) -> str:
+    """A hop or place as it is shown; an end at which no tap saw the packet is named as such."""
+    if hop.startswith("→"):
+        return f"(no tap){escape(hop)}"
+    return f"behind {escape(hop[:-1])}" if hop.endswith("→") else escape(hop)
+
+
+def _presence(page: _Page, report: Report) -> None:
+    """Cells about packets being there at all, with the places where each was judged and how often."""
+    places: dict[tuple[str, str, str | None], list[CellVerdict]] = {}
+    for cell in report.cells:
+        if _is_place(cell.hop):
+            places.setdefault((cell.cell, cell.verdict, cell.reason), []).append(cell)
+    if not places:
+        return
+    page.heading("Presence")
+    known = [name for items in (report.taps, report.nodes) for name in (item.name for item in items)]
+    table = _plain_table("cell", "verdict", "where, and how often", whole=("cell", "verdict"))
+    for (name, verdict, reason), cells in places.items():
+        cells.sort(key=lambda cell: known.index(cell.hop) if cell.hop in known else len(known))
+        where = ", ".join(f"{_hop(cell.hop)} {_counts(cell)}".rstrip() for cell in cells)
+        _row(
+            table,
+            escape(name),
+            Text(verdict.replace("_", " "), _CELL_STYLE[verdict]),
+            where + (f": {escape(reason)}" if reason else ""),
+        )
+    page.add(table, indent=2)
+
+
+def _counts(cell: CellVerdict) -> str:
+    if cell.verdict == "fail":
+        return f"{cell.failed:,} of {cell.checked:,}"
+    return f"{cell.checked:,}" if cell.verdict == "pass" else ""
 
 
 def _per_protocol(journeys: Iterable[Journey], which: str) -> str:
@@ -322,99 +379,119 @@ def _per_protocol(journeys: Iterable[Journey], which: str) -> str:
 
 
 def _cell_line(cell: CellVerdict) -> Text:
-    style = {"fail": "bold red", "pass": "green"}.get(cell.verdict, "dim")
     line = Text.assemble(
-        (cell.verdict.replace("_", " "), style), f"  {escape(cell.cell)} at {escape(cell.hop)} ({cell.direction})"
+        (cell.verdict.replace("_", " "), _CELL_STYLE[cell.verdict]),
+        f"  {escape(cell.cell)} at {_hop(cell.hop)} ({cell.direction})",
     )
-    if cell.verdict == "fail":
-        line.append(f": {cell.failed:,} of {cell.checked:,}")
-    elif cell.verdict == "pass":
-        line.append(f": {cell.checked:,} checked")
+    if cell.verdict != "not_observable":
+        line.append(f": {_counts(cell)}" + (" checked" if cell.verdict == "pass" else ""))
     if cell.reason:
         line.append(f": {escape(cell.reason)}")
     return line
 
 
 def _findings(page: _Page, report: Report) -> None:
-    failed_at: dict[str, list[str]] = {}
+    hops: dict[str, list[CellVerdict]] = {}
     for cell in report.cells:
         if cell.verdict == "fail":
-            failed_at.setdefault(cell.cell, []).append(cell.hop)
+            hops.setdefault(cell.cell, []).append(cell)
+    addresses = {node.name: node.ip or node.mac for node in report.nodes}
     for index, finding in enumerate(report.findings):
         if index == 0:
             page.heading("Findings")
         else:
             page.add("")
-        page.add(_finding_head(finding, failed_at), indent=2)
+        page.add(_finding_head(finding, addresses), indent=2)
         for line in escape_lines(finding.message):
             page.add(Text(line), indent=4)
-        page.add(_evidence(finding), indent=4)
+        page.add(_evidence(finding, hops), indent=4)
 
 
-def _finding_head(finding: Finding, failed_at: dict[str, list[str]]) -> Text:
+def _finding_head(finding: Finding, addresses: Mapping[str, Sequence[str]]) -> Text:
+    """Severity, what, who: a name says more than a code only where it is not made from it."""
+    named = finding.name not in (finding.code, finding.code.replace(".", "-"))
     line = Text.assemble(
         (finding.severity, _SEVERITY_STYLE[finding.severity]),
         "  ",
         (escape(finding.code), "bold"),
-        "" if finding.name == finding.code else f" {escape(finding.name)}",
+        f" {escape(finding.name)}" if named else "",
     )
     where = []
     if finding.nodes:
-        where.append(f"at {_join(finding.nodes)}")
-    if finding.tap is not None:
-        where.append(f"tap {escape(finding.tap)}")
-    hops = dict.fromkeys(hop for cell in (*finding.symptoms, finding.code) for hop in failed_at.get(cell, ()))
-    if hops:
-        where.append(f"hop {_join(list(hops))}")
+        where.append("at " + ", ".join(_with_address(name, addresses.get(name, ())) for name in finding.nodes))
     where.append(_number(finding.count, "time"))
     line.append(": " + ", ".join(where))
     return line
 
 
-def _evidence(finding: Finding) -> Table:
+def _with_address(name: str, addresses: Sequence[str]) -> str:
+    if not addresses:
+        return escape(name)
+    return f"{escape(name)} ({escape(addresses[0])}{', …' if len(addresses) > 1 else ''})"
+
+
+def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> Table:
+    """What the message does not say yet, and where to look."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
-    if finding.field is not None or finding.expected is not None or finding.actual is not None:
-        field = f"{escape(finding.field)}: " if finding.field is not None else ""
-        value = f"{field}expected {_maybe(finding.expected)}, actual {_maybe(finding.actual)}"
-        grid.add_row(Text("field"), Text(value))
-    frames: dict[str, list[str]] = {}
+    said = finding.message
+    values = [value for value in (finding.expected, finding.actual) if value is not None]
+    field = [escape(finding.field)] if finding.field is not None and finding.field not in said else []
+    if not all(value in said for value in values):
+        field = [_maybe(finding.field), f"expected {_maybe(finding.expected)}, actual {_maybe(finding.actual)}"]
+    if field:
+        grid.add_row(Text("field"), Text(": ".join(field)))
+    where = failed.get(finding.code) or [cell for symptom in finding.symptoms for cell in failed.get(symptom, ())]
+    if len(where) > 1 or any(cell.hop not in said for cell in where):
+        grid.add_row(Text("where"), Text(", ".join(f"{_hop(cell.hop)} {_counts(cell)}" for cell in where)))
+    if not where and finding.tap is not None and finding.tap not in said:
+        grid.add_row(Text("tap"), Text(escape(finding.tap)))
+    frames: dict[str, list[int]] = {}
     for frame in finding.frames:
-        frames.setdefault(frame.file, []).append(str(frame.frame))
+        frames.setdefault(frame.file, []).append(frame.frame)
     for file, numbers in frames.items():
-        grid.add_row(Text("frames"), Text(f"{escape(file)}: {', '.join(numbers)}"))
+        grid.add_row(Text("frames"), Text(f"{escape(file)}: {', '.join(map(str, sorted(numbers)))}"))
+    if finding.filter is not None:
+        # numbers of frames mean something in one file only
+        one = len(frames) > 1 and finding.filter.startswith("frame.number")
+        file = f"   in {escape(finding.frames[0].file)}" if one else ""
+        grid.add_row(Text("filter"), Text.assemble((escape(finding.filter), "cyan"), (file, "dim")))
     if len(finding.candidates) > 1:
         grid.add_row(Text("could be"), Text(f"{_join(finding.candidates)} (likeliest first)"))
-    if finding.symptoms:
-        grid.add_row(Text("explains"), Text(_join(finding.symptoms)))
-    if finding.filter is not None:
-        grid.add_row(Text("filter"), Text(escape(finding.filter), "cyan"))
+    symptoms = [symptom for symptom in finding.symptoms if symptom != finding.code]
+    if symptoms:
+        grid.add_row(Text("explains"), Text(_join(symptoms)))
     if finding.fix is not None:
         grid.add_row(Text("fix"), Text("\n".join(escape_lines(finding.fix)), "green"))
     return grid
 
 
-def _proof(page: _Page, report: Report) -> None:
+def _proof(page: _Page, report: Report, verbose: bool) -> None:
     """What was shown to hold and what could not be looked at: a report without findings must say both."""
     rules = report.rules
     page.add("")
     if report.exit_code == 2:
         page.add(Text(f"Nothing could be checked: {nothing_checked_reason(report)}."))
+        if report.mode is None and any(tap.packets for tap in report.taps):
+            page.add(Text("A tap on the other side of the load balancer may tell, or --mode and --vip, or a --spec."))
     elif not report.findings:
         page.add(Text("No findings."))
-    if rules.passed:
-        hops = dict.fromkeys(f"{cell.hop} ({cell.direction})" for cell in rules.detail if cell.verdict == "pass")
-        looked = sum(cell.checked for cell in rules.detail if cell.verdict == "pass")
-        held = f"{_number(rules.passed, 'rule')} held in {_number(looked, 'comparison')}"
-        page.add(Text(f"Proven: {held}, at {_join(list(hops))}."))
+    held = [cell for cell in rules.detail if cell.verdict == "pass"]
+    if held:
+        hops = dict.fromkeys(f"{_hop(cell.hop)} ({cell.direction})" for cell in held if not _is_place(cell.hop))
+        present = sum(_is_place(cell.hop) for cell in held)
+        at = [f"{_number(len(held) - present, 'cell')} at {_number(len(hops), 'hop')}"] if hops else []
+        at += [f"{_number(present, 'presence cell')}"] if present else []
+        line = f"Proven: {' and '.join(at)} held, in {_number(sum(cell.checked for cell in held), 'comparison')}"
+        page.add(Text(line + (f": {', '.join(hops)}." if verbose and hops else ".")))
     if rules.not_observable:
         reasons = Counter(
             cell.reason or "no packet exercised it" for cell in rules.detail if cell.verdict == "not_observable"
         )
         page.add(Text("Not proven:"))
         for reason, count in reasons.most_common():
-            page.add(_bullet(f"{_number(count, 'rule')}: {escape(reason)}"))
+            page.add(_bullet(f"{_number(count, 'cell')}: {escape(reason)}"))
 
 
 def _traffic(page: _Page, report: Report) -> None:

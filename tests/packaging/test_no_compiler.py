@@ -69,3 +69,12 @@ def test_reading(environment: tuple[Path, dict[str, str]], tmp_path: Path) -> No
     venv, env = environment
     script = f"import dsrkit\nprint(sum(len(dsrkit.decode(window)) for window in [dsrkit.read({str(CAPTURE)!r})]))\n"
     assert int(run([str(venv / "bin/python"), "-c", script], env, tmp_path).stdout) > 50
+
+
+def test_verify_says_once_that_it_is_slow(environment: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    venv, env = environment
+    healthy = [str(CHECKOUT / "pcaps/l2dsr/ipvs-dr" / name) for name in ("B_lb.pcap", "B_rs3.pcap")]
+    done = run([str(venv / "bin/dsrkit"), "verify", *healthy], env, tmp_path)
+    assert done.stdout.startswith("PASS  l2dsr ")
+    assert done.stderr.startswith("note: the scan is interpreted")
+    assert done.stderr.count("\n") == 1

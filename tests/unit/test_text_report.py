@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path as FilePath
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_example import clean_report, faulty_report
 
-from dsrkit.model.report import CellVerdict, Finding, Journey, Node, Path, Report, Service, Tap
+from dsrkit.model.names import Verdict
+from dsrkit.model.report import CellVerdict, Finding, FrameRef, Journey, Node, Path, Report, Service, Tap
 from dsrkit.report import json as json_report
 from dsrkit.report.escape import escape
 from dsrkit.report.text import nothing_checked_reason, render
@@ -177,6 +179,90 @@ def test_journeys_in_a_circle_end() -> None:
         journeys=(Journey("A", "B", "request", "tcp"), Journey("B", "A", "request", "tcp")),
     )
     assert path_lines(report) == ["request  client ─A,B→ lb1 → web1"]
+
+
+def judged(cell: str, hop: str, verdict: Verdict = "pass", failed: int = 0) -> CellVerdict:
+    return CellVerdict(cell, hop, "request", verdict, 9, failed)
+
+
+def section(page: str, title: str) -> list[str]:
+    """The lines below a heading, down to the next empty one."""
+    return page.split(f"\n{title}\n")[1].split("\n\n")[0].splitlines() if f"\n{title}\n" in page else []
+
+
+FAR = Report(
+    taps=(Tap("A", "x/A.pcap"), Tap("B", "x/B.pcap")),
+    nodes=(Node("rs1", "real-server"), Node("rs2", "real-server")),
+    journeys=(Journey("A", "B", "request", "tcp", 9), Journey("A", "D", "request", "tcp", 9)),
+    cells=(
+        judged("l2dsr.lb.ip.ttl", "A→B"),
+        judged("l2dsr.lb.ip.ttl", "→B"),
+        judged("l2dsr.real-server.answered", "rs2"),
+        judged("l2dsr.real-server.answered", "rs1"),
+        judged("l2dsr.real-server.answered", "B", "fail", 3),
+        judged("l2dsr.router.reply.appears", "A→", "fail", 9),
+    ),
+)
+
+
+def test_pairs_that_were_only_counted_are_hidden() -> None:
+    lines = section(render(FAR), "Hops")
+    assert [line.split()[0] for line in lines] == ["hop", "A→B", "(no", "1"]
+    assert lines[-1] == "  1 pair of points further apart, counted only: --verbose"
+    assert "A→D" in render(FAR, verbose=True)
+    assert "further apart" not in render(FAR, verbose=True)
+
+
+def test_cells_without_a_hop_stand_apart_by_place() -> None:
+    table = [re.split(r"\s{2,}", line.strip()) for line in section(render(FAR), "Presence")]
+    assert table[1:] == [
+        ["l2dsr.real-server.answered", "pass", "rs1 9, rs2 9"],
+        ["l2dsr.real-server.answered", "fail", "B 3 of 9"],
+        ["l2dsr.router.reply.appears", "fail", "behind A 9 of 9"],
+    ]
+
+
+def test_what_was_proven_is_counted_and_listed_only_on_demand() -> None:
+    line = "Proven: 2 cells at 2 hops and 2 presence cells held, in 36 comparisons"
+    assert f"\n{line}.\n" in render(FAR)
+    assert f"\n{line}: A→B (request), (no tap)→B (request).\n" in render(FAR, verbose=True)
+
+
+def test_a_folder_of_all_files_is_said_once() -> None:
+    assert "Taps (files in x/)\n" in render(FAR)
+    assert "x/A.pcap" not in render(FAR)
+    two = dataclasses.replace(FAR, taps=(Tap("A", "x/A.pcap"), Tap("B", "y/A.pcap")))
+    assert "x/A.pcap" in render(two)
+
+
+def test_a_finding_says_nothing_twice() -> None:
+    """The id as a name, values that the message holds, itself as a symptom; what one file's filter does not say."""
+    cell = "l2dsr.real-server.answered"
+    finding = Finding(
+        code=cell,
+        name="l2dsr-real-server-answered",
+        severity="error",
+        message="requests are not answered at B: expected answered, found silence",
+        nodes=("rs1",),
+        count=3,
+        frames=(FrameRef("x/B.pcap", 9), FrameRef("x/B.pcap", 4), FrameRef("x/A.pcap", 2)),
+        expected="answered",
+        actual="silence",
+        filter="frame.number in {4,9}",
+        symptoms=(cell,),
+    )
+    nodes = (Node("rs1", "real-server", ("10.0.0.1", "10.0.0.2")),)
+    assert section(render(dataclasses.replace(FAR, nodes=nodes, findings=(finding,))), "Findings") == [
+        "  error  l2dsr.real-server.answered: at rs1 (10.0.0.1, …), 3 times",
+        "    requests are not answered at B: expected answered, found silence",
+        "    frames  x/B.pcap: 4, 9",
+        "    frames  x/A.pcap: 2",
+        "    filter  frame.number in {4,9}   in x/B.pcap",
+    ]
+
+
+def test_an_undetermined_mode_comes_with_advice() -> None:
+    assert "\nA tap on the other side" in render(Report(taps=(Tap("A", "a.pcap", packets=3),)))
 
 
 BLIND = CellVerdict("l2dsr.lb.ip.ttl", "A→B", "request", "not_observable")
