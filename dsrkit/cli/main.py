@@ -65,10 +65,12 @@ def _write(stream: TextIO | None, text: str) -> None:
     try:
         stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
         stream.flush()
-    except BrokenPipeError:
-        # The reader has seen enough; what is still buffered must not raise again when the interpreter exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except OSError as error:
+        # What is still buffered must not raise again when the interpreter exits.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough
+            return
         raise UsageError(f"cannot write: {error.strerror or error}") from None
 
 

@@ -10,6 +10,7 @@ import os
 import pty
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +21,6 @@ from report_example import clean_report, faulty_report
 from typer.testing import CliRunner, Result
 
 import dsrkit
-import dsrkit.verify
 from dsrkit.cli.main import app
 from dsrkit.errors import CaptureError, SpecError
 from dsrkit.model.names import MODES
@@ -49,7 +49,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     module = ModuleType("dsrkit.verify.pipeline")
     module.verify = fake.verify  # type: ignore[attr-defined]  # a module made for the test
     monkeypatch.setitem(sys.modules, "dsrkit.verify.pipeline", module)
-    monkeypatch.setattr(dsrkit.verify, "pipeline", module, raising=False)
+    monkeypatch.setattr(import_module("dsrkit.verify"), "pipeline", module, raising=False)
     monkeypatch.delenv("COLUMNS", raising=False)
     return fake
 
@@ -243,11 +243,11 @@ def test_columns_wrap_a_pipe_only_when_set(library: Library, monkeypatch: pytest
 
 SCRIPT = """
 import sys, types
-import dsrkit.verify
+import dsrkit, dsrkit.verify
 from report_example import faulty_report
 module = types.ModuleType("dsrkit.verify.pipeline")
 module.verify = lambda source, **options: faulty_report()
-dsrkit.verify.pipeline = sys.modules["dsrkit.verify.pipeline"] = module
+sys.modules["dsrkit.verify"].pipeline = sys.modules["dsrkit.verify.pipeline"] = module
 from dsrkit.cli.main import main
 sys.argv = ["dsrkit", "verify", "a.pcap", *sys.argv[1:]]
 main()
