@@ -17,7 +17,7 @@ export PIP_NO_INPUT := 1
 PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name py.typed \) -print)
 BUILD_FILES := pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: help demo test lint docs docs-serve docs-output build clean
+.PHONY: help demo test lint docs docs-serve docs-output docs-tables build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ docs-serve: $(TEST_VENV)/.installed ## Serve the documentation on http://127.0.0
 
 docs-output: $(TEST_VENV)/.installed ## Run the commands shown in README.md and docs/ and paste their output
 	$(TEST_VENV)/bin/python scripts/outputs.py --write
+
+docs-tables: $(TEST_VENV)/.installed ## Print the rewrite tables into docs/modes/
+	$(TEST_VENV)/bin/python scripts/tables.py --write
 
 build: $(TEST_VENV)/.installed ## Build sdist and wheel into dist/
 	rm -rf dist

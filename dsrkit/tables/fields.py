@@ -1,8 +1,8 @@
 """The judged fields: every header field for which a table may hold a cell, and which must else come out unchanged.
 
-`ip.*` means the innermost IP header, IPv4 or IPv6 alike (``ip.ttl`` is the hop limit there, ``ip.len`` the length of the
-whole packet, 40 octets more than ipv6.plen); `outer.*` and `tunnel.*` are the header around it. Where Wireshark has a
-name for both TCP and UDP, ours starts with ``l4``.
+`ip.*` means the innermost IP header, IPv4 or IPv6 alike (``ip.ttl`` is the hop limit there, ``ip.len`` the length of
+the whole packet, 40 octets more than ipv6.plen); `outer.*` and `tunnel.*` are the header around it. Where Wireshark has
+a name for both TCP and UDP, ours starts with ``l4``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ REPLY_APPEARS = Presence("appears", "what the server sends arrives at the client
 ANSWERED = Presence("answered", "a request is answered: a RST or an ICMP error is no answer", "RFC 9293 s3.5; RFC 768")
 ANSWERED_BY_VIP = Presence("answered-by-vip", "the answer comes from the address that was asked", "RFC 9293 s3.10.7.3")
 REPLY_ABSENT = Presence(
-    "absent", "replies go past the load balancer, straight to the client", "mission: direct server return"
+    "absent", "replies go past the load balancer, straight to the client", "the definition of direct server return"
 )
 FRAME_TO_LB = Presence(
     "vip-frame-to-lb", "a frame for the VIP goes to the load balancer's MAC", "RFC 826; recorded b02, b10"

@@ -81,8 +81,8 @@ def test_every_option_of_verify_is_documented() -> None:
     assert not missing
 
 
-def outputs() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("outputs", ROOT / "scripts/outputs.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / f"scripts/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -91,12 +91,24 @@ def outputs() -> ModuleType:
 
 
 def test_shown_outputs_are_what_the_commands_print() -> None:
-    changed = outputs().stale()
+    changed = script("outputs").stale()
     assert not changed, f"run `make docs-output`: {', '.join(name_of(page) for page in changed)}"
 
 
+def test_shown_tables_are_those_of_the_package() -> None:
+    changed = script("tables").stale()
+    assert not changed, f"run `make docs-tables`: {', '.join(name_of(page) for page in changed)}"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_shows_its_cells(mode: str) -> None:
+    text = (DOCS / "modes" / f"{mode}.md").read_text(encoding="utf-8")
+    assert [match["mode"] for match in script("tables").BLOCK.finditer(text)] == [mode]
+    assert f"`{mode}.real-server.answered`" in text
+
+
 def test_readme_shows_an_output() -> None:
-    assert outputs().BLOCK.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert script("outputs").BLOCK.search((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 def nav_pages(entry: Any) -> list[str]:
