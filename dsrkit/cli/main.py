@@ -147,11 +147,11 @@ def verify(
     ] = "any",
     select: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Report only these codes, names, cell ids or prefixes of them."),
+        typer.Option(metavar="CODE", help="Report only these cells: ids or prefixes of ids."),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Leave out these codes, names, cell ids or prefixes of them."),
+        typer.Option(metavar="CODE", help="Leave out these cells: ids or prefixes of ids."),
     ] = None,
     fail_on: Annotated[
         str,

@@ -131,15 +131,8 @@ def _verdict(report: Report) -> Text:
     count = Counter(finding.severity for finding in report.findings)
     found = ", ".join(_number(count[word], word) for word in ("error", "warning", "info") if count[word])
     line.append(f": {found or 'no findings'}")
-    meaning = {
-        0: "nothing at or above" if report.findings else "",
-        1: "at or above",
-        2: "",
-    }[report.exit_code]
-    if meaning and report.fail_on != "never":
-        line.append(f" ({meaning} {report.fail_on}; exit {report.exit_code})")
-    else:
-        line.append(f" (exit {report.exit_code})")
+    below = report.exit_code == 0 and report.findings and report.fail_on != "never"
+    line.append(f" ({f'none at or above {report.fail_on}; ' if below else ''}exit {report.exit_code})")
     return line
 
 

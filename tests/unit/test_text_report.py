@@ -34,10 +34,10 @@ def test_first_line_is_the_verdict() -> None:
         return render(report).splitlines()[0]
 
     assert first(clean_report()) == "PASS  l2dsr (inferred from the packets), profile ipvs fits: no findings (exit 0)"
-    assert first(faulty_report()) == (
-        "FAIL  l2dsr (from the spec), any profile: 1 error, 1 warning (at or above warning; exit 1)"
-    )
+    assert first(faulty_report()) == ("FAIL  l2dsr (from the spec), any profile: 1 error, 1 warning (exit 1)")
     assert first(Report()) == "NOTHING CHECKED  mode undetermined: no findings (exit 2)"
+    tolerant = dataclasses.replace(clean_report(), findings=(Finding("X", "x", "info", "note"),))
+    assert first(tolerant).endswith(": 1 info (none at or above warning; exit 0)")
     tolerant = dataclasses.replace(faulty_report(), fail_on="never", mode_from="option", profile=None)
     assert first(tolerant) == "PASS  l2dsr (as given by --mode): 1 error, 1 warning (exit 0)"
 
