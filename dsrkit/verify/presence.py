@@ -27,7 +27,7 @@ _SHARE_REFUSED: Final = 0.05
 _SHARE_SILENT: Final = 0.2
 _RARE: Final = 0.01
 _MOST_LOST: Final = 50_000
-_ONE_QUESTION_NS: Final = 1_000_000_000
+_ONE_QUESTION_NS: Final = 200_000_000
 _EVERYWHERE: Final = "all taps"
 
 
@@ -402,14 +402,21 @@ class Presence:
 
     def _owners(self, f: Frames, flows: Flows, leaving: Mask) -> None:
         """One question for a served address that gets answers from several MACs."""
-        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & (f.rec["res_op"] == 2))
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(f.rec["res_op"], (1, 2)))
         if not len(rows):
             return
+        asks = f.rec["res_op"][rows] == 1
         spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
-        served = np.isin(spa, np.unique(flows.server[flows.direction == REQUEST] >> 16))
-        rows, spa = rows[served], spa[served]
-        for row, address in zip(rows.tolist(), spa.tolist(), strict=True):
-            place = (int(f.tap[row]), address, int(f.rec["res_tha"][row]))
+        tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
+        about = np.where(asks, tpa, spa)
+        served = np.isin(about, np.unique(flows.server[flows.direction == REQUEST] >> 16))
+        rows, asks, about = rows[served], asks[served], about[served]
+        asker = np.where(asks, f.field("res_sha")[rows], f.field("res_tha")[rows])
+        for row, ask, address, who in zip(rows.tolist(), asks.tolist(), about.tolist(), asker.tolist(), strict=True):
+            place = (int(f.tap[row]), address, who)
+            if ask:
+                self._open.pop(place, None)  # asked again: an answer to this one is no second answer to the last
+                continue
             question = self._open.get(place)
             if question is None or int(f.ts[row]) - question.since > _ONE_QUESTION_NS:
                 question = self._open[place] = _Question(address, int(f.ts[row]))

@@ -668,7 +668,9 @@ def _participants(evidence: Evidence, tap: int) -> list[int]:
     total, sent = evidence.tap_unicast[tap], evidence.tap_sent.get(tap)
     if not total and sent:
         return [m for m, n in sent.most_common() if n >= 0.2 * sum(sent.values())]
-    return [m for m, n in evidence.tap_macs.get(tap, Counter[int]()).items() if n >= 0.95 * total]
+    macs = evidence.tap_macs.get(tap, Counter[int]())
+    most = max(macs.values(), default=0)
+    return [m for m, n in macs.items() if n == most] if most >= 0.95 * total else []
 
 
 def ports_of(evidence: Evidence, scene: Scene) -> dict[tuple[int, int], set[int]]:
