@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from typing import Any, Final
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -18,6 +19,8 @@ from dsrkit.report.escape import escape, escape_lines
 
 _UNLIMITED: Final = 100_000
 _NARROWEST: Final = 40
+_ROOM: Final = 12
+"""Cells that a column which may be folded should have at least."""
 _MODE_FROM: Final = {
     "spec": "from the spec",
     "option": "as given by --mode",
@@ -92,6 +95,8 @@ class _Page:
     def add(self, item: RenderableType, *, indent: int = 0, gap: int = 0) -> None:
         for _ in range(gap):
             self._console.print()
+        if isinstance(item, Table):
+            _fit(item, self._console.width - indent)
         self._console.print(Padding(item, (0, 0, 0, indent), expand=False) if indent else item)
 
     def heading(self, title: str) -> None:
@@ -112,6 +117,17 @@ def _plain_table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] 
             overflow="fold",
         )
     return table
+
+
+def _fit(table: Table, width: int) -> None:
+    """Let every column be folded where the unbroken ones leave too little room: rich would drop what does not fit."""
+    taken = 0
+    for column in table.columns:
+        widest = max((cell.cell_len for cell in column.cells if isinstance(cell, Text)), default=0)
+        taken += 2 + (max(widest, cell_len(str(column.header))) if column.no_wrap else min(widest, _ROOM))
+    if taken > width:
+        for column in table.columns:
+            column.no_wrap = False
 
 
 def _row(table: Table, *values: str | Text) -> None:

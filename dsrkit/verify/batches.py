@@ -16,14 +16,14 @@ import numpy as np
 
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
-from dsrkit.verify.frames import AddressBook, Frames, Ints, Records, Words, mix
+from dsrkit.verify.frames import AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.capture import Capture, read
 
 PathLike = str | os.PathLike[str]
 
-BATCH_ROWS: Final = 120_000
-"""Packets of all taps together in one batch: about 100 MB with their columns."""
+BATCH_ROWS: Final = 48_000
+"""Packets of all taps together in one batch: some 100 MB with their columns and what is carried over."""
 _NEVER: Final = -(1 << 63)
 _SAMPLE: Final = 64
 _MOST_SAMPLES: Final = 20_000
@@ -40,9 +40,11 @@ class Piece:
     def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
         """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
         early = self.rec["ts_ns"] + offset <= until
+        if early.all():
+            return self, self.take(slice(0, 0))
         return self.take(early), self.take(~early)
 
-    def take(self, mask: np.ndarray) -> Piece:
+    def take(self, mask: Mask | slice) -> Piece:
         return Piece(self.rec[mask], self.tap[mask], self.number[mask])
 
 
@@ -145,7 +147,7 @@ class Input:
     def _pieces(self, index: int, f: _File) -> Iterator[Piece]:
         first = index not in self._counted
         for window in f.capture.windows():
-            rec = window.rec.copy()
+            rec = window.rec.copy()  # a window's memory is several times its packets'
             if not len(rec):
                 continue
             used, place = np.unique(rec["iface"], return_inverse=True)

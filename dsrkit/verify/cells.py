@@ -304,6 +304,11 @@ def _affine(f: Frames, scene: Scene, rule: Affine, value: Ints, before: Ints, af
             return (delta >= rule.low) & (delta <= rule.high), np.ones(len(value), bool)
         case Role("real-server", "dscp"):
             return _tag(f, scene, value, before, after)
+        case Role("client", "ip"):
+            # Clients are never all known; only an address of the set-up itself is surely not one.
+            ours = scene.ips("lb") | scene.ips("real-server") | scene.vips
+            mine, other = np.isin(value, list(scene.ips("client"))), np.isin(value, list(ours))
+            return mine, mine | other
         case Role(role, what):
             allowed = role_values(scene, role, what)
             return np.isin(value, list(allowed)), np.full(len(value), bool(allowed))

@@ -6,7 +6,7 @@ endpoints fit into one 64-bit number. Column arrays have shape (n,), n being the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Final, TypeAlias
 
@@ -107,12 +107,15 @@ class Frames:
         self.tap = tap
         self.number = number
         self.n = len(records)
+        self._columns: dict[str, Ints] = {}
         self._rows = np.arange(self.n)
+        self._zeros = np.zeros(self.n, np.int64)
         depth = records["depth"].astype(np.int64)
         self._in = np.maximum(depth - 1, 0)
         self._out = np.maximum(depth - 2, 0)
         self.has_ip = self.has(layout.HAS_IP)
-        self.tunnel = self._tunnel(depth)
+        self.tunnel = self._tunnel(depth) if bool((depth > 1).any()) else self._zeros
+        self.any_tunnel = bool(self.tunnel.any())
 
     def has(self, part: int) -> Mask:
         """Packets of which a part (`layout.HAS_*`) was there to read."""
@@ -120,16 +123,25 @@ class Frames:
 
     def field(self, name: str) -> Ints:
         """A field of the record as integers."""
-        return np.asarray(self.rec[name]).astype(np.int64)
+        return self._once(name, lambda: self.rec[name])
 
     def inner(self, field: str) -> Ints:
         """A field of the innermost IP header."""
-        return np.asarray(self.rec[field][self._rows, self._in]).astype(np.int64)
+        return self._once(f"inner.{field}", lambda: self.rec[field][self._rows, self._in])
 
     def outer(self, field: str) -> Ints:
         """A field of the IP header right outside the innermost one; 0 where there is no tunnel."""
-        values = np.asarray(self.rec[field][self._rows, self._out]).astype(np.int64)
-        return np.where(self.tunnel > 0, values, 0)
+        if not self.any_tunnel:
+            return self._zeros
+        return self._once(
+            f"outer.{field}", lambda: np.where(self.tunnel > 0, self.rec[field][self._rows, self._out], 0)
+        )
+
+    def _once(self, name: str, read: Callable[[], npt.ArrayLike]) -> Ints:
+        """A column that is gathered from the records when first asked for: rows are wide, so reading is what costs."""
+        if name not in self._columns:
+            self._columns[name] = np.asarray(read()).astype(np.int64)
+        return self._columns[name]
 
     def _address(self, side: str, level: Ints) -> Ints:
         hi = self.rec[f"{side}_hi"][self._rows, level]
@@ -170,11 +182,11 @@ class Frames:
 
     @cached_property
     def outer_src(self) -> Ints:
-        return np.where(self.tunnel > 0, self._address("src", self._out), 0)
+        return np.where(self.tunnel > 0, self._address("src", self._out), 0) if self.any_tunnel else self._zeros
 
     @cached_property
     def outer_dst(self) -> Ints:
-        return np.where(self.tunnel > 0, self._address("dst", self._out), 0)
+        return np.where(self.tunnel > 0, self._address("dst", self._out), 0) if self.any_tunnel else self._zeros
 
     @cached_property
     def eth_src(self) -> Ints:
@@ -302,6 +314,8 @@ class Frames:
         return self._quoted("dst")
 
     def _quoted(self, side: str) -> Ints:
+        if not self.is_error.any():
+            return self._zeros
         inner = self.has(layout.HAS_QUOTE_INNER)
         hi = np.where(inner, self.rec[f"qi_{side}_hi"], self.rec[f"q_{side}_hi"])
         lo = np.where(inner, self.rec[f"qi_{side}_lo"], self.rec[f"q_{side}_lo"])

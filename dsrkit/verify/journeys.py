@@ -411,8 +411,8 @@ def _rank_by_fall(f: Frames, rows: Ints, group: Words) -> Ints:
 
 
 def _count_pairs(a: Ints, b: Ints) -> list[tuple[int, int, int]]:
-    pairs, counts = np.unique(np.stack([a, b]), axis=1, return_counts=True)
-    return [(int(x), int(y), int(n)) for (x, y), n in zip(pairs.T, counts, strict=True)]
+    codes, counts = np.unique(a << 32 | b, return_counts=True)
+    return [(code >> 32, code & 0xFFFF_FFFF, n) for code, n in zip(codes.tolist(), counts.tolist(), strict=True)]
 
 
 def _form_order(points: list[Point], before: Ints) -> None:
@@ -527,8 +527,8 @@ def _kinds(way: Way) -> list[tuple[int, int]]:
     """The servers and protocols that occur."""
     if not len(way.server):
         return []
-    pairs = np.unique(np.stack([way.server, way.proto]), axis=1)
-    return [(int(s), int(p)) for s, p in pairs.T]
+    codes = np.unique((way.server + 1) << 8 | way.proto)
+    return [((code >> 8) - 1, code & 0xFF) for code in codes.tolist()]
 
 
 def _by_row(f: Frames, ways: dict[int, Way]) -> Journeys:

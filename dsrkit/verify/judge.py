@@ -20,7 +20,9 @@ from dsrkit.verify.verdicts import Point, Tally, Verdict
 
 SETTLE_NS: Final = 1_000_000_000
 """A packet that crosses a path needs less time than this; its journey stays open for so long."""
-_MOST_CARRIED: Final = 60_000
+_MOST_CARRIED: Final = 30_000
+_FITTED_BATCHES: Final = 3
+"""A profile is a habit: what the first batches show is enough to name the one that fits."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class Judge:
     profiles: list[str] | None = None
     _services: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     _carried: Frames | None = None
+    _fitted: int = 0
 
     def __post_init__(self) -> None:
         self.joiner = Joiner(self.scene, self.taps)
@@ -132,10 +135,11 @@ class Judge:
             self.octets.crossed += int(length[through].sum())
 
     def _fit(self, f: Frames, journeys: Journeys) -> None:
-        if self.scene.mode not in HEADER_MODES or self.profiles == []:
+        if self.scene.mode not in HEADER_MODES or self._fitted >= _FITTED_BATCHES:
             return
         if not any(p.form == REWRITTEN for way in journeys.ways.values() for p in way.points):
             return
+        self._fitted += 1
         fits = fitting_profiles(f, self.scene, journeys, PROFILES if self.profiles is None else self.profiles)
         if fits or self.profiles is None:
             self.profiles = fits or None

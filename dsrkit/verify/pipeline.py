@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
+import numpy as np
+
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 from dsrkit.model.report import Report
@@ -82,10 +84,11 @@ def _decide(data: Input, scene: Scene, parts: Iterator[Frames] | list[Frames]) -
     again = roles.Evidence()
     for frames in parts:
         flows = oriented(frames)
-        total.merge(roles.gather(frames, flows))
-        if scene.mode in (None, "fullnat"):
+        evidence = roles.gather(frames, flows)
+        total.merge(evidence)
+        if roles.shows_full_nat(evidence) or scene.mode == "fullnat":
             # Full NAT hides UDP from a join by addresses; what a join without them shows is used for full NAT alone.
-            everything = Scene(scene.book, mode="fullnat", vips={int(s) >> 16 for s in flows.server})
+            everything = Scene(scene.book, mode="fullnat", vips=set(np.unique(flows.server >> 16).tolist()))
             again.merge(roles.gather(frames, without_clients(frames, flows, everything)))
     roles.infer(total, scene)
     if scene.mode == "fullnat":

@@ -629,6 +629,11 @@ def _kind(step: Step) -> str:
     return "same" if step.client_kept else "other"
 
 
+def shows_full_nat(evidence: Evidence) -> bool:
+    """Whether any packet was seen with both addresses replaced."""
+    return any(_kind(step) == "fullnat" for step in evidence.steps)
+
+
 def _groups(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:
     """MACs joined into machines, in order of first appearance."""
     groups: list[set[int]] = []
