@@ -19,7 +19,7 @@ from dsrkit.report.escape import escape, escape_lines
 
 _UNLIMITED: Final = 100_000
 _NARROWEST: Final = 40
-_ROOM: Final = 12
+_ROOM: Final = 8
 """Cells that a column which may be folded should have at least."""
 _MODE_FROM: Final = {
     "spec": "from the spec",
@@ -120,14 +120,15 @@ def _plain_table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] 
 
 
 def _fit(table: Table, width: int) -> None:
-    """Let every column be folded where the unbroken ones leave too little room: rich would drop what does not fit."""
-    taken = 0
-    for column in table.columns:
-        widest = max((cell.cell_len for cell in column.cells if isinstance(cell, Text)), default=0)
-        taken += 2 + (max(widest, cell_len(str(column.header))) if column.no_wrap else min(widest, _ROOM))
-    if taken > width:
+    """Let columns be folded where the unbroken ones leave too little room: rich would drop what does not fit."""
+    for words in (True, False):  # numbers are broken last
+        taken = 0
         for column in table.columns:
-            column.no_wrap = False
+            widest = max(cell_len(str(text)) for text in (column.header, *column.cells))
+            taken += 2 + (widest if column.no_wrap else min(widest, _ROOM))
+        for column in table.columns:
+            if taken > width and words == (column.justify == "left"):
+                column.no_wrap = False
 
 
 def _row(table: Table, *values: str | Text) -> None:
@@ -311,7 +312,7 @@ def _hops(page: _Page, report: Report, verbose: bool) -> None:
     hops = [hop for hop in dict.fromkeys((*journeys, *cells)) if verbose or hop in cells]
     if hops:
         blind = any(cell.verdict == "not_observable" for hop in hops for cell in cells.get(hop, ()))
-        numbers = ("pass", "fail", *(["not observable"] if blind else []))
+        numbers = ("pass", "fail", *(["not obs."] if blind else []))
         page.heading("Hops")
         table = _plain_table(
             "hop", "direction", "paired", "unpaired", *numbers, right=numbers, whole=("hop", "direction", "unpaired")

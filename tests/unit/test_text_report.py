@@ -77,6 +77,15 @@ def test_lines_keep_to_the_width(width: int) -> None:
     assert max(map(len, render(faulty_report(), width=width).splitlines())) <= max(width, 40)
 
 
+@pytest.mark.parametrize("width", [40, 50, 61, 80])
+def test_narrow_tables_are_folded_and_lose_nothing(width: int) -> None:
+    def digits(page: str) -> int:
+        return sum(char.isdigit() for char in page)
+
+    for report in (clean_report(), faulty_report(), FAR):
+        assert digits(render(report, width=width)) == digits(render(report))
+
+
 def hostile(text: str) -> Report:
     return Report(
         mode="l2dsr",
