@@ -73,7 +73,6 @@ class Input:
         self.spec = spec
         self.taps: list[TapInfo] = []
         self._files = [_File(TapInfo(name, os.fspath(file)), read(file, tap=name)) for name, file in named]
-        self._counted: set[int] = set()
         for f in self._files:
             for i in range(len(f.capture.interfaces)):
                 self._tap_of(f, i)
@@ -97,7 +96,7 @@ class Input:
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         """Everything, in order of time. A second call starts again (files that can be rewound only)."""
-        sources = [self._pieces(i, f) for i, f in enumerate(self._files)]
+        sources = [self._pieces(f) for f in self._files]
         held: list[list[Piece]] = [[] for _ in sources]
         reached = [_NEVER] * len(sources)
         live = set(range(len(sources)))
@@ -144,8 +143,7 @@ class Input:
             np.concatenate([p.number for p in pieces]),
         )
 
-    def _pieces(self, index: int, f: _File) -> Iterator[Piece]:
-        first = index not in self._counted
+    def _pieces(self, f: _File) -> Iterator[Piece]:
         for window in f.capture.windows():
             rec = window.rec.copy()  # a window's memory is several times its packets'
             if not len(rec):
@@ -153,12 +151,7 @@ class Input:
             used, place = np.unique(rec["iface"], return_inverse=True)
             numbers = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)
             tap = numbers[place]
-            if first:
-                for t in numbers.tolist():
-                    self.taps[t].packets += int((tap == t).sum())
-                    self.taps[t].octets += int(rec["wirelen"][tap == t].sum())
             yield Piece(rec, tap, np.arange(len(rec), dtype=np.int64) + window.first_row + 1)
-        self._counted.add(index)
 
     def _tap_of(self, f: _File, interface: int) -> int:
         """The tap of an interface of a file; a file with one interface is one tap of the file's name."""
@@ -193,7 +186,7 @@ class Input:
 
         Needed where clocks differ by more than a batch; only for files that can be read again.
         """
-        seen = [self._sampled(i, f) for i, f in enumerate(self._files)]
+        seen = [self._sampled(f) for f in self._files]
         placed = {0}
         while True:
             best: tuple[int, int, int] | None = None  # matches, file, offset
@@ -209,11 +202,11 @@ class Input:
             self._files[file].offset = offset
             placed.add(file)
 
-    def _sampled(self, index: int, f: _File) -> tuple[Words, Ints]:
+    def _sampled(self, f: _File) -> tuple[Words, Ints]:
         keys: list[Words] = []
         times: list[Ints] = []
         count = 0
-        for piece in self._pieces(index, f):
+        for piece in self._pieces(f):
             frames = self._frames([piece])
             rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))
             key = mix(frames.seq[rows], frames.ack[rows], frames.flags[rows], frames.payload_len[rows])

@@ -541,7 +541,7 @@ def _by_row(f: Frames, ways: dict[int, Way]) -> Journeys:
     return Journeys(ways, server, point)
 
 
-def pair_counts(joiner: Joiner, way: Way) -> list[tuple[Point, Point, str, int, int]]:
+def pair_counts(f: Frames, flows: Flows, joiner: Joiner, way: Way) -> list[tuple[Point, Point, str, int, int]]:
     """For every two points and each protocol: (from, to, protocol, packets at both, packets missing at one)."""
     counts = []
     through = [joiner.passes(way, p) for p in way.points]
@@ -549,19 +549,62 @@ def pair_counts(joiner: Joiner, way: Way) -> list[tuple[Point, Point, str, int, 
         for j in range(i + 1, len(way.points)):
             a, b = way.rows[:, i] >= 0, way.rows[:, j] >= 0
             both = a & b
-            alone = (a & ~b & through[j]) | (b & ~a & through[i])
+            gone, new = a & ~b & through[j], b & ~a & through[i]
+            recut = resegmented(f, flows, way, i, j)
+            alone = (gone & ~recut) | (new & ~resegmented(f, flows, way, j, i))
+            both = both | (gone & recut)
             for p in sorted({int(x) for x in way.proto[both | alone]}):
                 mine = way.proto == p
-                counts.append(
-                    (
-                        way.points[i],
-                        way.points[j],
-                        PROTOCOLS.get(p, str(p)),
-                        int((both & mine).sum()),
-                        int((alone & mine).sum()),
-                    )
-                )
+                name = PROTOCOLS.get(p, str(p))
+                counts.append((way.points[i], way.points[j], name, int((both & mine).sum()), int((alone & mine).sum())))
     return counts
+
+
+def resegmented(f: Frames, flows: Flows, way: Way, here: int, there: int) -> Mask:
+    """Journeys of one point whose TCP octets another point holds in segments of other sizes.
+
+    Offload engines join segments into super-packets (GRO) and cut them again (GSO, TSO), so that two taps of one path
+    can hold the same octets in different packets. Only packets that found no partner on either side are looked at: a
+    retransmission has one. Shape: (journeys,).
+    """
+    out = np.zeros(len(way.rows), bool)
+    a, b = way.rows[:, here], way.rows[:, there]
+    lone = np.flatnonzero((a >= 0) & (b < 0))
+    other = b[(b >= 0) & (a < 0)]
+    lone = lone[f.is_tcp[a[lone]] & (f.payload_len[a[lone]] > 0)]
+    other = other[f.is_tcp[other] & (f.payload_len[other] > 0)]
+    if len(lone) and len(other):
+        out[lone] = _covered(f, flows.client, a[lone], other)
+    return out
+
+
+def _covered(f: Frames, client: Ints, rows: Ints, by: Ints) -> Mask:
+    """Which of `rows` have all their octets in the union of the segments `by` of the same client endpoint."""
+    known, flow = np.unique(client[by], return_inverse=True)
+    base = np.zeros(len(known), np.int64)
+    base[flow] = f.seq[by]
+    start = _ahead(f.seq[by], base[flow])
+    order = np.lexsort((start, flow))
+    flow, start = flow[order], start[order]
+    end = start + f.payload_len[by][order]
+    wide = flow << 34
+    reach = np.maximum.accumulate(wide + end)  # flows are far apart, so one running maximum serves all
+    fresh = np.append(True, (wide + start)[1:] > reach[:-1])
+    block = np.cumsum(fresh) - 1
+    first = (wide + start)[fresh]
+    last = np.zeros(len(first), np.int64)
+    np.maximum.at(last, block, wide + end)
+    at = np.minimum(np.searchsorted(known, client[rows]), len(known) - 1)
+    mine = known[at] == client[rows]
+    begin = (at << 34) + _ahead(f.seq[rows], base[at])
+    where = np.searchsorted(first, begin, "right") - 1
+    inside = (where >= 0) & (begin + f.payload_len[rows] <= last[np.maximum(where, 0)])
+    return np.asarray(mine & inside, bool)
+
+
+def _ahead(seq: Ints, base: Ints) -> Ints:
+    """Sequence numbers relative to another, within half the number space, moved to be positive. Source: RFC 9293 s3.4."""
+    return ((seq - base + (1 << 31)) & 0xFFFF_FFFF) + (1 << 20)
 
 
 class Clocks:

@@ -61,6 +61,9 @@ class Judge:
 
     def feed(self, new: Frames, until: int | None) -> None:
         """Judge one batch; `until` is the time up to which it is complete, None for the last one."""
+        for tap, packets in enumerate(np.bincount(new.tap, minlength=len(self.taps)).tolist()):
+            self.taps[tap].packets += packets
+            self.taps[tap].octets += int(new.rec["wirelen"][new.tap == tap].sum()) if packets else 0
         f = new if self._carried is None else joined(self._carried, new)
         flows = self.orient(f)
         journeys = self.joiner.join(f, flows)
@@ -69,7 +72,7 @@ class Judge:
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
             self.cells.add(verdict)
         self.presence.feed(f, flows, settled, ~waiting)
-        self._count(f, settled)
+        self._count(f, flows, settled)
         self._fit(f, settled)
         self._carried = f.take(waiting)
 
@@ -106,10 +109,10 @@ class Judge:
             )
         ]
 
-    def _count(self, f: Frames, journeys: Journeys) -> None:
+    def _count(self, f: Frames, flows: Flows, journeys: Journeys) -> None:
         lb = list(self.scene.macs("lb") - {0})
         for way in journeys.ways.values():
-            for a, b, proto, both, alone in pair_counts(self.joiner, way):
+            for a, b, proto, both, alone in pair_counts(f, flows, self.joiner, way):
                 key = (id(a), id(b))
                 self.ends[key] = (a, b)
                 self.pairs[*key, proto] += both

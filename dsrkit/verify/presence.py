@@ -18,7 +18,7 @@ from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.connections import COPIES, Connection, Connections, Group, too_big
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REPLY, REQUEST, TCP, UDP, Frames, Ints, Mask, mix
-from dsrkit.verify.journeys import PLAIN, REWRITTEN, Joiner, Journeys, Way
+from dsrkit.verify.journeys import PLAIN, REWRITTEN, Joiner, Journeys, Way, resegmented
 from dsrkit.verify.scene import DIRECT_RETURN, HEADER_MODES, Scene, TapInfo
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame, Point, Verdict
 from dsrkit.wire import layout
@@ -90,7 +90,7 @@ class Presence:
         self.connections.feed(f, flows, journeys, leaving)
         self._learn_sizes(f)
         for way in journeys.ways.values():
-            self._appearances(f, way)
+            self._appearances(f, flows, way)
         if self.scene.mode in DIRECT_RETURN:
             self._replies_at(f, flows, leaving)
             self._frames_for_vip(f, flows, leaving)
@@ -270,7 +270,7 @@ class Presence:
 
     # --- appears --------------------------------------------------------------------------------------------------
 
-    def _appearances(self, f: Frames, way: Way) -> None:
+    def _appearances(self, f: Frames, flows: Flows, way: Way) -> None:
         """Count for every two neighbouring points what came out, and remember what did not."""
         n = len(way.points)
         through = [self.joiner.passes(way, p) for p in way.points]
@@ -282,6 +282,8 @@ class Presence:
                 there = way.rows[:, j] >= 0
                 # A packet lost further on counts once, at the first hop that lost it.
                 due = here & through[j] & ~between & (there | ~skipped)
+                if (due & ~there).any():
+                    due &= there | ~resegmented(f, flows, way, i, j)
                 skipped |= through[j]
                 if due.any():
                     key = (id(way.points[i]), id(way.points[j]))

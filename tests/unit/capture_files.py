@@ -79,11 +79,13 @@ def tcp(
     sport: int = 40000,
     dport: int = 80,
     flags: int = 0x18,
+    seq: int = 0x01020304,
+    ack: int = 0x05060708,
     options: bytes = b"",
     field: int | None = None,
 ) -> bytes:
     size = 20 + len(options)
-    body = struct.pack("!HHIIHHHH", sport, dport, 0x01020304, 0x05060708, size // 4 << 12 | flags, 512, 0, 3)
+    body = struct.pack("!HHIIHHHH", sport, dport, seq, ack, size // 4 << 12 | flags, 512, 0, 3)
     body += options + payload
     value = checksum(pseudo(src, dst, 6, len(body)) + body) if field is None else field
     return body[:16] + struct.pack("!H", value) + body[18:]
@@ -118,12 +120,13 @@ def pcap(
     linktype: int = 1,
     snaplen: int = 262144,
     when: tuple[int, int] = (1_700_000_000, 123_456),
+    step: int = 0,
 ) -> bytes:
-    """A classic capture; frames longer than `snaplen` are cut."""
+    """A classic capture; frames longer than `snaplen` are cut, each is `step` ticks later than the one before."""
     out = struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, snaplen, linktype)
-    for frame in frames:
+    for i, frame in enumerate(frames):
         cut = frame[:snaplen]
-        out += struct.pack(order + "IIII", *when, len(cut), len(frame))
+        out += struct.pack(order + "IIII", when[0], when[1] + i * step, len(cut), len(frame))
         if magic == 0xA1B2CD34:
             out += struct.pack(order + "IHBB", 1, 0x0800, 0, 0)
         out += cut
