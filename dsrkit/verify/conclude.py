@@ -237,8 +237,8 @@ def _service(scene: Scene) -> Service:
     for (proto, vport), rports in sorted(scene.services.items()):
         if proto not in names:
             continue
-        for rport in sorted(rports or {vport}):
-            ports.append(f"{names[proto]}/{vport}" + (f":{rport}" if rport != vport else ""))
+        shown = [f":{rport}" if rport != vport else "" for rport in sorted(rports or {vport})]
+        ports += [f"{names[proto]}/{vport}{own}" for own in shown]
     tunnel: dict[str, Any] | None = None
     if scene.mode == "l3dsr-tunnel" and scene.tunnel:
         name = TUNNEL_NAMES[scene.tunnel]

@@ -603,7 +603,7 @@ def _covered(f: Frames, client: Ints, rows: Ints, by: Ints) -> Mask:
 
 
 def _ahead(seq: Ints, base: Ints) -> Ints:
-    """Sequence numbers relative to another, within half the number space, moved to be positive. Source: RFC 9293 s3.4."""
+    """Sequence numbers relative to another, within half the number space, all positive. Source: RFC 9293 s3.4."""
     return ((seq - base + (1 << 31)) & 0xFFFF_FFFF) + (1 << 20)
 
 

@@ -30,7 +30,7 @@ def column(f: Frames, field: str, rows: Ints) -> Column:
 
 
 def checksum_state(f: Frames, field: str, rows: Ints) -> Column:
-    """The verdict of the scan on a checksum (`layout.SUM_*`); observable where there is one and it could be verified."""
+    """The scan's verdict on a checksum (`layout.SUM_*`); observable where there is one that could be verified."""
     name = CHECKSUM_FIELDS[field]
     if field == "ip.checksum":
         state = f.inner(name)[rows]

@@ -593,18 +593,15 @@ class _Inference:
         pairs = Counter[tuple[int, int]]()
         for step in self.steps:
             ends = (step.a.eth_dst, step.b.eth_src)
-            if step.fall == 1 and all(ends) and not known & set(ends) and not any(map(is_group, ends)):
-                if (
-                    _kind(step) in ("same", "encap", "dnat", "fullnat")
-                    and not step.same_link
-                    and step not in self.lb_steps
-                ):
-                    pairs[ends] += step.count
+            single = step.fall == 1 and not step.same_link and step not in self.lb_steps
+            foreign = all(ends) and not known & set(ends) and not any(map(is_group, ends))
+            if single and foreign and _kind(step) in ("same", "encap", "dnat", "fullnat"):
+                pairs[ends] += step.count
         for sight, direction, n in self.places:
             far = sight.eth_src if direction == REQUEST else sight.eth_dst
-            if far and far not in known and not is_group(far) and sight.ttl not in INITIAL_TTLS | {0}:
-                if scene.mode is not None or self._claimed_by(far):
-                    pairs[far, far] += n
+            passed_on = sight.ttl not in INITIAL_TTLS | {0}
+            if far and far not in known and not is_group(far) and passed_on and (scene.mode or self._claimed_by(far)):
+                pairs[far, far] += n
         groups = _groups(pairs)
         for i, macs in enumerate(groups):
             party = self._party(f"router{i + 1}" if len(groups) > 1 else "router", "router")

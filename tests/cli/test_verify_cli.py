@@ -75,9 +75,11 @@ def test_captures_without_a_packet_have_nothing_to_verify(tmp_path: Path, octets
     path.write_bytes(first(octets))
     done = dsrkit("verify", "--format", "json", path)
     assert done.returncode == 2
-    assert words in done.stderr.decode() and done.stderr.count(b"\n") == 1
+    assert words in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
     report = json.loads(done.stdout)
-    assert report["mode"] is None and report["rules"]["pass"] == 0
+    assert report["mode"] is None
+    assert report["rules"]["pass"] == 0
     assert [t["packets"] for t in report["taps"]] == [0]
 
 
