@@ -317,7 +317,5 @@ def _traffic(judge: Judge) -> Traffic:
 
 
 def _mirror_notes(judge: Judge) -> list[str]:
-    return [
-        f"{judge.taps[t].name}: every frame is there twice (a mirror port of both directions); copies were left out"
-        for t in sorted(judge.joiner.mirrors)
-    ]
+    why = "frames are there twice (a mirror port of both directions, or merged captures of one link); copies left out"
+    return [f"{judge.taps[t].name}: {why}" for t in sorted(judge.joiner.mirrors)]

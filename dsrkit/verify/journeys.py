@@ -23,7 +23,7 @@ PLAIN, REWRITTEN, DECAPSULATED, BOUNCED = 0, 1, 2, 3
 device; sent back by a machine that should have kept it."""
 
 _MIRROR_NS: Final = 1_000_000
-_MIRROR_SHARE: Final = 0.3
+_MIRROR_SHARE: Final = 0.2
 _SHARE_OF_TWICE: Final = 0.5
 _MOST_TURNS: Final = 3
 _MOST_CLIENTS: Final = 200_000
@@ -107,7 +107,7 @@ class Joiner:
         ways = {}
         for direction in (REQUEST, REPLY):
             rows = np.flatnonzero(wanted & (flows.direction == direction))
-            rows = self._without_mirrors(f, identity, rows)
+            rows = self._without_mirrors(f, identity, form, turn, rows)
             ways[direction] = self._way(f, flows, direction, rows, identity, form, turn)
         if self.scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
             ways = {d: _without_foreign(flows, way) for d, way in ways.items()}
@@ -217,25 +217,30 @@ class Joiner:
         turn[rows] = ranks
         return turn
 
-    def _without_mirrors(self, f: Frames, identity: Words, rows: Ints) -> Ints:
-        """Drop the second copies of taps that hold every frame twice (both directions of a mirror port)."""
+    def _without_mirrors(self, f: Frames, identity: Words, form: Ints, turn: Ints, rows: Ints) -> Ints:
+        """Drop the second copies where a capture holds every frame of a link twice.
+
+        A mirror port of both directions does that, and a merge of two captures of one link. A place is taken for one
+        only if many of its packets are there twice; single copies are the network's.
+        """
         if not len(rows):
             return rows
-        key = mix(identity[rows], f.tap[rows], f.port_of_tap[rows], f.wire_ttl[rows], f.eth_src[rows], f.eth_dst[rows])
+        place = mix(f.tap[rows], f.port_of_tap[rows], form[rows], turn[rows])
+        key = mix(identity[rows], place, f.wire_ttl[rows], f.eth_src[rows], f.eth_dst[rows])
         order = np.lexsort((f.number[rows], key))
         k, ts = key[order], f.ts[rows][order]
         twin = np.append(False, (k[1:] == k[:-1]) & (np.abs(ts[1:] - ts[:-1]) < _MIRROR_NS))
         copies = np.zeros(len(rows), bool)
         copies[order] = twin
         drop = np.zeros(len(rows), bool)
-        for tap in np.unique(f.tap[rows]):
-            here = f.tap[rows] == tap
-            seen = self._copies.setdefault(int(tap), [0, 0])
+        for p in np.unique(place):
+            here = place == p
+            seen = self._copies.setdefault(int(p), [0, 0])
             seen[0] += int(here.sum())
             seen[1] += int(copies[here].sum())
             if seen[1] > _MIRROR_SHARE * seen[0]:
                 drop |= here & copies
-                self.mirrors.add(int(tap))
+                self.mirrors.add(int(f.tap[rows[here][0]]))
         return rows[~drop]
 
     def _way(self, f: Frames, flows: Flows, direction: int, rows: Ints, identity: Words, form: Ints, turn: Ints) -> Way:
