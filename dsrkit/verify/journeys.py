@@ -101,6 +101,8 @@ class Joiner:
         if self.scene.mode is None:
             # Without a mode only sightings with the same addresses can be said to be one packet.
             identity = np.where(identity != 0, mix(identity, flows.client, flows.server), identity)
+        elif self.scene.mode != "fullnat":
+            identity = _told_apart_by_ends(f, flows, identity, form, np.flatnonzero(wanted), self.scene.mode)
         identity = _apart(f, flows, identity, np.flatnonzero(wanted))
         turn = self._turns(f, identity, form, np.flatnonzero(wanted))
         wanted &= turn >= 0
@@ -380,6 +382,21 @@ def in_service(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
         real &= ~own
         vip &= ~own
     return np.asarray(known & (vip | real), bool)
+
+
+def _told_apart_by_ends(f: Frames, flows: Flows, identity: Words, form: Ints, rows: Ints, mode: str | None) -> Words:
+    """Where one place holds an identity more than once, let the endpoints that the mode keeps tell packets apart.
+
+    Alone, an identity needs no addresses, so that a wrongly rewritten one is seen as that; but packets whose numbers
+    are not random (generated ones) share identities, and then only the endpoints say which belong together.
+    """
+    place = mix(identity[rows], f.tap[rows], f.port_of_tap[rows], form[rows])
+    _, inverse, count = np.unique(place, return_inverse=True, return_counts=True)
+    shared = np.isin(identity, identity[rows][count[inverse] > 1]) & (identity != 0)
+    if not shared.any():
+        return identity
+    kept = flows.server if mode in ("l2dsr", "l3dsr-tunnel") else np.zeros(f.n, np.int64)
+    return np.where(shared, mix(identity, flows.client, kept), identity)
 
 
 def _apart(f: Frames, flows: Flows, identity: Words, rows: Ints) -> Words:
