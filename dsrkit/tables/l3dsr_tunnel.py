@@ -71,7 +71,7 @@ TABLES = ModeTables(
                 Cell(
                     "outer.flags.df",
                     profiles(ipvs=union(_copy_df, const(0)), katran=const(0), glb=const(1), generic=Free()),
-                    "vs.pmtu_disc=1 copies, 0 clears (ipvs-sysctl); recorded ipvs-tun-ipip, b07c",
+                    "vs.pmtu_disc=1 copies, 0 clears (ipvs-sysctl); recorded ipvs-tun-ipip",
                 ),
                 Cell("outer.id", Free(), "ip_select_ident, Linux 6.1: 0 under DF, a counter else"),
                 Cell("outer.len", keep("ip.len"), "RFC 2003 s3; RFC 2784 s2; GUE draft s3: the packet whole"),

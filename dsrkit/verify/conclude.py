@@ -279,6 +279,8 @@ def _links(judge: Judge) -> None:
         macs = judge.link_macs[i]
         if tap.link is not None or not macs:
             continue
+        if macs & scene.macs("client") and macs & scene.macs("lb"):
+            continue  # a capture of several links
         if macs & scene.macs("client"):
             tap.link = "A"
         elif macs & scene.macs("lb"):

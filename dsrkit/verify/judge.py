@@ -13,7 +13,7 @@ from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import REQUEST, Frames, Ints
-from dsrkit.verify.journeys import REWRITTEN, Clocks, Joiner, Journeys, pair_counts
+from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, pair_counts
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Tally, Verdict
@@ -129,7 +129,12 @@ class Judge:
                     self.link_macs[point.tap] |= set(ends.tolist()) - {0}
                     self.forms_at[point.tap].add(point.form)
                 through[seen] |= np.isin(f.eth_dst[rows], lb) | np.isin(f.eth_src[rows], lb)
-                if point.form == REWRITTEN:
+                # A request in the form for servers has been through the load balancer; a reply in the form for clients
+                # has, where the load balancer makes it.
+                made = (
+                    REWRITTEN if way.direction == REQUEST else PLAIN if self.scene.mode in ("nat", "fullnat") else None
+                )
+                if point.form == made:
                     through[seen] = True
             if way.direction == REQUEST:
                 self.octets.request += int(length.sum())

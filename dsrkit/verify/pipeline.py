@@ -21,7 +21,7 @@ from dsrkit.verify.conclude import conclude
 from dsrkit.verify.flows import oriented
 from dsrkit.verify.frames import AddressBook, Frames
 from dsrkit.verify.judge import Judge, without_clients
-from dsrkit.verify.scene import Scene
+from dsrkit.verify.scene import HEADER_MODES, Scene
 from dsrkit.verify.stated import scene_of
 
 
@@ -50,6 +50,8 @@ def verify(
     book = AddressBook()
     data = Input(book, named_sources(source, loaded), loaded)
     scene = scene_of(book, loaded, mode, profile, vip)
+    if scene.mode is not None and scene.mode not in HEADER_MODES:
+        scene.notes.append(f"mode {scene.mode} is not verified yet: only routers and links are judged")
     judge = Judge(scene, data.taps)
     for batch in _batches_with_roles(data, scene):
         judge.feed(batch.frames, batch.until)

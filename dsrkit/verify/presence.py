@@ -186,7 +186,7 @@ class Presence:
         key = (cell, place or f"{id(source)}-{id(target)}")
         if key not in out:
             out[key] = Verdict(
-                cell, cell.rsplit(".", 1)[-1], REQUEST, source=source, target=target, place=place, expected="answered"
+                cell, cell.rsplit(".", 1)[-1], REQUEST, source=source, target=target, place=place, expected="an answer"
             )
         return out[key]
 
@@ -236,7 +236,10 @@ class Presence:
                 verdict.failed += 1
                 verdict.checked += 1
                 verdict.blame(p.name for p in self.scene.role("lb") if inside)
-                verdict.expected, verdict.actual = "appears", "the client repeats its SYN, though a server answered"
+                verdict.expected, verdict.actual = (
+                    "the same packet there",
+                    "the client repeats its SYN, though a server answered",
+                )
                 verdict.show([x.last[1]] if x.last else [])
                 verdict.tap = last.tap
         return list(out.values())
@@ -357,7 +360,7 @@ class Presence:
                 nodes=tuple(p.name for p in self.scene.role(kind)),
                 tap=source.tap,
                 checked=loss.arrived,
-                expected="appears",
+                expected="the same packet there",
             )
             victims = _improbable(loss)
             if loss.told_count or victims:

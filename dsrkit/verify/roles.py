@@ -280,7 +280,9 @@ class _Inference:
             "l3dsr-dscp": f"the destination becomes a real server, {why or 'the DS field a tag, and the VIP answers'}",
             "l2dsr": "one MAC receives requests for the VIP and sends them on to servers, addresses unchanged",
         }[mode]
-        self.s.notes.append(f"mode {mode}: {reason}" + (f" ({total} packets)" if total else ""))
+        self.s.notes.append(
+            f"mode {mode}: {reason}" + (f" ({total} packet{'s' if total > 1 else ''})" if total else "")
+        )
 
     def _tunnelled(self, direction: int) -> int:
         return sum(n for sight, d, n in self.places if d == direction and sight.tunnel)
