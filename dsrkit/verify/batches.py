@@ -187,20 +187,23 @@ class Input:
         Needed where clocks differ by more than a batch; only for files that can be read again.
         """
         seen = [self._sampled(f) for f in self._files]
-        placed = {0}
-        while True:
+        placed: set[int] = set()
+        left = set(range(len(seen)))
+        while left:
             best: tuple[int, int, int] | None = None  # matches, file, offset
-            for i in set(range(len(seen))) - placed:
+            for i in left:
                 for j in placed:
                     common, a, b = np.intersect1d(seen[i][0], seen[j][0], return_indices=True)
                     if len(common) and (best is None or len(common) > best[0]):
                         gap = int(np.median(seen[j][1][b] - seen[i][1][a]))
                         best = (len(common), i, self._files[j].offset + gap)
-            if best is None:
-                return
-            _, file, offset = best
+            # Nothing in common with those placed: the next group of files starts, on its own clock.
+            _, file, offset = best or (0, min(left), 0)
             self._files[file].offset = offset
+            for tap in self._files[file].taps.values():
+                self.taps[tap].shift_ns = offset
             placed.add(file)
+            left.remove(file)
 
     def _sampled(self, f: _File) -> tuple[Words, Ints]:
         keys: list[Words] = []

@@ -35,6 +35,9 @@ from dsrkit.verify.verdicts import MOST_FRAMES, Point, Verdict
 from dsrkit.wire import layout
 from dsrkit.wire.address import mac_text
 
+_RARE_HOP: Final = 200
+"""A pair of points that fewer than one packet in so many has as neighbours is no hop of the path."""
+
 ADVISORY: Final = frozenset(
     {
         "ip.dsfield.dscp",
@@ -65,12 +68,22 @@ def judge_hops(f: Frames, scene: Scene, journeys: Journeys, profile: str) -> lis
     out: list[Verdict] = []
     for way in journeys.ways.values():
         for hop in way.hops():
-            stretch = between(f, scene, hop, profile)
+            if len(hop.before) * _RARE_HOP < len(way.rows):
+                continue  # only loss or a copy makes these two sightings neighbours
+            forward = _forward(f, hop)
+            stretch = between(f, scene, forward, profile) if len(forward.before) else None
             if stretch is not None:
-                out += judge(f, scene, hop, stretch)
+                out += judge(f, scene, forward, stretch)
         if scene.mode == "l3dsr-tunnel" and way.direction == REQUEST:
             out += _wrapped_only(f, scene, way, profile)
     return out
+
+
+def _forward(f: Frames, hop: Hop) -> Hop:
+    """The pairs of a hop that go its way: nothing raises a TTL, so where it rises a packet went the other way."""
+    assert hop.source is not None
+    ahead = _wire_fall(f, hop.before, hop.after, hop.source, hop.target) >= 0
+    return hop if ahead.all() else Hop(hop.source, hop.target, hop.before[ahead], hop.after[ahead])
 
 
 def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
@@ -123,6 +136,8 @@ def _plain_stretch(f: Frames, scene: Scene, mode: str | None, direction: str, ho
     near = scene.party_of_mac(int(f.eth_dst[a[0]]))
     far = scene.party_of_mac(int(f.eth_src[b[0]]))
     single = near is not None and near is far and near.role == "router"
+    if near is not None and single:  # so for every pair, not for the first alone
+        single = _all_in(f.eth_dst[a], near.macs) and _all_in(f.eth_src[b], near.macs)
     rules = _routers(mode, direction, 1, 1) if single else _routers(mode, direction, 0)
     if hop.target.form == REWRITTEN and mode is not None and tables(mode).table("lb", "request").pushes:
         rules = lifted(rules)
@@ -304,15 +319,22 @@ def _affine(f: Frames, scene: Scene, rule: Affine, value: Ints, before: Ints, af
             return (delta >= rule.low) & (delta <= rule.high), np.ones(len(value), bool)
         case Role("real-server", "dscp"):
             return _tag(f, scene, value, before, after)
-        case Role("client", "ip"):
-            # Clients are never all known; only an address of the set-up itself is surely not one.
-            ours = scene.ips("lb") | scene.ips("real-server") | scene.vips
-            mine, other = np.isin(value, list(scene.ips("client"))), np.isin(value, list(ours))
-            return mine, mine | other
         case Role(role, what):
-            allowed = role_values(scene, role, what)
-            return np.isin(value, list(allowed)), np.full(len(value), bool(allowed))
+            return _of_role(scene, role, what, value)
     raise AssertionError(rule)
+
+
+def _of_role(scene: Scene, role: str, what: str, value: Ints) -> tuple[Mask, Mask]:
+    """Values that a role has. Inferred machines are never surely all: only a value of another role is then wrong."""
+    allowed = role_values(scene, role, what)
+    mine = np.isin(value, list(allowed))
+    if not allowed or what not in ("ip", "mac") or role == "vip" or any(p.stated for p in scene.role(role)):
+        return mine, np.full(len(value), bool(allowed))
+    others = [p for p in scene.parties if p.role != role]
+    taken = set().union(*((p.ips if what == "ip" else p.macs) for p in others)) if others else set()
+    if what == "ip":
+        taken |= scene.vips
+    return mine, mine | np.isin(value, list(taken - allowed))
 
 
 def role_values(scene: Scene, role: str, what: str) -> set[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from dsrkit.verify.verdicts import Frame, Point
 from dsrkit.wire import layout
 
 _MOST_OPEN: Final = 200_000
+_RETRANSMISSION_NS: Final = 200_000_000
+"""Least time-out of a retransmission. Source: Linux TCP_RTO_MIN; RFC 6298 s2.4 has 1 s."""
+_TRACING_TTL: Final = 32
+"""No system starts with a TTL this small; traceroute does."""
 COPIES: Final = 3
 """So many transmissions of one SYN or segment, all in vain, are no accident on a path that loses a few per cent."""
 
@@ -58,6 +62,7 @@ class Connection:
     port: int
     asked: dict[int, tuple[set[int], Frame]] = field(default_factory=dict)
     sent: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
+    seen: dict[tuple[int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # place -> (IP id, time)
     reached: list[Point] = field(default_factory=list)
     last: tuple[int, Frame] | None = None  # lowest TTL at which the request was seen, and where
     server: int = -1
@@ -82,8 +87,7 @@ class Connections:
     scene: Scene
     joiner: Joiner
     _tcp: dict[int, Connection] = field(default_factory=dict)
-    _udp: dict[int, Connection] = field(default_factory=dict)
-    _done: list[tuple[dict[int, Connection], int]] = field(default_factory=list)
+    _udp: dict[tuple[int, int], Connection] = field(default_factory=dict)  # (client endpoint, the VIP's port)
     answered: Counter[Group] = field(default_factory=Counter)
     unknown: Counter[Group] = field(default_factory=Counter)
     unheard: list[Connection] = field(default_factory=list)  # answered, yet the client went on asking
@@ -151,7 +155,13 @@ class Connections:
         tap, ttl = int(f.tap[row]), int(f.wire_ttl[row])
         frame = _frame(f, row)
         c.asked.setdefault(tap, (set(), frame))[0].add(int(f.dst[row]))
-        c.sent[tap, ttl, int(f.eth_src[row]), int(f.port_of_tap[row])] += times
+        place = (tap, ttl, int(f.eth_src[row]), int(f.port_of_tap[row]))
+        ident, when = int(f.ip_id[row]), int(f.ts[row])
+        last = c.seen.get(place)
+        # The copy of a mirror port is no transmission: the same IP id again, or sooner than any retransmission.
+        if last is None or (ident != last[0] if ident else when - last[1] >= _RETRANSMISSION_NS):
+            c.sent[place] += times
+        c.seen[place] = (ident, when)
         if journeys.server_of_row[row] >= 0:
             c.server = int(journeys.server_of_row[row])
         if journeys.point_of_row[row] >= 0:
@@ -167,6 +177,8 @@ class Connections:
         if tap not in c.asked:
             return
         self.two_way.add((c.proto, tap))
+        if self.scene.mode in ("nat", "fullnat") and int(f.eth_dst[row]) in self.scene.macs("lb"):
+            return  # between server and load balancer: in the server's own name, as it must be
         asked, frame = c.asked[tap]
         right = self.scene.vips if self.scene.mode == "l3dsr-dscp" and self.scene.vips else asked
         self.judged_answers[tap] += 1
@@ -188,21 +200,28 @@ class Connections:
                 )
             )
 
+    def _vport(self, port: int) -> int:
+        """The VIP's UDP port that a port on either side of the load balancer stands for."""
+        return next(
+            (v for (proto, v), ports in self.scene.services.items() if proto == UDP and port in {v, *ports}), port
+        )
+
     def _feed_udp(self, f: Frames, flows: Flows, journeys: Journeys, wanted: Mask, leaving: Mask) -> None:
         asked = np.flatnonzero(f.is_udp_head & wanted)
         key = mix(flows.client[asked], f.tap[asked], f.wire_ttl[asked], f.eth_src[asked])
         _, first, count = np.unique(key, return_index=True, return_counts=True)
         for row, n in zip(asked[first].tolist(), count.tolist(), strict=True):
-            client = int(flows.client[row])
-            c = self._udp.get(client)
+            client, port = int(flows.client[row]), self._vport(int(flows.server[row]) & 0xFFFF)
+            c = self._udp.get((client, port))
             if c is None:
-                c = self._udp[client] = Connection(UDP, client, int(flows.server[row]) & 0xFFFF)
+                c = self._udp[client, port] = Connection(UDP, client, port)
             self._ask(f, journeys, c, row, n)
         answers = np.flatnonzero(f.is_udp_head & (flows.direction == REPLY) & leaving)
-        _, first = np.unique(mix(flows.client[answers], f.tap[answers], f.src[answers]), return_index=True)
+        _, first = np.unique(mix(flows.client[answers], f.tap[answers], flows.server[answers]), return_index=True)
         for row in answers[first].tolist():
-            if int(flows.client[row]) in self._udp:
-                self._answer(f, self._udp[int(flows.client[row])], row)
+            c = self._udp.get((int(flows.client[row]), self._vport(int(flows.server[row]) & 0xFFFF)))
+            if c is not None:
+                self._answer(f, c, row)
         if self.scene.mode in HEADER_MODES and self.scene.mode not in ("nat", "fullnat"):
             self._udp_from_servers(f, leaving)
 
@@ -216,7 +235,7 @@ class Connections:
             & np.isin(f.source & 0xFFFF, ports)
         )
         for row in np.flatnonzero(own).tolist():
-            c = self._udp.get(int(f.target[row]))
+            c = self._udp.get((int(f.target[row]), self._vport(int(f.source[row]) & 0xFFFF)))
             if c is not None:
                 tap = int(f.tap[row])
                 c.answered = True
@@ -232,17 +251,20 @@ class Connections:
             inner = int(f.rec["has"][row]) & layout.HAS_QUOTE_INNER
             proto = int(f.rec["qi_proto" if inner else "q_proto"][row])
             if proto == UDP:
-                c = self._udp.get(source)
+                c = self._udp.get((source, self._vport(int(f.rec["q_dport"][row]))))
             else:
                 who = 0 if self.scene.mode == "fullnat" else source
                 c = self._tcp.get(int(mix([int(f.rec["q_seq"][row])], [who])[0]))
+            if c is not None and expired(f, row) and max(ttl for _, ttl, *_ in c.sent) < _TRACING_TTL:
+                continue  # traceroute asked for it
             if c is not None and (c.refusal is None or "RST" in c.refusal.text):
                 text = f"{icmp_name(f, row)} from {f.book.text(int(f.src[row]))}"
                 c.refusal = Refusal(_frame(f, row), text)
 
     def _forget(self) -> None:
         """Drop what was answered before the last batch, and the oldest attempts beyond the bound."""
-        for table in (self._tcp, self._udp):
+        tables: tuple[dict[Any, Connection], ...] = (self._tcp, self._udp)
+        for table in tables:
             if len(table) <= _MOST_OPEN // 10:
                 continue
             for key in [k for k, c in table.items() if c.answered]:
@@ -282,6 +304,11 @@ def too_big(f: Frames, row: int) -> bool:
     """ICMP fragmentation needed, ICMPv6 packet too big. Source: RFC 1191 s4, RFC 8201 s4."""
     kind, code = int(f.icmp_type[row]), int(f.rec["icmp_code"][row])
     return bool((f.ver[row] == 4 and (kind, code) == (3, 4)) or (f.ver[row] == 6 and kind == 2))
+
+
+def expired(f: Frames, row: int) -> bool:
+    """ICMP time exceeded. Source: RFC 792, RFC 4443 s3.3."""
+    return (int(f.ver[row]), int(f.icmp_type[row])) in ((4, 11), (6, 3))
 
 
 def _keyed(number: Ints, endpoint: Ints, rows: Ints) -> list[tuple[int, int]]:

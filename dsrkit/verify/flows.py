@@ -80,12 +80,24 @@ def _by_first_word(f: Frames, source: Ints, target: Ints, rows: Ints) -> Ints:
     a, b = source[rows], target[rows]
     low, high = np.minimum(a, b), np.maximum(a, b)
     pair = mix(low, high, f.tap[rows])
-    _, first = np.unique(pair, return_index=True)
+    _, first, member = np.unique(pair, return_index=True, return_inverse=True)
+    up, down = np.zeros(len(first), bool), np.zeros(len(first), bool)
+    up[member[a < b]], down[member[a > b]] = True, True
+    mutual = up & down
     ends, place = np.unique(np.concatenate([a, b]), return_inverse=True)
-    score = np.zeros(len(ends), np.int64)
-    np.add.at(score, place[len(rows) :][first], 1)  # was asked
-    np.add.at(score, place[: len(rows)][first], -1)  # asked
-    from_score, to_score = score[place[: len(rows)]], score[place[len(rows) :]]
+    source, target = place[: len(rows)], place[len(rows) :]
+    score, heard = np.zeros(len(ends), np.int64), np.zeros(len(ends), bool)
+    np.add.at(score, target[first[mutual]], 1)  # was asked
+    np.add.at(score, source[first[mutual]], -1)  # asked
+    heard[target[first[mutual]]] = heard[source[first[mutual]]] = True
+    # Where only one way is seen, who speaks first in a pair says little (a server that is asked at one address and
+    # answers from another speaks first from that one): then the port serves, at whatever address.
+    ports, port_of = np.unique(ends & 0xFFFF, return_inverse=True)
+    by_port = np.zeros(len(ports), np.int64)
+    np.add.at(by_port, port_of[target[first[~mutual]]], 1)
+    np.add.at(by_port, port_of[source[first[~mutual]]], -1)
+    score = np.where(heard, score, by_port[port_of])
+    from_score, to_score = score[source], score[target]
     # Equal scores: the lower port serves, then the lower number, so that both directions agree.
     tie_request = np.where((a & 0xFFFF) != (b & 0xFFFF), (b & 0xFFFF) < (a & 0xFFFF), b < a)
     request = np.where(to_score != from_score, to_score > from_score, tie_request)
@@ -122,6 +134,12 @@ def identities(f: Frames, direction: Ints, client: Ints, *, addressless: bool = 
     who = np.zeros(f.n, np.int64) if addressless else client
     where = np.zeros(f.n, np.int64) if addressless else endpoint_address(client)
     tcp = known & f.is_tcp
+    # A header that a tap has cut hides its options, so they can identify nothing then.
+    whole_headers = bool(f.whole_header[tcp].all())
+    stamps = (f.rec["tsval"], f.rec["tsecr"]) if whole_headers else (np.zeros(f.n, np.uint32),) * 2
+    # Without an IP id, only the SACK blocks tell two bare ACKs of one number apart.
+    bare_ack = (f.ip_id == 0) & (f.payload_len == 0) & (f.flags == ACK)
+    blocks = np.where(bare_ack, f.rec["opt_fp"], np.uint64(0)) if whole_headers else np.zeros(f.n, np.uint64)
     identity[tcp] = mix(
         (direction << 8 | 6)[tcp],
         f.seq[tcp],
@@ -129,8 +147,9 @@ def identities(f: Frames, direction: Ints, client: Ints, *, addressless: bool = 
         f.flags[tcp],
         f.payload_len[tcp],
         f.ip_id[tcp],
-        f.rec["tsval"][tcp],
-        f.rec["tsecr"][tcp],
+        stamps[0][tcp],
+        stamps[1][tcp],
+        blocks[tcp],
     )
     udp = known & f.is_udp
     # Without an IP id (IPv6, or 0 under DF) only the payload tells two datagrams of a flow apart.

@@ -271,6 +271,11 @@ class Frames:
         return np.asarray(self.has_l4 & (self.proto == TCP) & ~self.fragment, bool)
 
     @cached_property
+    def whole_header(self) -> Mask:
+        """Packets whose transport header was captured to its last option."""
+        return np.asarray(self.field("payload_at") <= self.field("caplen"), bool)
+
+    @cached_property
     def is_udp(self) -> Mask:
         return np.asarray(self.has_l4 & (self.proto == UDP) & ~self.fragment, bool)
 

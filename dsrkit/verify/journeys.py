@@ -26,6 +26,7 @@ _MIRROR_NS: Final = 1_000_000
 _MIRROR_SHARE: Final = 0.2
 _SHARE_OF_TWICE: Final = 0.5
 _MOST_TURNS: Final = 3
+_MOST_ALIGNED: Final = 4_000_000
 _MOST_CLIENTS: Final = 200_000
 
 
@@ -56,13 +57,19 @@ class Way:
     def hops(self) -> list[Hop]:
         """Consecutive sightings: each packet's pairs of neighbouring points."""
         out = []
+        shared = self.shared()
         for a in range(len(self.points)):
-            for b in range(a + 1, len(self.points)):
+            for b in (np.flatnonzero(shared[a, a + 1 :]) + a + 1).tolist():
                 between = self.rows[:, a + 1 : b] >= 0
                 both = (self.rows[:, a] >= 0) & (self.rows[:, b] >= 0) & ~between.any(axis=1)
                 if both.any():
                     out.append(Hop(self.points[a], self.points[b], self.rows[both, a], self.rows[both, b]))
         return out
+
+    def shared(self) -> Mask:
+        """Which two points have packets in common. Shape: (points, points)."""
+        seen = (self.rows >= 0).astype(np.float32)
+        return np.asarray(seen.T @ seen > 0, bool)
 
     def keep(self, wanted: Mask) -> Way:
         return Way(self.direction, self.points, self.rows[wanted], self.server[wanted], self.proto[wanted])
@@ -120,17 +127,17 @@ class Joiner:
             self._learn(way)
         return _by_row(f, ways)
 
-    def settled(self, f: Frames, journeys: Journeys, until: int | None) -> tuple[Journeys, Mask]:
+    def settled(self, when: Ints, journeys: Journeys, until: int | None) -> tuple[Journeys, Mask]:
         """Split off the journeys that no later packet can belong to: (those, rows that have to wait).
 
         Packets outside any journey wait as well, so that answers and errors never overtake what they answer.
         """
         if until is None:
-            return journeys, np.zeros(f.n, bool)
-        waiting = f.ts > until
+            return journeys, np.zeros(len(when), bool)
+        waiting = when > until
         ways = {}
         for direction, way in journeys.ways.items():
-            stamps = np.where(way.rows >= 0, f.ts[way.rows], np.iinfo(np.int64).min)
+            stamps = np.where(way.rows >= 0, when[way.rows], np.iinfo(np.int64).min)
             open_ = stamps.max(axis=1) > until if way.rows.size else np.zeros(len(way.rows), bool)
             rows = way.rows[open_]
             waiting[rows[rows >= 0]] = True
@@ -152,14 +159,19 @@ class Joiner:
                 out &= way.rows[:, i] < 0
         return out
 
+    def together(self, a: Point, b: Point) -> bool:
+        """Whether any packet was seen at both points."""
+        return (id(a), id(b)) in self._together
+
     def leads(self, point: Point, server: int, proto: int) -> bool:
         """Whether packets of this server and protocol were seen at a point."""
         return (id(point), server, proto) in self.expected
 
     def _through(self, direction: int, point: Point, server: int, proto: int) -> bool:
-        if server >= 0:
-            return self.leads(point, server, proto)
-        # Of an unknown server: only where every server's packets pass.
+        return self.leads(point, server, proto) if server >= 0 else self.all_pass(direction, point, proto)
+
+    def all_pass(self, direction: int, point: Point, proto: int) -> bool:
+        """Whether every server's packets pass a point, so that those of an unknown one must too."""
         others = [s for d, s, p in self.known if d == direction and p == proto and s >= 0]
         return all(self.leads(point, s, proto) for s in others) if others else self.leads(point, -1, proto)
 
@@ -340,11 +352,8 @@ class Joiner:
             for i, point in enumerate(way.points):
                 if (way.rows[mine, i] >= 0).any():
                     self.expected.add((id(point), s, p))
-        seen = way.rows >= 0
-        for i, a in enumerate(way.points):
-            for j, b in enumerate(way.points):
-                if i != j and (id(a), id(b)) not in self._together and (seen[:, i] & seen[:, j]).any():
-                    self._together.add((id(a), id(b)))
+        for i, j in zip(*np.nonzero(way.shared()), strict=True):
+            self._together.add((id(way.points[i]), id(way.points[j])))
 
 
 def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:
@@ -450,14 +459,21 @@ def _form_order(points: list[Point], before: Ints) -> None:
 
 
 def _topological(before: Ints) -> list[int]:
+    """Indices so that whatever mostly comes first is first; a cycle (packets going in circles) is cut somewhere."""
+    n = len(before)
     ahead = before > before.T
-    left = set(range(len(before)))
+    waiting = ahead.sum(axis=0)  # how many of the rest must precede
+    wins = before.sum(axis=1)
+    left = np.ones(n, bool)
     order: list[int] = []
-    while left:
-        # The one that fewest of the rest must precede; a cycle (packets going in circles) is cut at its weakest.
-        best = min(left, key=lambda j: (sum(bool(ahead[i, j]) for i in left), -sum(int(before[j, i]) for i in left), j))
+    for _ in range(n):
+        candidates = np.flatnonzero(left)
+        least = candidates[waiting[candidates] == waiting[candidates].min()]
+        best = int(least[np.argmax(wins[least])])
         order.append(best)
-        left.remove(best)
+        left[best] = False
+        waiting = waiting - ahead[best]
+        wins = wins - before[:, best]
     return order
 
 
@@ -496,22 +512,28 @@ def _align(f: Frames, identity: Words, rows: Ints, at: Ints, occurrence: Ints, r
                 occurrence[lane] = nearest(f.ts[rows[lane]], clock)
 
 
-def nearest(times: Ints, clock: Ints) -> list[int]:
-    """Place each of `times` (ascending) at a slot of `clock` of its own, in order, with the least total distance."""
-    m, n = len(times), len(clock)
-    cost = np.full((m + 1, n + 1), np.iinfo(np.int64).max // 4, np.int64)
-    cost[0, :] = 0
-    for i in range(1, m + 1):
-        for j in range(i, n - (m - i) + 1):
-            cost[i, j] = min(cost[i, j - 1], cost[i - 1, j - 1] + abs(int(times[i - 1]) - int(clock[j - 1])))
-    slots, i, j = [], m, n
-    while i:
-        if j > i and cost[i, j] == cost[i, j - 1]:
-            j -= 1
-            continue
-        slots.append(j - 1)
-        i, j = i - 1, j - 1
-    return slots[::-1]
+def nearest(times: Ints, clock: Ints) -> Ints:
+    """Place each of `times` (ascending) at a slot of `clock` of its own, in order, with the least total distance.
+
+    Beyond a bound of memory each takes the first free slot that is not before it in time.
+    """
+    count, spare = len(times), len(clock) - len(times)
+    index = np.arange(count)
+    if count * (spare + 1) > _MOST_ALIGNED:
+        skipped = np.maximum.accumulate(np.searchsorted(clock, times) - index)
+        return np.asarray(index + np.clip(skipped, 0, spare), np.int64)
+    best = np.zeros(spare + 1, np.int64)  # by slots skipped so far: the least distance of the times placed so far
+    chosen = np.zeros((count, spare + 1), np.int32)
+    for i in index.tolist():
+        cost = best + np.abs(clock[i : i + spare + 1] - times[i])
+        best = np.minimum.accumulate(cost)
+        fresh = np.append(True, best[1:] < best[:-1])
+        chosen[i] = np.maximum.accumulate(np.where(fresh, np.arange(spare + 1), 0))
+    slots, skips = np.zeros(count, np.int64), spare
+    for i in index[::-1].tolist():
+        skips = int(chosen[i, skips])
+        slots[i] = i + skips
+    return slots
 
 
 def _without_foreign(flows: Flows, way: Way) -> Way:
@@ -569,6 +591,8 @@ def pair_counts(f: Frames, flows: Flows, joiner: Joiner, way: Way) -> list[tuple
     through = [joiner.passes(way, p) for p in way.points]
     for i in range(len(way.points)):
         for j in range(i + 1, len(way.points)):
+            if not joiner.together(way.points[i], way.points[j]):
+                continue
             a, b = way.rows[:, i] >= 0, way.rows[:, j] >= 0
             both = a & b
             gone, new = a & ~b & through[j], b & ~a & through[i]

@@ -68,7 +68,8 @@ class Judge:
         flows = self.orient(f)
         journeys = self.joiner.join(f, flows)
         self.clocks.learn(f, journeys)
-        settled, waiting = self.joiner.settled(f, journeys, _horizon(f, until))
+        when = f.ts + np.asarray([t.shift_ns for t in self.taps], np.int64)[f.tap] if f.n else f.ts
+        settled, waiting = self.joiner.settled(when, journeys, _horizon(when, until))
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
             self.cells.add(verdict)
         self.presence.feed(f, flows, settled, ~waiting)
@@ -163,15 +164,15 @@ def joined(a: Frames, b: Frames) -> Frames:
     )
 
 
-def _horizon(f: Frames, until: int | None) -> int | None:
+def _horizon(when: Ints, until: int | None) -> int | None:
     """Journeys with a packet after this time stay open. Units: ns.
 
     Memory bounds what may stay open: on a very fast capture the margin shrinks.
     """
-    if until is None or not f.n:
+    if until is None or not len(when):
         return None
     at = until - SETTLE_NS
-    late = np.sort(f.ts[f.ts > at])
+    late = np.sort(when[when > at])
     return int(late[-_MOST_CARRIED]) if len(late) > _MOST_CARRIED else at
 
 

@@ -119,7 +119,7 @@ _COLUMNS: dict[str, Callable[[Frames, Ints], Column]] = {
     "tcp.flags": _record("tcp_flags", _tcp),
     "tcp.window_size_value": _record("window", _tcp),
     "tcp.urgent_pointer": _record("urgent", _tcp),
-    "tcp.options": lambda f, r: (f.rec["opt_fp"][r].view(np.int64), _tcp(f, r)),
+    "tcp.options": lambda f, r: (f.rec["opt_fp"][r].view(np.int64), _tcp(f, r) & f.whole_header[r]),
     "icmp.type": lambda f, r: (
         f.icmp_type[r] << 8 | f.field("icmp_code")[r],
         f.has_l4[r] & np.isin(f.proto[r], (ICMP, ICMPV6)),

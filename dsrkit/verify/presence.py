@@ -73,6 +73,7 @@ class Presence:
     connections: Connections = field(init=False)
     _lost: dict[tuple[int, int], _Lost] = field(default_factory=lambda: defaultdict(_Lost))
     _ends: dict[tuple[int, int], tuple[Point, Point]] = field(default_factory=dict)
+    _order: list[Point] = field(default_factory=list)
     _replies: int = 0
     _replies_to_lb: _Frames = field(default_factory=_Frames)
     _to_lb: Counter[int] = field(default_factory=Counter)  # sender's MAC -> frames for the VIP that it gave the LB
@@ -123,6 +124,7 @@ class Presence:
 
     def _answered(self, unanswered: list[Connection]) -> list[Verdict]:
         c = self.connections
+        self._order = self.joiner.points(REQUEST)
         groups: dict[Group, list[Connection]] = defaultdict(list)
         for connection in unanswered:
             groups[connection.group].append(connection)
@@ -138,7 +140,9 @@ class Presence:
             judged = len(refused) + len(silent) + answered
             if not judged:
                 continue
-            guilty = refused if len(refused) >= max(1.0, _SHARE_REFUSED * judged) else []
+            # Those whose server is not known are a share of the whole service.
+            among = max(judged, sizes[group[1:]]) if group[0] < 0 else judged
+            guilty = refused if len(refused) >= max(1.0, _SHARE_REFUSED * among) else []
             # Connections that a one-way tap shows without an answer were not repeated, so they had one. Those whose
             # server is not known are a share of the whole service.
             members = len(groups[group]) + answered + c.unknown[group]
@@ -200,7 +204,7 @@ class Presence:
     def _place(self, x: Connection) -> tuple[str, str, Point | None, Point | None]:
         """Where an unanswered request was last seen, and whose cell that makes it."""
         answered = self._cell("real-server", "request", "answered")
-        order = self.joiner.points(REQUEST)
+        order = self._order
         reached = [i for i, p in enumerate(order) if p in x.reached]
         if not reached:
             return answered, _EVERYWHERE, None, None
@@ -210,7 +214,7 @@ class Presence:
         parties = self.scene.role("real-server")
         at_server = x.server >= 0 and self.taps[last.tap].node == parties[x.server].name
         if not at_server and x.server < 0 and last.form == PLAIN:
-            onward = [p for p in later if p.form == REWRITTEN][:1]
+            onward = [p for p in later if p.form == REWRITTEN or self.joiner.all_pass(REQUEST, p, x.proto)][:1]
         if at_server or not onward:
             return answered, last.name or self.taps[last.tap].name, None, None
         kind = "lb" if last.form != onward[0].form else "router"
@@ -225,7 +229,8 @@ class Presence:
         out: dict[tuple[str, str], Verdict] = {}
         order = self.joiner.points(REPLY)
         for group, members in groups.items():
-            if len(members) < max(1.0, _SHARE_SILENT * self.connections.answered[group]):
+            among = self.connections.answered[group]
+            if len(members) < max(2.0, _SHARE_SILENT * among) and among > 1:
                 continue
             for x in members:
                 last = order[max(order.index(p) for p in x.answer_at)]
@@ -281,6 +286,9 @@ class Presence:
             here = way.rows[:, i] >= 0
             skipped = np.zeros(len(way.rows), bool)
             for j in range(i + 1, n):
+                if not self.joiner.together(way.points[i], way.points[j]):
+                    skipped |= through[j]
+                    continue
                 between = (way.rows[:, i + 1 : j] >= 0).any(axis=1)
                 there = way.rows[:, j] >= 0
                 # A packet lost further on counts once, at the first hop that lost it.
@@ -304,6 +312,7 @@ class Presence:
         got = np.unique(mix(f.source[whole], f.seq[whole])) if len(whole) else np.zeros(0, np.uint64)
         for key in set(got.tolist()) & loss.copies.keys():
             loss.by_chance += loss.copies.pop(key)
+            loss.first.pop(key, None)
         if not len(gone):
             return
         if way.direction == REQUEST and self._mode is not None:
@@ -400,7 +409,8 @@ class Presence:
 
     def _claims_by_servers(self, f: Frames, leaving: Mask) -> None:
         servers = list(self.scene.macs("real-server") - self.scene.macs("lb"))
-        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(f.field("res_sha"), servers))
+        sha = np.where((f.rec["res_op"] == 136) & (f.rec["res_sha"] == 0), f.eth_src, f.field("res_sha"))
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(sha, servers))
         if len(rows):
             spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
             _count_frames(f, rows[np.isin(spa, list(self.scene.vips))], self._claims)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import REPLY, REQUEST, Frames, Ints, Mask, mix
+from dsrkit.verify.frames import REPLY, REQUEST, TCP, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.verify.steps import Sight, Step, places, steps
 from dsrkit.wire import layout
@@ -220,6 +220,13 @@ class _Inference:
     def run(self) -> None:
         self.s.claims = self.e.claims
         kinds = {kind: [s for s in self.steps if _kind(s) == kind] for kind in ("encap", "fullnat", "dnat", "same")}
+        # Without IP ids a sender's equal datagrams to several servers look like one: it asks the second server itself.
+        asked = {(s.tap, s.eth_src, s.server, s.port, d) for s, d, _ in self.places}
+        kinds["dnat"] = [
+            s
+            for s in kinds["dnat"]
+            if s.proto == TCP or (s.a.tap, s.a.eth_src, s.b.server, s.b.port, s.direction) not in asked
+        ]
         self._mode(kinds)
         self._service()
         self._load_balancers()
@@ -251,8 +258,7 @@ class _Inference:
             self.lb_steps = requests["dnat"]
         if stated == "l3dsr-tunnel":
             self.lb_steps = requests["encap"]
-        overlay = stated in ("garp", "health")
-        if stated is not None and found not in (None, stated) and not self.lb_steps and not overlay:
+        if stated is not None and found not in (None, stated) and not self.lb_steps:
             self.s.contradiction = found
         if self.s.mode in ("nat", "fullnat"):
             self.lb_back = [s for s in kinds["dnat"] + kinds["fullnat"] if s.direction == REPLY]
@@ -335,6 +341,7 @@ class _Inference:
             s
             for s in same
             if not s.same_link
+            and not s.a.tunnel  # a router behind a tunnel's load balancer hands packets to several servers, too
             and s.fall in (0, 1)
             and s.b.eth_dst
             and s.b.eth_src not in (0, s.a.eth_src)
@@ -484,7 +491,8 @@ class _Inference:
         if 0 < len(outer) <= _MOST_DIPS:
             lbs[0].ips |= outer
         if scene.mode == "fullnat":
-            lbs[0].ips |= {s.b.client for s in self.lb_steps}
+            rips = {s.b.server for s in self.lb_steps}
+            lbs[0].ips |= {client for client, _, server in self.e.clients if server in rips}
 
     def _servers(self) -> None:
         scene = self.s

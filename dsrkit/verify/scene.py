@@ -38,6 +38,7 @@ class TapInfo:
     packets: int = 0
     octets: int = 0
     offset_ns: int = 0
+    shift_ns: int = 0  # what brings its time stamps near to those of the others, so that batches line up
 
 
 @dataclass(slots=True)

@@ -11,6 +11,8 @@ from dsrkit.verify.frames import TUNNEL_NAMES, AddressBook
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.wire.address import mac_int
 
+OVERLAYS = ("garp", "health")
+"""Mechanisms on top of a data path of another mode."""
 _PROTOCOLS = {"tcp": 6, "udp": 17}
 
 
@@ -23,6 +25,9 @@ def scene_of(
         _from_spec(book, spec, scene)
     if mode is not None:
         scene.mode, scene.mode_from = mode, "option"
+    if scene.mode in OVERLAYS:
+        scene.notes.append(f"mode {scene.mode} says nothing of the data path, whose mode is inferred")
+        scene.mode, scene.mode_from = None, "undetermined"
     scene.profile = profile or (spec.profile if spec is not None else "any")
     if vip:
         try:
