@@ -67,7 +67,7 @@ def judge_hops(f: Frames, scene: Scene, journeys: Journeys, profile: str) -> lis
     """Every field cell of every hop between neighbouring sightings."""
     out: list[Verdict] = []
     for way in journeys.ways.values():
-        for hop in way.hops():
+        for hop in way.hops(sure=True):
             if len(hop.before) * _RARE_HOP < len(way.rows):
                 continue  # only loss or a copy makes these two sightings neighbours
             forward = _forward(f, hop)

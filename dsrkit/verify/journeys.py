@@ -53,15 +53,18 @@ class Way:
     rows: Ints
     server: Ints
     proto: Ints
+    ambiguous: Mask  # several packets with one identity and no IP id: which is which is a guess by time
 
-    def hops(self) -> list[Hop]:
-        """Consecutive sightings: each packet's pairs of neighbouring points."""
+    def hops(self, *, sure: bool = False) -> list[Hop]:
+        """Consecutive sightings: each packet's pairs of neighbouring points; `sure` leaves ambiguous ones out."""
         out = []
         shared = self.shared()
         for a in range(len(self.points)):
             for b in (np.flatnonzero(shared[a, a + 1 :]) + a + 1).tolist():
                 between = self.rows[:, a + 1 : b] >= 0
                 both = (self.rows[:, a] >= 0) & (self.rows[:, b] >= 0) & ~between.any(axis=1)
+                if sure:
+                    both &= ~self.ambiguous
                 if both.any():
                     out.append(Hop(self.points[a], self.points[b], self.rows[both, a], self.rows[both, b]))
         return out
@@ -72,7 +75,14 @@ class Way:
         return np.asarray(seen.T @ seen > 0, bool)
 
     def keep(self, wanted: Mask) -> Way:
-        return Way(self.direction, self.points, self.rows[wanted], self.server[wanted], self.proto[wanted])
+        return Way(
+            self.direction,
+            self.points,
+            self.rows[wanted],
+            self.server[wanted],
+            self.proto[wanted],
+            self.ambiguous[wanted],
+        )
 
 
 @dataclass(slots=True)
@@ -270,7 +280,11 @@ class Joiner:
         matrix = np.full((int(journey.max()) + 1 if len(rows) else 0, len(ordered)), -1, np.int64)
         matrix[journey, column] = rows
         proto = f.proto[matrix.max(axis=1)] if len(matrix) else np.zeros(0, np.int64)
-        return Way(direction, ordered, matrix, np.full(len(matrix), -1, np.int64), proto)
+        ambiguous = np.zeros(len(matrix), bool)
+        if len(rows):
+            twice = _seen_twice(identity[rows], column)
+            ambiguous[journey[twice & (f.ip_id[rows] == 0)]] = True
+        return Way(direction, ordered, matrix, np.full(len(matrix), -1, np.int64), proto, ambiguous)
 
     def _point(self, tap: int, port: int, form: int, turn: int, direction: int) -> Point:
         return self._points.setdefault((tap, port, form, turn, direction), Point(tap, port, form, turn, direction))
@@ -475,6 +489,12 @@ def _topological(before: Ints) -> list[int]:
         waiting = waiting - ahead[best]
         wins = wins - before[:, best]
     return order
+
+
+def _seen_twice(identity: Words, at: Ints) -> Mask:
+    """Rows whose identity some point holds more than once. Shape: (rows,)."""
+    _, inverse, count = np.unique(mix(identity, at), return_inverse=True, return_counts=True)
+    return np.isin(identity, identity[count[inverse] > 1])
 
 
 def _occurrences(f: Frames, identity: Words, rows: Ints, at: Ints) -> Ints:

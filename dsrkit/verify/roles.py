@@ -330,7 +330,8 @@ class _Inference:
         claims the destination address itself, or it hands one address to several MACs.
         """
         claimed = self.e.claims
-        signers = {(s.server, s.eth_src) for s, d, _ in self.places if d == REPLY and s.ttl in INITIAL_TTLS}
+        # A load balancer answers pings of the VIP itself, so only answers from a port show a server.
+        signers = {(s.server, s.eth_src) for s, d, _ in self.places if d == REPLY and s.port and s.ttl in INITIAL_TTLS}
 
         def handed_on(s: Step) -> bool:
             """By the MAC that received it; by another MAC of its owner (a virtual one, a second leg); to its server."""
