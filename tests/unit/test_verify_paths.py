@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import struct
 import sys
+import tracemalloc
 from collections.abc import Iterable
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import dsrkit
 from dsrkit.model.report import Report
 from dsrkit.verify import batches
+from dsrkit.verify.journeys import nearest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import capture_files as make
 
 CLIENT, SERVER = "203.0.113.7", "198.51.100.80"
+CLIENT6 = "2001:db8:a::7"
 MACS = ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03", "02:00:00:00:00:04"]
 
 
@@ -92,3 +99,88 @@ def test_batches_do_not_change_a_report(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(batches.Input, "batches", lambda self, rows=90: cut(self, rows))
     assert verify(tmp_path, a=sent, b=arrived) == whole
     assert counts(whole) == [("a", "b", 401, 0)]
+
+
+def brute_force(times: list[int], clock: list[int]) -> int:
+    return min(
+        sum(abs(t - c) for t, c in zip(times, chosen, strict=True)) for chosen in combinations(clock, len(times))
+    )
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=6), st.lists(st.integers(0, 50), min_size=1, max_size=8))
+def test_copies_are_placed_with_the_least_total_distance(times: list[int], clock: list[int]) -> None:
+    times, clock = sorted(times)[: len(clock)], sorted(clock)
+    slots = nearest(np.asarray(times), np.asarray(clock)).tolist()
+    assert slots == sorted(set(slots))
+    assert sum(abs(t - clock[s]) for t, s in zip(times, slots, strict=True)) == brute_force(times, clock)
+
+
+def test_many_equal_packets_take_little_memory(tmp_path: Path) -> None:
+    """Datagrams without an IP id and with one content: 6,000 at one tap, a few less at the next."""
+
+    def datagram(hop: int) -> bytes:
+        packet = make.ipv4(make.udp(b"x" * 40, CLIENT, SERVER), 17, CLIENT, SERVER, ttl=64 - hop, ident=0)
+        ends = MACS[2 * hop + 1], MACS[2 * hop]
+        return b"".join(bytes.fromhex(m.replace(":", "")) for m in ends) + struct.pack("!H", 0x0800) + packet
+
+    tracemalloc.start()
+    report = verify(tmp_path, a=[datagram(0)] * 6000, b=[datagram(1)] * 5400)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts(report) == [("a", "b", 5400, 600)]
+    assert peak < 150e6
+    assert not report.findings
+
+
+def test_equal_routers_side_by_side_accuse_nobody(tmp_path: Path) -> None:
+    """Packets that cross one or two routers between the same two taps, as with equal-cost paths."""
+    sent = [syn(0), *(segment(0, 1000 + i, b"x", ident=2 + i) for i in range(40))]
+    arrived = []
+    for i, frame in enumerate([syn(1), *(segment(1, 1000 + i, b"x", ident=2 + i) for i in range(40))]):
+        longer = bytearray(frame)
+        if i % 2:
+            longer[11] = 9  # the last router of the longer path has a MAC of its own
+            longer[22] -= 1
+            longer[24:26] = b"\0\0"
+            longer[24:26] = struct.pack("!H", make.checksum(bytes(longer[14:34])))
+        arrived.append(bytes(longer))
+    report = verify(tmp_path, a=sent, b=arrived)
+    assert counts(report) == [("a", "b", 41, 0)]
+    assert not report.findings
+    assert report.exit_code == 0
+
+
+def test_pings_without_ip_ids_to_several_servers_are_no_nat(tmp_path: Path) -> None:
+    def ping(hop: int, server: str, kind: int) -> bytes:
+        ends = (CLIENT6, server) if kind == 128 else (server, CLIENT6)
+        body = make.icmp(kind, 0, 0x0001_0001, b"ping", make.pseudo(*ends, 58, 12))
+        packet = bytearray(make.ipv6(body, 58, *ends))
+        packet[7] = 64 - hop if kind == 128 else 63 + hop
+        macs = (MACS[2 * hop + 1], MACS[2 * hop]) if kind == 128 else (MACS[2 * hop], MACS[2 * hop + 1])
+        return b"".join(bytes.fromhex(m.replace(":", "")) for m in macs) + struct.pack("!H", 0x86DD) + bytes(packet)
+
+    servers = [f"2001:db8:b::{i}" for i in range(1, 5)]
+    taps = {
+        name: [ping(hop, server, kind) for server in servers for kind in (128, 129)]
+        for hop, name in enumerate(("a", "b"))
+    }
+    report = verify(tmp_path, **taps)
+    assert report.mode is None
+    assert not report.findings
+
+
+@pytest.mark.parametrize("case", ["nat/ipvs-nat", "l2dsr/ipvs-dr", "l3dsr-tunnel/ipvs-tun-ipip"])
+def test_a_traceroute_to_the_service_accuses_nobody(tmp_path: Path, case: str) -> None:
+    """One SYN with TTL 1 and the router's time exceeded, added to the client's tap of a healthy set-up."""
+    files = sorted((Path(__file__).parents[2] / "pcaps" / case).glob("*.pcap"))
+    healthy = dsrkit.verify(files)
+    vip = healthy.service.vip[0]
+    source, router = "198.51.100.10", "198.51.100.1"
+    probe = make.ipv4(make.tcp(b"", source, vip, sport=33333, flags=2, ack=0, seq=77), 6, source, vip, ttl=1)
+    error = make.ipv4(make.icmp(11, 0, 0, probe[:28]), 1, router, source)
+    client = next(f for f in files if f.stem == "A_client")
+    extra = make.pcap([make.ethernet(probe), make.ethernet(error)])[24:]
+    (tmp_path / client.name).write_bytes(client.read_bytes() + extra)
+    report = dsrkit.verify([tmp_path / f.name if f == client else f for f in files])
+    assert report.mode == healthy.mode
+    assert not [x for x in report.findings if x.severity != "info"]
