@@ -24,6 +24,8 @@ PathLike = str | os.PathLike[str]
 
 BATCH_ROWS: Final = 48_000
 """Packets of all taps together in one batch: some 100 MB with their columns and what is carried over."""
+MOST_TAPS: Final = 256
+"""Every two taps are compared, so thousands of interfaces (a file of thousands of sections) would never end."""
 _NEVER: Final = -(1 << 63)
 _SAMPLE: Final = 64
 _MOST_SAMPLES: Final = 20_000
@@ -156,6 +158,8 @@ class Input:
     def _tap_of(self, f: _File, interface: int) -> int:
         """The tap of an interface of a file; a file with one interface is one tap of the file's name."""
         if interface not in f.taps:
+            if len(self.taps) >= MOST_TAPS:
+                raise UsageError(f"{f.info.file}: more than {MOST_TAPS} interfaces; take out those of one path first")
             f.taps[interface] = len(self.taps)
             known = f.capture.interfaces
             name = known[interface].name if interface < len(known) else ""

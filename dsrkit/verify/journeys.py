@@ -28,6 +28,9 @@ _SHARE_OF_TWICE: Final = 0.5
 _MOST_TURNS: Final = 3
 _MOST_ALIGNED: Final = 4_000_000
 _MOST_CLIENTS: Final = 200_000
+_MOST_COMPARED: Final = 100
+_NEIGHBOURS: Final = 4
+"""With more points than that in one direction, each is compared with so many that follow it, not with all."""
 
 
 @dataclass(slots=True)
@@ -60,7 +63,7 @@ class Way:
         out = []
         shared = self.shared()
         for a in range(len(self.points)):
-            for b in (np.flatnonzero(shared[a, a + 1 :]) + a + 1).tolist():
+            for b in (np.flatnonzero(shared[a, a + 1 : self.reach(a)]) + a + 1).tolist():
                 between = self.rows[:, a + 1 : b] >= 0
                 both = (self.rows[:, a] >= 0) & (self.rows[:, b] >= 0) & ~between.any(axis=1)
                 if sure:
@@ -68,6 +71,11 @@ class Way:
                 if both.any():
                     out.append(Hop(self.points[a], self.points[b], self.rows[both, a], self.rows[both, b]))
         return out
+
+    def reach(self, point: int) -> int:
+        """Index behind the last point that is compared with one: all, unless there are absurdly many."""
+        many = len(self.points) > _MOST_COMPARED
+        return point + 1 + _NEIGHBOURS if many else len(self.points)
 
     def shared(self) -> Mask:
         """Which two points have packets in common. Shape: (points, points)."""
@@ -154,20 +162,23 @@ class Joiner:
             ways[direction] = way.keep(~open_)
         return Journeys(ways, journeys.server_of_row, journeys.point_of_row), waiting
 
-    def passes(self, way: Way, point: Point) -> Mask:
-        """Journeys whose way leads through a point, as far as others of the same server and protocol show.
+    def passes(self, way: Way) -> Mask:
+        """Through which points each journey's way leads, as far as others of its server and protocol show.
 
         A packet that was seen at a point which no packet shares with this one went another way (the other load
-        balancer of a pair, say).
+        balancer of a pair, say). Shape: (journeys, points).
         """
-        out = np.zeros(len(way.server), bool)
+        leads = np.zeros((len(way.server), len(way.points)), bool)
         for s, p in _kinds(way):
-            if self._through(way.direction, point, s, p):
-                out |= (way.server == s) & (way.proto == p)
-        for i, other in enumerate(way.points):
-            if other is not point and (id(point), id(other)) not in self._together:
-                out &= way.rows[:, i] < 0
-        return out
+            row = [self._through(way.direction, point, s, p) for point in way.points]
+            leads[(way.server == s) & (way.proto == p)] = row
+        at = {id(point): i for i, point in enumerate(way.points)}
+        apart = ~np.eye(len(at), dtype=bool)
+        for a, b in self._together:
+            if a in at and b in at:
+                apart[at[a], at[b]] = False
+        elsewhere = (way.rows >= 0).astype(np.float32) @ apart.astype(np.float32) > 0
+        return leads & ~elsewhere
 
     def together(self, a: Point, b: Point) -> bool:
         """Whether any packet was seen at both points."""
@@ -608,9 +619,9 @@ def _by_row(f: Frames, ways: dict[int, Way]) -> Journeys:
 def pair_counts(f: Frames, flows: Flows, joiner: Joiner, way: Way) -> list[tuple[Point, Point, str, int, int]]:
     """For every two points and each protocol: (from, to, protocol, packets at both, packets missing at one)."""
     counts = []
-    through = [joiner.passes(way, p) for p in way.points]
+    through = joiner.passes(way).T
     for i in range(len(way.points)):
-        for j in range(i + 1, len(way.points)):
+        for j in range(i + 1, min(way.reach(i), len(way.points))):
             if not joiner.together(way.points[i], way.points[j]):
                 continue
             a, b = way.rows[:, i] >= 0, way.rows[:, j] >= 0

@@ -281,11 +281,11 @@ class Presence:
     def _appearances(self, f: Frames, flows: Flows, way: Way) -> None:
         """Count for every two neighbouring points what came out, and remember what did not."""
         n = len(way.points)
-        through = [self.joiner.passes(way, p) for p in way.points]
+        through = self.joiner.passes(way).T
         for i in range(n):
             here = way.rows[:, i] >= 0
             skipped = np.zeros(len(way.rows), bool)
-            for j in range(i + 1, n):
+            for j in range(i + 1, min(way.reach(i), n)):
                 if not self.joiner.together(way.points[i], way.points[j]):
                     skipped |= through[j]
                     continue
