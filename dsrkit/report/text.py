@@ -66,11 +66,10 @@ def nothing_checked_reason(report: Report) -> str:
         return escape(reasons.most_common(1)[0][0])
     if report.taps and not any(tap.packets for tap in report.taps):
         return "the captures hold no packets"
-    if report.notes:
-        return escape(report.notes[-1])
     if report.mode is None:
-        return "the packets do not show a mode of load balancing"
-    return f"no packet exercises a rule of {escape(report.mode)}"
+        return "the packets do not show a mode of load balancing, nor the same packet at two places"
+    vip = f" ({', '.join(escape(v) for v in report.service.vip)})" if report.service.vip else ""
+    return f"no packet of the service{vip} exercises a rule of {escape(report.mode)}"
 
 
 class _Page:
@@ -137,9 +136,13 @@ def _row(table: Table, *values: str | Text) -> None:
 
 def _verdict(report: Report) -> Text:
     word, style = _VERDICT_STYLE[report.exit_code]
+    if report.exit_code == 0 and any(finding.severity == "error" for finding in report.findings):
+        word, style = _VERDICT_STYLE[1]  # --fail-on decides about the exit code, not about what is true
     line = Text.assemble((word, style), "  ")
     if report.mode is None:
         line.append("mode undetermined", "bold")
+        if report.exit_code == 0:
+            line.append(", only routers and links could be judged")
     else:
         line.append(escape(report.mode), "bold")
         line.append(f" ({_MODE_FROM[report.mode_from]})")

@@ -53,6 +53,10 @@ def conclude(
         [*select, *(stated.select if stated is not None else ())],
         [*ignore, *(stated.ignore if stated is not None else ())],
     )
+    for word, patterns in (("select", select), ("ignore", ignore)):
+        for pattern in patterns:
+            if not any(v.cell.startswith(pattern) for v in verdicts):
+                notes = [*notes, f"--{word} {pattern}: no cell of this report begins with that"]
     header = scene.mode in HEADER_MODES
     profile = judge.profiles[0] if scene.profile == "any" and judge.profiles else scene.profile
     return Report(
@@ -180,7 +184,7 @@ def _finding(taps: list[TapInfo], group: list[Verdict]) -> Finding:
 
 def _message(lead: Verdict, hops: str, failed: int, checked: int) -> str:
     if lead.field == "mode":
-        return f"the stated mode is {lead.expected}, but the packets show {lead.actual}"
+        return f"{lead.expected} is stated, but the packets show {lead.actual}"
     kind = _kind(lead.cell)
     what = _WORDS[kind] if kind else f"{lead.field} does not come out as it must"
     where = f" at {hops}" if hops else ""
@@ -313,7 +317,8 @@ def _path(scene: Scene) -> Path:
 
 def _traffic(judge: Judge) -> Traffic:
     octets = judge.octets
-    if judge.scene.mode not in HEADER_MODES:
+    seen = set().union(*judge.link_macs.values())
+    if judge.scene.mode not in HEADER_MODES or (judge.scene.macs("lb") and not seen & judge.scene.macs("lb")):
         return Traffic(octets.request, octets.reply)
     return Traffic.of(octets.request, octets.reply, octets.crossed)
 

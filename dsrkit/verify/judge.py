@@ -12,7 +12,7 @@ from dsrkit.tables import PROFILES
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
-from dsrkit.verify.frames import REQUEST, Frames, Ints
+from dsrkit.verify.frames import ICMP, ICMPV6, REQUEST, TUNNEL_NAMES, Frames, Ints
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, pair_counts
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
@@ -105,7 +105,7 @@ class Judge:
                 nodes=tuple(p.name for p in self.scene.role("lb")),
                 checked=1,
                 failed=1,
-                expected=stated,
+                expected=TUNNEL_NAMES[self.scene.tunnel] if shown in TUNNEL_NAMES else stated,
                 actual=shown,
             )
         ]
@@ -121,7 +121,7 @@ class Judge:
             if not len(way.rows):
                 continue
             length = f.ip_len[way.rows.max(axis=1)]
-            through = np.zeros(len(way.rows), bool)
+            through = np.isin(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
             for i, point in enumerate(way.points):
                 seen = way.rows[:, i] >= 0
                 rows = way.rows[seen, i]

@@ -22,6 +22,7 @@ from dsrkit.verify.journeys import PLAIN, REWRITTEN, Joiner, Journeys, Way, rese
 from dsrkit.verify.scene import DIRECT_RETURN, HEADER_MODES, Scene, TapInfo
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame, Point, Verdict
 from dsrkit.wire import layout
+from dsrkit.wire.address import mac_text
 
 _SHARE_REFUSED: Final = 0.05
 _SHARE_SILENT: Final = 0.2
@@ -96,8 +97,7 @@ class Presence:
             self._replies_at(f, flows, leaving)
             self._frames_for_vip(f, flows, leaving)
             self._claims_by_servers(f, leaving)
-        elif self.scene.mode is None:
-            self._owners(f, flows, leaving)
+        self._owners(f, flows, leaving)
 
     def verdicts(self) -> list[Verdict]:
         """All presence cells."""
@@ -110,7 +110,7 @@ class Presence:
         out += self._answered_by_vip()
         out += self._appears()
         out += self._link_verdicts()
-        promised = {name for name, _, _ in tables(self._mode).presence()}
+        promised = {name for mode in (self._mode, None) for name, _, _ in tables(mode).presence()}
         return [v for v in out if v.cell in promised]
 
     @property
@@ -174,7 +174,7 @@ class Presence:
             for x in failed[:MOST_FRAMES]:
                 verdict.show([*([x.last[1]] if x.last else []), *([x.refusal.frame] if x.refusal else [])])
             first = failed[0]
-            silence = f"silence after {first.copies} transmissions" if first.proto == TCP else "silence"
+            silence = f"no answer to {first.copies} transmissions" if first.proto == TCP else "no answer"
             verdict.actual = verdict.actual or (first.refusal.text if first.refusal else silence)
             if verdict.tap is None and verdict.frames:
                 verdict.tap = verdict.frames[0][0]
@@ -455,7 +455,8 @@ class Presence:
                 out.append(absent)
             out += self._frame_to_lb()
             out += self._silent_owners()
-        elif any(len(q.macs) > 1 for q in self._questions):
+        # Where real servers are known by their MACs, the cell above says more.
+        if not scene.macs("real-server") and any(len(q.macs) > 1 for q in self._questions):
             out.append(self._several_owners())
         return out
 
@@ -466,7 +467,9 @@ class Presence:
             "path.owner.arp-silent", "arp.src.hw_mac", REQUEST, place=_EVERYWHERE, checked=len(self._questions)
         )
         verdict.expected = "one MAC"
-        verdict.actual = f"{len(worst.macs)} MACs answer one question for {self.scene.address(worst.address)}"
+        verdict.actual = f"{len(worst.macs)} answer one question for {self.scene.address(worst.address)}: " + ", ".join(
+            mac_text(mac) for mac in sorted(worst.macs)
+        )
         self._close(verdict, _Frames(len(double), [x for q in double for x in q.frames]), [])
         return verdict
 

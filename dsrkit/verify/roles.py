@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import REPLY, REQUEST, TCP, Frames, Ints, Mask, mix
+from dsrkit.verify.frames import REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.verify.steps import Sight, Step, places, steps
 from dsrkit.wire import layout
@@ -403,13 +403,15 @@ class _Inference:
                 scene.vips |= {s.server for s, d, _ in self.places if d == REQUEST and s.tunnel}
             if scene.mode == "l3dsr-dscp" and not scene.vips:
                 scene.vips = {a.answered for a in self.e.answers if a.dscp and a.asked != a.answered}
-        if scene.mode == "l3dsr-tunnel" and not scene.tunnel:
+        if scene.mode == "l3dsr-tunnel":
             kinds = Counter[int]()
             for sight, direction, n in self.places:
                 if direction == REQUEST and sight.tunnel:
                     kinds[sight.tunnel] += n
-            if kinds:
+            if kinds and not scene.tunnel:
                 scene.tunnel = kinds.most_common(1)[0][0]
+            if kinds and scene.tunnel not in kinds:
+                scene.contradiction = TUNNEL_NAMES[kinds.most_common(1)[0][0]]
         ports = self.e.tunnel_ports.most_common(1)
         if scene.mode == "l3dsr-tunnel" and not scene.tunnel_ports and ports:
             port, n = ports[0]
@@ -554,8 +556,8 @@ class _Inference:
 
     def _tags(self) -> None:
         """Which DSCP the load balancer gives to which VIP at which real server: seen at its own link if possible."""
-        if self.s.tags:
-            return
+        if self.s.tags or self.s.tag_of_vip:
+            return  # what a spec states is not to be learnt from packets that may be wrong
         marked = [s for s in self.lb_steps if s.b.dscp and s.b.dscp != s.a.dscp]
         for step in [s for s in marked if s.hairpin] or marked:
             self.s.tags.setdefault((step.a.server, step.b.server), Counter())[step.b.dscp] += step.count

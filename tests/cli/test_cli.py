@@ -24,7 +24,7 @@ import dsrkit
 from dsrkit.cli.main import app
 from dsrkit.errors import CaptureError, SpecError
 from dsrkit.model.names import MODES
-from dsrkit.model.report import Finding, Report
+from dsrkit.model.report import CellVerdict, Finding, Report
 from dsrkit.model.schema import REPORT_SCHEMA
 from dsrkit.report.text import render
 
@@ -186,11 +186,12 @@ def test_json_is_whole_whatever_the_exit_code(library: Library, report: Report) 
 
 
 def test_nothing_to_verify(library: Library) -> None:
-    library.outcome = Report(notes=("the only tap shows\nordinary traffic",))
+    blind = CellVerdict("l2dsr.lb.ip.ttl", "A→B", "request", "not_observable", reason="the only tap is\nB")
+    library.outcome = Report(cells=(blind,))
     outcome = run("verify", "a.pcap")
     assert outcome.exit_code == 2
     assert outcome.stdout.startswith("NOTHING CHECKED")
-    assert outcome.stderr == "nothing to verify: the only tap shows\\x0aordinary traffic\n"
+    assert outcome.stderr == "nothing to verify: the only tap is\\x0aB\n"
 
 
 @pytest.mark.parametrize("error", [CaptureError("a.pcap: No such file"), SpecError("dsr.toml: vip: bad\x1b[2J\nline")])

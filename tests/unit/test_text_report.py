@@ -274,6 +274,7 @@ def test_an_undetermined_mode_comes_with_advice() -> None:
     assert "\nA tap on the other side" in render(Report(taps=(Tap("A", "a.pcap", packets=3),)))
 
 
+NO_MODE = "the packets do not show a mode of load balancing, nor the same packet at two places"
 BLIND = CellVerdict("l2dsr.lb.ip.ttl", "A→B", "request", "not_observable")
 
 
@@ -282,9 +283,13 @@ BLIND = CellVerdict("l2dsr.lb.ip.ttl", "A→B", "request", "not_observable")
     [
         (Report(cells=(dataclasses.replace(BLIND, reason="no capture\nof B"),)), "no capture\\x0aof B"),
         (Report(taps=(Tap("A", "a.pcap"),)), "the captures hold no packets"),
-        (Report(taps=(Tap("A", "a.pcap", packets=3),), notes=("one tap", "ordinary traffic")), "ordinary traffic"),
-        (Report(), "the packets do not show a mode of load balancing"),
-        (Report(mode="nat", cells=(BLIND,)), "no packet exercises a rule of nat"),
+        (Report(taps=(Tap("A", "a.pcap", packets=3),), notes=("frames are there twice",)), NO_MODE),
+        (Report(), NO_MODE),
+        (Report(mode="nat", cells=(BLIND,)), "no packet of the service exercises a rule of nat"),
+        (
+            Report(mode="nat", service=Service(("192.0.2.9",))),
+            "no packet of the service (192.0.2.9) exercises a rule of nat",
+        ),
     ],
 )
 def test_why_nothing_was_checked(report: Report, reason: str) -> None:
