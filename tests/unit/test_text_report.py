@@ -39,7 +39,7 @@ def test_first_line_is_the_verdict() -> None:
     tolerant = dataclasses.replace(clean_report(), findings=(Finding("X", "x", "info", "note"),))
     assert first(tolerant).endswith(": 1 info (none at or above warning; exit 0)")
     tolerant = dataclasses.replace(faulty_report(), fail_on="never", mode_from="option", profile=None)
-    assert first(tolerant) == "PASS  l2dsr (as given by --mode): 1 error, 1 warning (exit 0)"
+    assert first(tolerant) == "FAIL  l2dsr (as given by --mode): 1 error, 1 warning (exit 0)"
 
 
 def test_last_line_counts_the_verdicts() -> None:
