@@ -31,7 +31,7 @@ ICMP: Final = 1
 ICMPV6: Final = 58
 PROTOCOLS: Final = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6"}
 
-FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+SYN, RST, ACK = 0x02, 0x04, 0x10
 
 TUNNEL_NONE: Final = 0
 TUNNEL_NAMES: Final = ("", "ipip", "6in6", "4in6", "6in4", "gre", "gue", "gue1")
@@ -88,10 +88,6 @@ class AddressBook:
     def sort_key(self, numbers: Iterable[int]) -> list[tuple[int, int]]:
         """Addresses by their value, to order machines."""
         return sorted(self._halves[n] for n in numbers)
-
-    def is_v6(self, number: int) -> bool:
-        hi, lo = self._halves[number]
-        return not (hi == 0 and lo >> 32 == 0xFFFF)
 
 
 class Frames:
@@ -334,7 +330,3 @@ class Frames:
 
 def endpoint_address(endpoint: Ints) -> Ints:
     return endpoint >> 16
-
-
-def endpoint_port(endpoint: Ints) -> Ints:
-    return endpoint & 0xFFFF

@@ -22,7 +22,6 @@ from dsrkit.wire import layout
 K = TypeVar("K")
 
 INITIAL_TTLS = frozenset({64, 128, 255})
-BROADCAST = 0xFFFF_FFFF_FFFF
 _MULTICAST_BIT = 1 << 40
 _MOST_CLIENTS = 4096
 _MOST_DIPS = 8
@@ -81,7 +80,6 @@ class Answer:
     answered: int
     server_mac_asked: int
     server_mac_answered: int
-    reply_to_mac: int
     reply_ttl: int
 
 
@@ -176,7 +174,6 @@ def answers(f: Frames, flows: Flows) -> Counter[Answer]:
                 int(f.src[r]),
                 int(f.eth_dst[q]),
                 int(f.eth_src[r]),
-                int(f.eth_dst[r]),
                 int(f.ttl[r]),
             )
         ] += 1
