@@ -19,6 +19,7 @@ from dsrkit.model.spec import Spec
 from dsrkit.verify.frames import AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.capture import Capture, read
+from dsrkit.wire.layout import RECORD
 
 PathLike = str | os.PathLike[str]
 
@@ -135,8 +136,6 @@ class Input:
 
     def _frames(self, pieces: list[Piece]) -> Frames:
         if not pieces:
-            from dsrkit.wire.layout import RECORD
-
             return Frames(self.book, np.zeros(0, RECORD), np.zeros(0, np.int64), np.zeros(0, np.int64))
         return Frames(
             self.book,

@@ -234,7 +234,7 @@ def _fail(f: Frames, scene: Scene, verdict: Verdict, rule: Rule, hop: Hop, bad: 
     verdict.failed = len(bad)
     for i in bad[:MOST_FRAMES]:
         rows = (hop.before[i], hop.after[i]) if paired else (hop.after[i],)
-        verdict.show((int(f.tap[r]), int(f.number[r])) for r in rows)
+        verdict.show(f.ref(int(r)) for r in rows)
     first = bad[0]
     verdict.expected, verdict.actual = explain(
         f, scene, verdict.field, rule, int(hop.before[first]), int(hop.after[first])

@@ -117,7 +117,7 @@ class Connections:
         refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
         for row, key in _keyed(back, whom, np.flatnonzero(refused)):
             if key in self._tcp and self._tcp[key].refusal is None:
-                self._tcp[key].refusal = Refusal(_frame(f, row), f"RST from {f.book.text(int(f.src[row]))}")
+                self._tcp[key].refusal = Refusal(f.ref(row), f"RST from {f.book.text(int(f.src[row]))}")
         self._feed_udp(f, flows, journeys, wanted, leaving)
         self._feed_errors(f, leaving)
         if self.scene.mode not in HEADER_MODES:
@@ -153,7 +153,7 @@ class Connections:
 
     def _ask(self, f: Frames, journeys: Journeys, c: Connection, row: int, times: int) -> None:
         tap, ttl = int(f.tap[row]), int(f.wire_ttl[row])
-        frame = _frame(f, row)
+        frame = f.ref(row)
         c.asked.setdefault(tap, (set(), frame))[0].add(int(f.dst[row]))
         place = (tap, ttl, int(f.eth_src[row]), int(f.port_of_tap[row]))
         ident, when = int(f.ip_id[row]), int(f.ts[row])
@@ -191,7 +191,7 @@ class Connections:
             self.wrong[tap].append(
                 WrongAnswer(
                     asked,
-                    _frame(f, row),
+                    f.ref(row),
                     int(f.src[row]),
                     int(f.source[row]),
                     int(f.target[row]),
@@ -259,7 +259,7 @@ class Connections:
                 continue  # traceroute asked for it
             if c is not None and (c.refusal is None or "RST" in c.refusal.text):
                 text = f"{icmp_name(f, row)} from {f.book.text(int(f.src[row]))}"
-                c.refusal = Refusal(_frame(f, row), text)
+                c.refusal = Refusal(f.ref(row), text)
 
     def _forget(self) -> None:
         """Drop what was answered before the last batch, and the oldest attempts beyond the bound."""
@@ -315,7 +315,3 @@ def _keyed(number: Ints, endpoint: Ints, rows: Ints) -> list[tuple[int, int]]:
     if not len(rows):
         return []
     return list(zip(rows.tolist(), mix(number[rows], endpoint[rows]).tolist(), strict=True))
-
-
-def _frame(f: Frames, row: int) -> Frame:
-    return int(f.tap[row]), int(f.number[row])

@@ -323,6 +323,17 @@ class Frames:
         return np.where(self.is_error, self.book.intern(hi, lo), 0)
 
     @cached_property
+    def claimant(self) -> Ints:
+        """MAC of who claims an address by ARP or neighbour discovery; an advertisement without the option is its
+        sender's. Source: RFC 4861 s4.4."""
+        own = self.field("res_sha")
+        return np.where((self.rec["res_op"] == 136) & (own == 0), self.eth_src, own)
+
+    def ref(self, row: int) -> tuple[int, int]:
+        """A packet as findings name it: index of its tap, frame number in the tap's file."""
+        return int(self.tap[row]), int(self.number[row])
+
+    @cached_property
     def port_of_tap(self) -> Ints:
         """The interface a packet was seen on inside its file (pcapng interface, or index in a cooked capture)."""
         return (self.field("iface") << 32) | self.field("ifindex")

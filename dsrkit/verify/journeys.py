@@ -110,7 +110,7 @@ class Joiner:
     taps: list[TapInfo]
     _points: dict[tuple[int, int, int, int, int], Point] = field(default_factory=dict)
     _before: Counter[tuple[int, int]] = field(default_factory=Counter)  # ids of points: (first, second) -> packets
-    _passes: dict[tuple[int, int, int, int], list[int]] = field(default_factory=dict)
+    _passes: dict[int, list[int]] = field(default_factory=dict)
     _copies: dict[int, list[int]] = field(default_factory=dict)
     _server_of_client: dict[int, int] = field(default_factory=dict)
     expected: set[tuple[int, int, int]] = field(default_factory=set)  # (id of point, server, protocol)
@@ -243,8 +243,7 @@ class Joiner:
         ranks = _rank_by_fall(f, rows, group)
         for p in np.unique(place):
             here = place == p
-            key = (int(p), 0, 0, 0)
-            seen = self._passes.setdefault(key, [0, 0])
+            seen = self._passes.setdefault(int(p), [0, 0])
             seen[0] += len(np.unique(group[here]))
             seen[1] += len(np.unique(group[here & (ranks == 1)]))
             most = _MOST_TURNS if seen[1] > _SHARE_OF_TWICE * seen[0] else 0

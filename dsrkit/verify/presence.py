@@ -56,7 +56,7 @@ class _Frames:
 
 @dataclass(slots=True)
 class _Question:
-    """An ARP question within one second: who answered."""
+    """One ARP question: who answered it."""
 
     address: int
     since: int
@@ -318,14 +318,14 @@ class Presence:
         if way.direction == REQUEST and self._mode is not None:
             told = gone[self._told(f, gone)]
             loss.told_count += len(told)
-            loss.told += [(int(f.tap[r]), int(f.number[r])) for r in told[:MOST_FRAMES]]
+            loss.told += [f.ref(r) for r in told[:MOST_FRAMES]]
         data = gone[f.is_tcp[gone] & (f.payload_len[gone] > 0)]
         keys = mix(f.source[data], f.seq[data]) if len(data) else np.zeros(0, np.uint64)
         open_ = ~np.isin(keys, got)
         loss.by_chance += len(gone) - int(open_.sum())
         for key, row in zip(keys[open_].tolist(), data[open_].tolist(), strict=True):
             loss.copies[key] += 1
-            loss.first.setdefault(key, (int(f.tap[row]), int(f.number[row])))
+            loss.first.setdefault(key, f.ref(row))
         while len(loss.copies) > _MOST_LOST:
             oldest = next(iter(loss.copies))
             del loss.copies[oldest]
@@ -409,8 +409,7 @@ class Presence:
 
     def _claims_by_servers(self, f: Frames, leaving: Mask) -> None:
         servers = list(self.scene.macs("real-server") - self.scene.macs("lb"))
-        sha = np.where((f.rec["res_op"] == 136) & (f.rec["res_sha"] == 0), f.eth_src, f.field("res_sha"))
-        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(sha, servers))
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(f.claimant, servers))
         if len(rows):
             spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
             _count_frames(f, rows[np.isin(spa, list(self.scene.vips))], self._claims)
@@ -438,7 +437,7 @@ class Presence:
                 self._questions.append(question)
             question.macs.add(int(f.rec["res_sha"][row]))
             if len(question.frames) < MOST_FRAMES:
-                question.frames.append((int(f.tap[row]), int(f.number[row])))
+                question.frames.append(f.ref(row))
         if len(self._questions) > _MOST_LOST:
             self._questions = [q for q in self._questions if len(q.macs) > 1][:_MOST_LOST]
 
@@ -540,7 +539,7 @@ class Presence:
 def _count_frames(f: Frames, rows: Ints, into: _Frames) -> None:
     into.count += len(rows)
     room = MOST_FRAMES - len(into.frames)
-    into.frames += [(int(f.tap[r]), int(f.number[r])) for r in rows[: max(room, 0)]]
+    into.frames += [f.ref(r) for r in rows[: max(room, 0)]]
     for macs in (f.eth_src[rows], f.eth_dst[rows]):
         into.ends.update({int(m): 1 for m in np.unique(macs)})
 

@@ -131,8 +131,7 @@ def claims(f: Frames) -> dict[tuple[int, int], Counter[str]]:
     spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
     tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
     op = f.rec["res_op"][rows].astype(np.int64)
-    sha = f.rec["res_sha"][rows].astype(np.int64)
-    sha = np.where((op == 136) & (sha == 0), f.eth_src[rows], sha)
+    sha = f.claimant[rows]
     kind = np.select([(spa == tpa) & (op < 3), op == 1, op == 2, op == 136], [1, 2, 3, 4], 5)
     names = ("", "announced", "asked-as", "answered", "answered", "asked-as")
     named = (sha != 0) & np.isin(op, (1, 2, 135, 136)) & ~_unspecified(f, spa)
