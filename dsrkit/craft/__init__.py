@@ -1,4 +1,4 @@
-"""Build the exact frames of every mode, at every hop: a small network of crafted machines that follow the rewrite tables.
+"""Build the exact frames of every mode, at every hop: a small network of machines that follow the rewrite tables.
 
 `build/` makes single packets, `rewrite` and `encapsulate` do to a packet what a table says, `network`, `host` and the
 node modules let packets travel and machines answer, `faults` breaks one thing at a time, and `scenario` holds what the

@@ -15,7 +15,7 @@ Octets: TypeAlias = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One header field that a node rewrote, as texts: what went in (None: the header was not there) and what came out."""
+    """One header field that a node rewrote, as texts: what went in (None: no such header yet) and what came out."""
 
     field: str
     before: str | None

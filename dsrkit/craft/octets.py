@@ -1,4 +1,4 @@
-"""A frame as octets that can be rewritten in place: the header fields by the tables' names, checksums kept by difference.
+"""A frame as octets to be rewritten in place: the header fields by the tables' names, checksums kept by difference.
 
 Routers and load balancers do not build packets, they change a few octets and adjust the sums (RFC 1624), so a sum that
 was wrong or left to an offload engine stays so by the same difference. Building a packet anew would hide that.
@@ -60,17 +60,21 @@ class Network:
 
 
 class Octets:
-    """One Ethernet frame and the places of its headers.
+    """One Ethernet frame and the places of its headers, down to `depth` IP headers: a router looks at the first alone.
 
     Raises: UsageError for octets that are no Ethernet frame, or whose IP header claims more than there is.
     """
 
-    __slots__ = ("data", "ether_type", "link_end", "networks", "tags", "transport", "tunnel", "tunnel_ports")
+    __slots__ = ("data", "depth", "ether_type", "link_end", "networks", "tags", "transport", "tunnel", "tunnel_ports")
 
-    def __init__(self, frame: bytes | bytearray, *, tunnel_ports: Collection[int] = GUE_PORTS) -> None:
+    def __init__(self, frame: bytes | bytearray, *, tunnel_ports: Collection[int] = GUE_PORTS, depth: int = 3) -> None:
         self.data = bytearray(frame)
+        self.depth = depth
         self.tunnel_ports = tunnel_ports
         self.parse()
+
+    def copy(self) -> Octets:
+        return Octets(self.data, tunnel_ports=self.tunnel_ports, depth=self.depth)
 
     def __bytes__(self) -> bytes:
         return bytes(self.data)
@@ -97,9 +101,11 @@ class Octets:
     def _network(self, at: int) -> None:
         network = self._ip(at)
         self.networks.append(network)
-        if not network.first or len(self.networks) > 2:
+        if not network.first:
             return
         self.transport = network.payload
+        if len(self.networks) >= self.depth:
+            return
         inner = 0
         if network.proto in (IPIP, IPV6_IN_IP):
             inner, self.tunnel = network.payload, network.payload
@@ -185,7 +191,7 @@ class Octets:
             return bytes(self.data[at : at + 6])
         if field == "vlan.id":
             return self.word(self.tags[0]) & 0xFFF if self.tags else None
-        if field.startswith("l4.") or field.startswith("tcp."):
+        if field.startswith(("l4.", "tcp.")):
             return self._get_transport(field)
         layer, _, name = field.partition(".")
         network = self.inner if layer in ("ip", "ipv6") else self.outer if len(self.networks) > 1 else None

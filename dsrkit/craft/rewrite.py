@@ -34,6 +34,7 @@ class Bindings:
     service: bytes = b""
     service_port: int = 0
     proto: int = 6
+    next_id: Callable[[], int] = lambda: 0  # the node's counter of IPv4 identifications
 
     def bound(self, **roles: Value) -> Bindings:
         """With more roles, written ``real_server_ip=...``."""
@@ -102,7 +103,7 @@ def rewritten(
     Outer cells act on the outermost header only where there is one already (a router on a tunnel's path); pushing a
     header is `encapsulate`'s.
     """
-    after = Octets(packet.data, tunnel_ports=packet.tunnel_ports)
+    after = packet.copy()
     sums = []
     for cell in table.cells:
         if cell.field in LINK_FIELDS or cell.field.startswith(("outer.", "tunnel.")):

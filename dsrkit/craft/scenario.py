@@ -16,8 +16,8 @@ from dsrkit.model.spec import Spec
 class Scenario:
     """The frames of a mode at every tap.
 
-    Small scenarios hold their frames. At volume `source` makes batches on demand, so that a hundred thousand connections
-    need no memory of their own; the frames are the same each time.
+    Small scenarios hold their frames. At volume `source` makes batches on demand, so that a hundred thousand
+    connections need no memory of their own; the frames are the same each time.
 
     >>> from dsrkit import craft
     >>> scenario = craft("l2dsr", flows=1, seed=7)
