@@ -1,0 +1,254 @@
+"""The options of craft: one table that the API checks, the command line offers and the docs print.
+
+An option belongs to the modes named in its entry; giving it to another mode is an error, since it would silently do
+nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import Any, Final
+
+from dsrkit.errors import UsageError
+from dsrkit.model.dscp import parse_dscp
+from dsrkit.model.names import MODES, Mode
+
+REWRITES: Final[tuple[Mode, ...]] = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+CONNECTIONS: Final[tuple[Mode, ...]] = (*REWRITES, "l7")
+NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
+
+def _integer(low: int, high: int) -> Callable[[str, object], int]:
+    def parse(flag: str, given: object) -> int:
+        try:
+            number = int(str(given), 0) if not isinstance(given, bool) else -1
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise UsageError(f"{flag}: {given!r} must be a whole number within {low} and {high}")
+        return number
+
+    return parse
+
+
+def _word(*words: str) -> Callable[[str, object], str]:
+    def parse(flag: str, given: object) -> str:
+        if given in words:
+            return str(given)
+        near = get_close_matches(str(given), words, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"{flag}: {given!r} is not valid ({hint}one of: {', '.join(words)})")
+
+    return parse
+
+
+def _text(flag: str, given: object) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise UsageError(f"{flag}: must not be empty")
+    return given
+
+
+def _texts(flag: str, given: object) -> tuple[str, ...]:
+    return tuple(_text(flag, item) for item in ([given] if isinstance(given, str) else given))  # type: ignore[attr-defined]
+
+
+def _flag(flag: str, given: object) -> bool:
+    if not isinstance(given, bool):
+        raise UsageError(f"{flag}: is either given or not")
+    return given
+
+
+def _duration(flag: str, given: object) -> int:
+    """Nanoseconds from ``5ms``, ``250us``, ``1.5s`` or a number of seconds."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(s|ms|us|ns)?", str(given).strip())
+    if match is None or float(match[1]) > 10**6:
+        raise UsageError(f"{flag}: {given!r} is not a time (write 5ms, 250us or 1.5s)")
+    return round(float(match[1]) * NANOSECONDS[match[2] or "s"])
+
+
+def _share(flag: str, given: object) -> float:
+    """A share from ``1%`` or ``0.01``."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(given).strip())
+    share = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= share < 1:
+        raise UsageError(f"{flag}: {given!r} is not a share below 1 (write 1% or 0.01)")
+    return share
+
+
+def _rate(flag: str, given: object) -> float:
+    try:
+        rate = float(str(given))
+    except ValueError:
+        rate = 0.0
+    if not 1e-3 <= rate <= 1e9:
+        raise UsageError(f"{flag}: {given!r} is not a number of connections per second within 0.001 and 1e9")
+    return rate
+
+
+def _dscp(flag: str, given: object) -> int:
+    try:
+        return parse_dscp(given)
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}") from None
+
+
+def _address(flag: str, given: object) -> str:
+    from ipaddress import ip_address
+
+    try:
+        return str(ip_address(str(given)))
+    except ValueError:
+        raise UsageError(f"{flag}: {given!r} is not an IP address") from None
+
+
+def option(
+    default: Any,
+    parse: Callable[[str, object], Any],
+    text: str,
+    metavar: str | None = None,
+    *,
+    modes: tuple[Mode, ...] = MODES,
+    choices: tuple[str, ...] = (),
+    many: bool = False,
+) -> Any:
+    """One entry of the table: its default, how a text becomes a value, and what `--help` says."""
+    entry = {"parse": parse, "help": text, "metavar": metavar, "modes": modes, "choices": choices, "many": many}
+    return field(default=default, metadata=entry)
+
+
+def _choice(default: Any, text: str, *words: str, modes: tuple[Mode, ...] = MODES) -> Any:
+    return option(default, _word(*words), text, "|".join(words), modes=modes, choices=words)
+
+
+GARP_FORMS: Final = (
+    "request", "reply", "send-arp", "arping-A", "arping-U", "keepalived", "linux", "metallb", "heartbeat", "kube-vip",
+    "seesaw",
+)  # fmt: skip
+TUNNELS: Final = ("ipip", "6in6", "4in6", "6in4", "gre", "gue", "geneve", "option")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a scenario is made of, checked; the field names are the long flags with _ for -.
+
+    Units: `jitter`, `skew`, `interval` in nanoseconds, `loss` a share, `rate` in connections per second, sizes in
+    octets.
+    """
+
+    ip: str = _choice("4", "IP version.", "4", "6")
+    protocol: str = _choice("tcp", "What the clients speak.", "tcp", "udp", "icmp", modes=REWRITES)
+    clients: int = option(1, _integer(1, 60000), "Number of client addresses.", "N")
+    real_servers: int = option(2, _integer(1, 200), "Number of real servers.", "N")
+    vip: str | None = option(None, _address, "The virtual address.", "ADDRESS")
+    port: int = option(80, _integer(1, 65535), "The service's port.", "PORT", modes=CONNECTIONS)
+    server_port: int | None = option(
+        None, _integer(1, 65535), "The servers' port, where it differs.", "PORT", modes=("nat", "fullnat", "l7")
+    )
+    request: int = option(120, _integer(0, 1 << 24), "Octets that a client sends.", "OCTETS", modes=CONNECTIONS)
+    reply: int = option(600, _integer(0, 1 << 26), "Octets that a server answers with.", "OCTETS", modes=CONNECTIONS)
+    rate: float = option(20.0, _rate, "New connections per second.", "NUMBER")
+    client_dscp: int = option(0, _dscp, "The DSCP that clients mark with.", "DSCP", modes=CONNECTIONS)
+    ecn: bool = option(False, _flag, "Clients and servers use ECN.", modes=CONNECTIONS)
+    vlan: int | None = option(None, _integer(1, 4094), "VLAN tag on every link behind the router.", "ID")
+    mtu: int = option(1500, _integer(576, 65535), "MTU of every link.", "OCTETS")
+    snaplen: int | None = option(None, _integer(14, 262144), "Octets kept of each frame.", "OCTETS")
+    jitter: int = option(0, _duration, "Random extra delay per link, up to this (5ms, 250us).", "TIME")
+    loss: float = option(0.0, _share, "Share of frames lost per link (1%, 0.01).", "SHARE")
+    skew: int = option(0, _duration, "Clocks of the taps differ by up to this.", "TIME")
+
+    toa: bool = option(False, _flag, "Add the TOA option (TCP option 254) to the SYN.", modes=("fullnat",))
+
+    tunnel: str | None = _choice(
+        None, "The outer headers; 'option' and 'geneve' belong to profile cilium.", *TUNNELS, modes=("l3dsr-tunnel",)
+    )
+    gue_variant: int | None = option(
+        None, _integer(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=("l3dsr-tunnel",)
+    )
+    tunnel_port: int | None = option(
+        None, _integer(1, 65535), "UDP port of the tunnel.", "PORT", modes=("l3dsr-tunnel",)
+    )
+    tunnel_checksum: bool = option(False, _flag, "Checksum in the GRE or GUE header.", modes=("l3dsr-tunnel",))
+    pmtud: bool = option(
+        False,
+        _flag,
+        "Servers announce an MSS that does not fit the tunnel: path-MTU discovery follows (use --request 3000).",
+        modes=("l3dsr-tunnel",),
+    )
+
+    dscp: int = option(
+        7, _dscp, "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.", "DSCP", modes=("l3dsr-dscp",)
+    )
+
+    proxy: int | None = option(None, _integer(1, 2), "Send the PROXY protocol, version 1 or 2.", "1|2", modes=("l7",))
+    proxy_tlv: tuple[str, ...] = option(
+        (),
+        _texts,
+        "A TLV of PROXY v2: authority=NAME, alpn=h2, unique-id=TEXT, netns=NAME, ssl=TLSv1.3, noop=N; repeat.",
+        "NAME=VALUE",
+        modes=("l7",),
+        many=True,
+    )
+    crc32c: bool = option(False, _flag, "Checksum TLV in the PROXY v2 header.", modes=("l7",))
+    xff: bool = option(False, _flag, "Add X-Forwarded-For to the request.", modes=("l7",))
+
+    name: str = option("www.example.com", _text, "The name that is asked for.", "NAME", modes=("dns-rr",))
+    ttl: int = option(60, _integer(0, 2**31 - 1), "TTL of the records, in seconds.", "SECONDS", modes=("dns-rr",))
+    resolvers: int = option(1, _integer(1, 50), "Caching resolvers the clients ask.", "N", modes=("dns-rr",))
+
+    check: str = _choice("http", "What the load balancer checks with.", "ping", "tcp", "http", modes=("health",))
+    through: str = _choice(
+        "vip", "The check takes the data path, or goes to the server's address.", "vip", "rip", modes=("health",)
+    )
+    data_path: str = _choice("l2dsr", "The mode whose data path is checked.", *REWRITES, modes=("health",))
+    interval: int = option(2 * 10**9, _duration, "Time between checks (2s).", "TIME", modes=("health",))
+    checks: int = option(5, _integer(1, 10000), "Checks of each server.", "N", modes=("health",))
+    path: str = option("/health", _text, "Path of the HTTP check.", "PATH", modes=("health",))
+
+    form: str | None = _choice(
+        None, "Only the announcement of one sender, without a takeover around it.", *GARP_FORMS, modes=("garp",)
+    )
+    vrrp: int = option(2, _integer(2, 3), "VRRP version of the takeover's adverts.", "2|3", modes=("garp",))
+    vmac: bool = option(False, _flag, "The VIP lives on the VRRP virtual MAC.", modes=("garp",))
+    vrid: int = option(51, _integer(1, 255), "Virtual router id.", "ID", modes=("garp",))
+    graceful: bool = option(
+        False, _flag, "The old owner gives up with a priority-0 advert, instead of dying.", modes=("garp",)
+    )
+
+
+DEFAULTS: Final = Options()
+
+
+def flag(name: str) -> str:
+    """The long flag of an option's field."""
+    return f"--{name.replace('_', '-')}"
+
+
+def options_of(mode: str) -> list[tuple[str, Any, Mapping[str, Any]]]:
+    """Name, default and entry of every option that a mode takes, in the order of `--help`."""
+    return [(f.name, f.default, f.metadata) for f in fields(Options) if mode in f.metadata["modes"]]
+
+
+def parse_options(mode: str, given: Mapping[str, object]) -> Options:
+    """Options of a mode from the values of an API call or a command line; None leaves the default.
+
+    Raises: UsageError for an unknown option, one of another mode, or a value out of range.
+    """
+    known = {f.name: f.metadata for f in fields(Options)}
+    mine = [name for name, _, _ in options_of(mode)]
+    values = {}
+    for name, one in given.items():
+        if one is None:
+            continue
+        if name not in mine:
+            if name in known:
+                raise UsageError(
+                    f"{flag(name)} is not an option of mode {mode} (of: {', '.join(known[name]['modes'])})"
+                )
+            near = get_close_matches(name, mine, n=1, cutoff=0.5)
+            hint = f"did you mean {flag(near[0])}?" if near else f"mode {mode} takes: {', '.join(map(flag, mine))}"
+            raise UsageError(f"unknown option {flag(name)} ({hint})")
+        values[name] = known[name]["parse"](flag(name), one)
+    return replace(DEFAULTS, **values)
