@@ -1,0 +1,1 @@
+"""Builders of single frames and messages, from their fields to octets."""
