@@ -1,0 +1,111 @@
+"""IP packets as hosts send them, built by scapy: TCP segments, UDP datagrams, ICMP messages and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6EchoReply,
+    ICMPv6EchoRequest,
+    ICMPv6PacketTooBig,
+    ICMPv6TimeExceeded,
+    IPv6,
+)
+from scapy.packet import Packet, Raw
+
+from dsrkit.craft.octets import address_text
+
+TcpOption = tuple[str | int, Any]
+
+QUOTED_V4: Final = 576
+"""An ICMP error is at most this long: net/ipv4/icmp.c icmp_send, RFC 1812 s4.3.2.3."""
+QUOTED_V6: Final = 1280
+"""RFC 4443 s2.4 (c)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a host writes into the IP header of a packet of its own.
+
+    Units: `tos` is the whole octet, DSCP and ECN.
+    """
+
+    src: bytes
+    dst: bytes
+    ttl: int = 64
+    tos: int = 0
+    ident: int = 0
+    df: bool = True
+    flow_label: int = 0
+
+    @property
+    def version(self) -> int:
+        return 4 if len(self.src) == 4 else 6
+
+    def packet(self) -> Packet:
+        src, dst = address_text(self.src), address_text(self.dst)
+        if self.version == 4:
+            flags = "DF" if self.df else 0
+            return IP(src=src, dst=dst, ttl=self.ttl, tos=self.tos, id=self.ident, flags=flags)
+        return IPv6(src=src, dst=dst, hlim=self.ttl, tc=self.tos, fl=self.flow_label)
+
+
+def _octets(packet: Packet) -> bytes:
+    return bytes(packet)
+
+
+def tcp(
+    header: Header,
+    ports: tuple[int, int],
+    *,
+    seq: int,
+    ack: int = 0,
+    flags: str,
+    window: int = 0,
+    options: Sequence[TcpOption] = (),
+    payload: bytes = b"",
+) -> bytes:
+    """A TCP segment in its IP packet. Source: RFC 9293 s3.1."""
+    layer = TCP(
+        sport=ports[0], dport=ports[1], seq=seq, ack=ack, flags=flags, window=window, options=list(options)
+    )
+    return _octets(header.packet() / layer / Raw(payload) if payload else header.packet() / layer)
+
+
+def udp(header: Header, ports: tuple[int, int], payload: bytes, *, checksum: bool = True) -> bytes:
+    """A UDP datagram in its IP packet. Source: RFC 768."""
+    layer = UDP(sport=ports[0], dport=ports[1])
+    if not checksum:
+        layer.chksum = 0
+    return _octets(header.packet() / layer / Raw(payload))
+
+
+def echo(header: Header, ident: int, seq: int, payload: bytes, *, reply: bool = False) -> bytes:
+    """An ICMP or ICMPv6 echo request or reply. Source: RFC 792; RFC 4443 s4."""
+    if header.version == 4:
+        layer = ICMP(type=0 if reply else 8, id=ident, seq=seq)
+    else:
+        layer = (ICMPv6EchoReply if reply else ICMPv6EchoRequest)(id=ident, seq=seq)
+    return _octets(header.packet() / layer / Raw(payload))
+
+
+def icmp_error(header: Header, kind: int, code: int, quoted: bytes, *, mtu: int = 0) -> bytes:
+    """An ICMP error about a packet, as much of it quoted as Linux does.
+
+    For IPv6 `kind` and `code` are ICMPv6's. Source: RFC 792; RFC 1191 s4; RFC 4443 s3; net/ipv4/icmp.c icmp_send.
+    """
+    if header.version == 4:
+        layer: Packet = ICMP(type=kind, code=code)
+        if kind == 3 and code == 4:
+            layer.nexthopmtu = mtu
+        quoted = quoted[: QUOTED_V4 - 28]
+    else:
+        layer = {1: ICMPv6DestUnreach, 2: ICMPv6PacketTooBig, 3: ICMPv6TimeExceeded}[kind](code=code)
+        if kind == 2:
+            layer.mtu = mtu
+        quoted = quoted[: QUOTED_V6 - 48]
+    return _octets(header.packet() / layer / Raw(quoted))
