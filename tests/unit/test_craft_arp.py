@@ -33,7 +33,8 @@ BY_FORM = {
 
 
 def published(vector: str) -> str:
-    return next(v["hex"] for v in json.loads(INDEX.read_text(encoding="utf-8"))["vectors"] if v["id"] == vector)
+    vectors = json.loads(INDEX.read_text(encoding="utf-8"))["vectors"]
+    return str(next(v["hex"] for v in vectors if v["id"] == vector))
 
 
 @needs_vectors
@@ -135,6 +136,11 @@ def test_instants_can_be_given() -> None:
     made = announcements("keepalived", VIP, MAC, at_ms=(0, 0, 0, 2000, 2000, 2000))
     assert [at // 1_000_000 for at, _ in made] == [0, 1, 2, 2000, 2001, 2002]
     assert len({frame for _, frame in made}) == 1
+
+
+def test_instants_stay_in_order() -> None:
+    made = announcements("linux", VIP, MAC, at_ms=(0, 0, 0, 1, 9))
+    assert [at for at, _ in made] == [0, 1_000_000, 2_000_000, 3_000_000, 9_000_000]
 
 
 def test_turns_go_on_over_given_instants() -> None:

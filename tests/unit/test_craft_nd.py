@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_unsolicited_advertisement_goes_to_all_nodes() -> None:
         ({"override": False}, "40000000"),
     ],
 )
-def test_flags(flags: dict[str, bool], expected: str) -> None:
+def test_flags(flags: dict[str, Any], expected: str) -> None:
     assert nd.advertisement("2001:db8::1", LB, **flags)[58:62].hex() == expected
 
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import cycle
+from itertools import accumulate, cycle
 from typing import Final, Literal
 
 from dsrkit.craft.build import nd
@@ -217,13 +217,9 @@ def announcements(
         instants = tuple(dict.fromkeys(instants))
     if any(later < earlier for earlier, later in zip((0, *instants), instants, strict=False)):
         raise UsageError(f"instants of announcements must rise from 0 on: {', '.join(map(str, instants))}")
-    out: list[tuple[int, bytes]] = []
-    for instant, frame in zip(instants, cycle(frames), strict=False):
-        at = instant * _NS_PER_MS
-        if out and at <= out[-1][0]:
-            at = out[-1][0] + _NS_PER_MS
-        out.append((at, frame.frame(vip, owner_mac, vlan)))
-    return tuple(out)
+    made = [frame.frame(vip, owner_mac, vlan) for frame in frames]
+    one_by_one = accumulate(instants, lambda last, now: max(now, last + 1))
+    return tuple((at * _NS_PER_MS, frame) for at, frame in zip(one_by_one, cycle(made), strict=False))
 
 
 def _frames(form: Form, version: int) -> tuple[Claim | Advert, ...]:
