@@ -1,0 +1,229 @@
+"""A scenario as a ladder: what every tap saw of every packet, and which fields the nodes in between had changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from dsrkit.craft.frame import Frame
+from dsrkit.craft.octets import (
+    ARP,
+    GENEVE_PORT,
+    GRE,
+    ICMP,
+    ICMPV6,
+    IPIP,
+    IPV6_IN_IP,
+    TCP,
+    UDP,
+    Network,
+    Octets,
+    address_text,
+    mac_text,
+)
+from dsrkit.craft.rewrite import text
+from dsrkit.craft.scenario import Scenario
+from dsrkit.errors import UsageError
+from dsrkit.model.ladder import Ladder, LadderCell, LadderField, LadderRow, LadderTap
+
+_SHOWN: Final = (
+    "eth.src",
+    "eth.dst",
+    "vlan.id",
+    "tunnel.type",
+    "outer.src",
+    "outer.dst",
+    "outer.ttl",
+    "outer.dsfield.dscp",
+    "ip.src",
+    "ip.dst",
+    "ip.ttl",
+    "ip.dsfield.dscp",
+)
+_PORTS: Final = ("l4.srcport", "l4.dstport")
+_FOLLOWS: Final = ("checksum", ".len")  # what any other change brings with it
+_FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"), (0x20, "URG"))
+_VRRP: Final = 112
+_ICMP: Final = {
+    (4, 8): "ICMP echo request",
+    (4, 0): "ICMP echo reply",
+    (4, 11): "ICMP time exceeded",
+    (6, 1): "ICMPv6 destination unreachable",
+    (6, 2): "ICMPv6 packet too big",
+    (6, 3): "ICMPv6 time exceeded",
+    (6, 128): "ICMPv6 echo request",
+    (6, 129): "ICMPv6 echo reply",
+    (6, 135): "ICMPv6 neighbor solicitation",
+    (6, 136): "ICMPv6 neighbor advertisement",
+}
+_UNREACHABLE: Final = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable", 4: "too big for the MTU"}
+LIMIT: Final = 40
+"""Rows unless asked for more or fewer."""
+
+
+def ladder(scenario: Scenario, limit: int = LIMIT) -> Ladder:
+    """The first `limit` packets of a scenario, each with all the places where it was seen.
+
+    Frames made at volume do not say which packet they are: each of those is a row of its own.
+    """
+    if scenario.source is None:
+        packets = _packets(scenario.frames())
+        left_out: int | None = max(len(packets) - limit, 0)
+    else:
+        packets = _packets(islice(scenario.frames(), limit + 1))
+        left_out = None if len(packets) > limit else 0
+    packets = packets[:limit]
+    frames = [frame for packet in packets for frame in packet]
+    taps = [tap for tap in scenario.taps if any(frame.tap == tap for frame in frames)]
+    start = min((frame.ts_ns for frame in frames), default=0)
+    macs = {mac_text(frame.data[at : at + 6]) for frame in frames for at in (0, 6)}
+    mac_octets = next(n for n in range(2, 7) if n == 6 or len({mac[-3 * n :] for mac in macs}) == len(macs))
+    fault = f", fault {scenario.fault}" if scenario.fault else ""
+    return Ladder(
+        title=f"{scenario.mode}, profile {scenario.profile}{fault}",
+        taps=tuple(LadderTap(tap, _nodes(frame for frame in frames if frame.tap == tap)) for tap in taps),
+        rows=tuple(_row(packet, taps, start, mac_octets) for packet in packets),
+        left_out=left_out,
+        mac_octets=mac_octets,
+        notes=scenario.notes,
+    )
+
+
+def _packets(frames: Iterable[Frame]) -> list[list[Frame]]:
+    """Frames of the same packet together, in the order in which the packets were first seen."""
+    packets: dict[tuple[int, int], list[Frame]] = {}
+    for index, frame in enumerate(frames):
+        key = (frame.packet, -1) if frame.packet >= 0 else (-1, index)
+        packets.setdefault(key, []).append(frame)
+    return list(packets.values())
+
+
+def _nodes(frames: Iterable[Frame]) -> tuple[str, ...]:
+    names = (name for frame in frames for name in (frame.sender, frame.receiver))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _row(packet: Sequence[Frame], taps: Sequence[str], start_ns: int, mac_octets: int) -> LadderRow:
+    seen = [_parsed(frame) for frame in packet]
+    values = [_values(octets, frame, mac_octets) for octets, frame in zip(seen, packet, strict=True)]
+    mapped = any(len({value.get(port) for value in values}) > 1 for port in _PORTS)
+    cells: dict[str, list[LadderCell]] = {tap: [] for tap in taps}
+    before: dict[str, str] | None = None
+    for frame, value in zip(packet, values, strict=True):
+        cells[frame.tap].append(_cell(frame, value, before, with_ports=mapped))
+        before = value
+    way = taps.index(packet[-1].tap) - taps.index(packet[0].tap)
+    return LadderRow(
+        offset_ns=packet[0].ts_ns - start_ns,
+        direction="→" if way > 0 else "←" if way < 0 else "",
+        summary=_summary(seen[0], packet[0]),
+        endpoints=_endpoints(seen[0]),
+        cells=tuple(tuple(cells[tap]) for tap in taps),
+    )
+
+
+def _parsed(frame: Frame) -> Octets | None:
+    """The headers of a frame, also of one that a snaplen has cut behind them."""
+    try:
+        return Octets(frame.data.ljust(frame.wire_octets, b"\0"))
+    except UsageError:  # broken on purpose
+        return None
+
+
+def _values(octets: Octets | None, frame: Frame, mac_octets: int) -> dict[str, str]:
+    """All fields that a cell may show, in words."""
+    values = {}
+    for name, at in (("eth.src", 6), ("eth.dst", 0)):
+        mac = mac_text(frame.data[at : at + 6])
+        values[name] = "broadcast" if mac == "ff:ff:ff:ff:ff:ff" else mac[-3 * mac_octets + (mac_octets < 6) :]
+    if octets is None:
+        return values
+    if len(octets.networks) > 1:
+        values["tunnel.type"] = _tunnel(octets, octets.networks[0])
+    for name in (*_SHOWN, *_PORTS):
+        value = None if name in values else octets.get(name)
+        if value is not None:
+            values[name] = text(name, value)
+    return values
+
+
+def _cell(frame: Frame, values: dict[str, str], before: dict[str, str] | None, *, with_ports: bool) -> LadderCell:
+    fields = []
+    for name in (*_SHOWN, *(_PORTS if with_ports else ())):
+        if name not in values:
+            continue
+        changed = before is not None and before.get(name) != values[name]
+        if name.endswith("dscp") and values[name].startswith("0 ") and not (changed and before and name in before):
+            continue
+        fields.append(LadderField(name, values[name], changed))
+    fields += (
+        LadderField(change.field, change.after, changed=True)
+        for change in frame.changes
+        if change.field not in (*_SHOWN, *_PORTS) and change.before is not None and not change.field.endswith(_FOLLOWS)
+    )
+    return LadderCell(frame.sender, frame.receiver, tuple(fields))
+
+
+def _tunnel(octets: Octets, outer: Network) -> str:
+    """The wrapping by the names of `--tunnel`."""
+    if outer.proto == GRE:
+        return "gre"
+    if outer.proto == UDP:
+        return "geneve" if octets.word(outer.payload + 2) == GENEVE_PORT else "gue"
+    inner = {IPIP: 4, IPV6_IN_IP: 6}.get(outer.proto)
+    return "ipip" if inner == outer.version == 4 else f"{inner}in{outer.version}"
+
+
+def _summary(octets: Octets | None, frame: Frame) -> str:
+    if octets is None:
+        return "broken frame"
+    ip = octets.inner
+    if ip is None:
+        return _arp(octets) if octets.ether_type == ARP else f"ether type 0x{octets.ether_type:04x}"
+    if not ip.first:
+        return "fragment"
+    if ip.proto == TCP and ip.payload + 20 <= ip.end:
+        flags = octets.word(ip.payload + 12)
+        words = " ".join(word for bit, word in _FLAGS if flags & bit) or "no flags"
+        return _sized(words, ip.end - ip.payload - 4 * (flags >> 12))
+    if ip.proto == UDP and ip.payload + 8 <= ip.end:
+        return _sized("UDP", ip.end - ip.payload - 8)
+    if ip.proto in (ICMP, ICMPV6) and ip.payload + 2 <= ip.end:
+        return _icmp(ip.version, octets.data[ip.payload], octets.data[ip.payload + 1])
+    return "VRRP advertisement" if ip.proto == _VRRP else f"IP protocol {ip.proto}"
+
+
+def _sized(what: str, octets: int) -> str:
+    return f"{what}, {octets} octet{'s' * (octets > 1)}" if octets > 0 else what
+
+
+def _icmp(version: int, kind: int, code: int) -> str:
+    if (version, kind) == (4, 3):
+        return f"ICMP {_UNREACHABLE.get(code, f'unreachable, code {code}')}"
+    return _ICMP.get((version, kind), f"ICMP{'v6' * (version == 6)} type {kind}")
+
+
+def _arp(octets: Octets) -> str:
+    """Question, answer or announcement (RFC 826; sender and target address equal: RFC 5227 s1.1)."""
+    at = octets.link_end
+    if at + 28 > len(octets.data):
+        return "broken ARP"
+    sender, target = (address_text(bytes(octets.data[at + n : at + n + 4])) for n in (14, 24))
+    mac = mac_text(bytes(octets.data[at + 8 : at + 14]))
+    reply = octets.word(at + 6) == 2
+    if sender == target:
+        return f"gratuitous ARP {'reply' if reply else 'request'}: {sender} is at {mac}"
+    return f"ARP reply: {sender} is at {mac}" if reply else f"ARP: who has {target}? tell {sender}"
+
+
+def _endpoints(octets: Octets | None) -> str:
+    if octets is None or octets.inner is None:
+        return ""
+    ends = []
+    for name, port in (("ip.src", "l4.srcport"), ("ip.dst", "l4.dstport")):
+        value, number = octets.get(name), octets.get(port)
+        address = text(name, value) if value is not None else ""
+        shown = f"[{address}]" if ":" in address else address
+        ends.append(address if number is None else f"{shown}:{text(port, number)}")
+    return " > ".join(ends)
