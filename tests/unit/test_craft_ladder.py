@@ -151,9 +151,9 @@ V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
         (L2 / ARP(op=2, hwsrc=CLIENT, psrc=VIP, pdst=CIP), f"ARP reply: {VIP} is at {CLIENT}", ""),
         (L2 / ARP(hwsrc=CLIENT, psrc=VIP, pdst=VIP), f"gratuitous ARP request: {VIP} is at {CLIENT}", ""),
         (L2 / ARP(op=2, hwsrc=CLIENT, psrc=VIP, pdst=VIP), f"gratuitous ARP reply: {VIP} is at {CLIENT}", ""),
-        (Ether(type=0x0806) / Raw(b"\0\1"), "broken ARP", ""),
-        (Ether(type=0x88CC) / Raw(b"\0\1"), "ether type 0x88cc", ""),
-        (Ether(type=0x0800) / Raw(b"\x45\0\1"), "broken frame", ""),
+        (Ether(src=CLIENT, dst=ROUTER_A, type=0x0806) / Raw(b"\0\1"), "broken ARP", ""),
+        (Ether(src=CLIENT, dst=ROUTER_A, type=0x88CC) / Raw(b"\0\1"), "ether type 0x88cc", ""),
+        (Ether(src=CLIENT, dst=ROUTER_A, type=0x0800) / Raw(b"\x45\0\1"), "broken frame", ""),
     ],
 )
 def test_summaries(packet: Packet, summary: str, endpoints: str) -> None:
