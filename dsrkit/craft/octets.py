@@ -32,7 +32,7 @@ def sum16(data: bytes | bytearray | memoryview) -> int:
     """The folded ones-complement sum of 16-bit words (RFC 1071), not inverted."""
     if len(data) % 2:
         data = bytes(data) + b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

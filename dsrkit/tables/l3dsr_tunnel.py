@@ -10,7 +10,7 @@ from dsrkit.tables.rules import Affine, Const, Field, Free, Recomputed, const, k
 
 _IPVS = "ip_vs_xmit.c ip_vs_tunnel_xmit, Linux 6.1; recorded ipvs-tun-ipip, ipvs-tun-gue, ipvs-tun-6in6"
 _KATRAN = "katran encap_helpers.h and KatranTestFixtures"
-_GLB = "glb-director gue-header.md"
+_GLB = "glb-director gue-header.md, glb_encap.c"
 
 TUNNEL_TYPES: Final = ("ipip", "6in6", "4in6", "6in4", "gre", "gue", "gue1", "geneve", "vxlan")
 """Kinds of tunnel in the order of their numbers in the field ``tunnel.type``, counted from 1."""
@@ -37,9 +37,10 @@ TABLES = ModeTables(
                     profiles(
                         ipvs=Affine(_inner_ttl, -1, -1),
                         katran=Affine(_inner_ttl),
+                        glb=Affine(_inner_ttl),
                         generic=Affine(_inner_ttl, -1, 0),
                     ),
-                    f"{_IPVS}; {_KATRAN}: untouched",
+                    f"{_IPVS}; {_KATRAN}: untouched; {_GLB}: untouched",
                 ),
                 Cell("ip.checksum", Recomputed(), "RFC 1624; recorded ipvs-tun-ipip"),
                 Cell(
@@ -53,10 +54,11 @@ TABLES = ModeTables(
                     profiles(
                         ipvs=Affine(_inner_ttl, -1, -1),
                         katran=const(64),
+                        glb=const(64),
                         cilium=Affine(Const(63), 0, 1),
                         generic=Free(),
                     ),
-                    f"{_IPVS}: the inner TTL after its own decrement; {_KATRAN}",
+                    f"{_IPVS}: the inner TTL after its own decrement; {_KATRAN}; {_GLB}",
                 ),
                 Cell(
                     "outer.dsfield.dscp",
@@ -65,8 +67,13 @@ TABLES = ModeTables(
                 ),
                 Cell(
                     "outer.dsfield.ecn",
-                    profiles(ipvs=union(_copy_ecn, const(2)), generic=union(_copy_ecn, const(2), const(0))),
-                    "INET_ECN_encapsulate, Linux 6.1: CE becomes ECT(0); RFC 6040 s4.1",
+                    profiles(
+                        ipvs=union(_copy_ecn, const(2)),
+                        katran=_copy_ecn,
+                        glb=const(0),
+                        generic=union(_copy_ecn, const(2), const(0)),
+                    ),
+                    f"{_KATRAN}; {_GLB}; INET_ECN_encapsulate, Linux 6.1: CE becomes ECT(0); RFC 6040 s4.1",
                 ),
                 Cell(
                     "outer.flags.df",

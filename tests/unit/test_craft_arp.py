@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dsrkit.craft.build import arp
-from dsrkit.craft.build.arp import FORMS, announcements
+from dsrkit.craft.packets import arp
+from dsrkit.craft.packets.arp import FORMS, announcements
 from dsrkit.errors import UsageError
 
 VECTORS = Path(os.environ.get("DSRKIT_VECTORS", Path(__file__).parents[3] / "shared" / "vectors"))

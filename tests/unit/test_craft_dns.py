@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dsrkit.craft.build import dns
+from dsrkit.craft.packets import dns
 from dsrkit.errors import UsageError
 
 NAME = "www.lab.example"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dsrkit.craft.build import nd
+from dsrkit.craft.packets import nd
 from dsrkit.errors import UsageError
 
 ROUTER, LB = "02:aa:00:00:00:0b", "02:1b:00:00:01:0b"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dsrkit.craft.build import proxy
+from dsrkit.craft.packets import proxy
 from dsrkit.errors import UsageError
 
 VECTORS = Path(os.environ.get("DSRKIT_VECTORS", Path(__file__).parents[3] / "shared" / "vectors"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dsrkit.craft.build import vrrp
+from dsrkit.craft.packets import vrrp
 from dsrkit.errors import UsageError
 
 VECTORS = Path(os.environ.get("DSRKIT_VECTORS", Path(__file__).parents[3] / "shared" / "vectors"))

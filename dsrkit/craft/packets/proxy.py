@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from dsrkit.craft.build.headers import ip, ip_version, within
+from dsrkit.craft.packets.headers import ip, ip_version, within
 from dsrkit.errors import UsageError
 
 SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"

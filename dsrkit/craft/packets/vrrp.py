@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from dsrkit.craft.build.headers import (
+from dsrkit.craft.packets.headers import (
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
     ethernet,

@@ -6,7 +6,7 @@ import ipaddress
 import struct
 from typing import Final
 
-from dsrkit.craft.build.headers import ETHERTYPE_IPV6, ethernet, internet_checksum, ip, ipv6, mac, pseudo_header
+from dsrkit.craft.packets.headers import ETHERTYPE_IPV6, ethernet, internet_checksum, ip, ipv6, mac, pseudo_header
 from dsrkit.errors import UsageError
 
 ALL_NODES: Final = "ff02::1"

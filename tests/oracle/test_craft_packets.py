@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dsrkit.craft.build import arp, dns, nd, proxy, vrrp
-from dsrkit.craft.build.headers import ETHERTYPE_IPV4, ethernet, internet_checksum, ip, ipv4, pseudo_header
+from dsrkit.craft.packets import arp, dns, nd, proxy, vrrp
+from dsrkit.craft.packets.headers import ETHERTYPE_IPV4, ethernet, internet_checksum, ip, ipv4, pseudo_header
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.craft.build.headers import ip, within
+from dsrkit.craft.packets.headers import ip, within
 from dsrkit.errors import UsageError
 
 TYPES: Final = {"A": 1, "NS": 2, "CNAME": 5, "AAAA": 28}

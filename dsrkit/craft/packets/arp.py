@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from itertools import accumulate, cycle
 from typing import Final, Literal
 
-from dsrkit.craft.build import nd
-from dsrkit.craft.build.headers import (
+from dsrkit.craft.packets import nd
+from dsrkit.craft.packets.headers import (
     BROADCAST,
     ETHERTYPE_ARP,
     ETHERTYPE_IPV4,
