@@ -9,7 +9,7 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
@@ -36,11 +36,12 @@ def plan(scenario: Scenario, interface: str, *, tap: str, fast: bool = False) ->
     Raises: UsageError for a tap that the scenario does not have, or that has nothing to send.
     """
     load = _load(scenario, tap)
+    addresses = [address_text(ip) for ip in sorted(load.addresses, key=lambda ip: (len(ip), ip))]
     over = "as fast as possible" if fast else f"over {(load.last_ns - load.first_ns) / 1e9:.3f} s"
     return (
         f"{load.frames} frames of tap {tap} ({load.octets} octets) go out on {interface}, {over}\n"
-        f"  from MAC  {_listed(mac_text(mac) for mac in sorted(load.macs))}\n"
-        f"  from IP   {_listed(address_text(ip) for ip in sorted(load.addresses, key=lambda ip: (len(ip), ip))) or 'none'}\n"
+        f"  from MAC  {_listed([mac_text(mac) for mac in sorted(load.macs)])}\n"
+        f"  from IP   {_listed(addresses) or 'none'}\n"
     )
 
 
@@ -132,8 +133,7 @@ def _distinct(batch: Batch, rows: npt.NDArray[np.intp], at: int, size: int) -> f
     return frozenset(value.tobytes() for value in np.unique(values, axis=0))
 
 
-def _listed(values: Iterable[str]) -> str:
-    texts = list(values)
+def _listed(texts: Sequence[str]) -> str:
     more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
     return ", ".join(texts[:_NAMED]) + more
 
@@ -175,7 +175,7 @@ def _request(sender: socket.socket, request: int, interface: str, kind: str) -> 
 def _refusal(interface: str, error: OSError) -> str:
     if error.errno != errno.ENODEV:
         return f"{interface}: {error.strerror}"
-    names = [name for _, name in socket.if_nameindex()]
+    names = sorted(name for _, name in socket.if_nameindex())
     near = get_close_matches(interface, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
     return f"there is no interface {interface!r} ({hint})"

@@ -110,10 +110,10 @@ print(json.dumps([down, refused(long, "v0", tap="A"), *(refused(l2dsr(), name, t
         "v0 is down (ip link set v0 up)",
         "v0: a frame of 118 octets does not fit the MTU of 68",
         "there is no interface 'v9' (did you mean 'v1'?)",
-        "there is no interface 'nothing-like-it' (there are: lo, v1, v0)",
-        "there is no interface 'a-name-longer-than-any' (there are: lo, v1, v0)",
-        "there is no interface '' (there are: lo, v1, v0)",
-        "there is no interface 'v\0' (there are: lo, v1, v0)",
+        "there is no interface 'nothing-like-it' (there are: lo, v0, v1)",
+        "there is no interface 'a-name-longer-than-any' (there are: lo, v0, v1)",
+        "there is no interface '' (there are: lo, v0, v1)",
+        "there is no interface 'v\\x00' (did you mean 'v1'?)",
     ]
 
 
