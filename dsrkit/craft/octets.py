@@ -28,7 +28,7 @@ GENEVE_PORT: Final = 6081
 PORTS_AT: Final = {TCP: 16, UDP: 6}  # where the checksum stands
 
 
-def sum16(data: bytes | bytearray | memoryview) -> int:
+def sum16(data: bytes | bytearray) -> int:
     """The folded ones-complement sum of 16-bit words (RFC 1071), not inverted."""
     if len(data) % 2:
         data = bytes(data) + b"\0"
@@ -158,6 +158,11 @@ class Octets:
         return self.networks[-1] if self.networks else None
 
     @property
+    def ip(self) -> Network:
+        """The innermost IP header of a frame that has one."""
+        return self.networks[-1]
+
+    @property
     def outer(self) -> Network | None:
         """The outermost IP header: the one that routers act on."""
         return self.networks[0] if self.networks else None
@@ -198,6 +203,20 @@ class Octets:
         if network is None:
             return None
         return self._get_network(network, name)
+
+    def address(self, field: str) -> bytes:
+        """The value of an address or MAC field that is there."""
+        found = self.get(field)
+        if not isinstance(found, bytes):
+            raise KeyError(field)
+        return found
+
+    def number(self, field: str) -> int:
+        """The value of a numeric field that is there."""
+        found = self.get(field)
+        if not isinstance(found, int):
+            raise KeyError(field)
+        return found
 
     def _get_network(self, ip: Network, name: str) -> Value | None:
         data, at = self.data, ip.at

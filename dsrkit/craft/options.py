@@ -165,7 +165,11 @@ class Options:
         None, "The outer headers; 'option' and 'geneve' belong to profile cilium.", *TUNNELS, modes=("l3dsr-tunnel",)
     )
     outer_ip: str | None = _choice(
-        None, "IP version of the outer header, where the tunnel's name does not say it.", "4", "6", modes=("l3dsr-tunnel",)
+        None,
+        "IP version of the outer header, where the tunnel's name does not say it.",
+        "4",
+        "6",
+        modes=("l3dsr-tunnel",),
     )
     gue_variant: int | None = option(
         None, _integer(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=("l3dsr-tunnel",)

@@ -112,7 +112,7 @@ def rewritten(
             sums.append(cell.field)
             continue
         new = value(cell.rule, cell.field, packet, bindings, profile, habits or {})
-        if new is not None and after.get(cell.field) is not None:
+        if new is not None and after.get(cell.field) not in (None, new):
             after.set(cell.field, new)
     for checksum in sums:
         after.mend(checksum, packet)

@@ -70,9 +70,7 @@ def tcp(
     payload: bytes = b"",
 ) -> bytes:
     """A TCP segment in its IP packet. Source: RFC 9293 s3.1."""
-    layer = TCP(
-        sport=ports[0], dport=ports[1], seq=seq, ack=ack, flags=flags, window=window, options=list(options)
-    )
+    layer = TCP(sport=ports[0], dport=ports[1], seq=seq, ack=ack, flags=flags, window=window, options=list(options))
     return _octets(header.packet() / layer / Raw(payload) if payload else header.packet() / layer)
 
 
@@ -87,7 +85,7 @@ def udp(header: Header, ports: tuple[int, int], payload: bytes, *, checksum: boo
 def echo(header: Header, ident: int, seq: int, payload: bytes, *, reply: bool = False) -> bytes:
     """An ICMP or ICMPv6 echo request or reply. Source: RFC 792; RFC 4443 s4."""
     if header.version == 4:
-        layer = ICMP(type=0 if reply else 8, id=ident, seq=seq)
+        layer: Packet = ICMP(type=0 if reply else 8, id=ident, seq=seq)
     else:
         layer = (ICMPv6EchoReply if reply else ICMPv6EchoRequest)(id=ident, seq=seq)
     return _octets(header.packet() / layer / Raw(payload))

@@ -1,0 +1,280 @@
+"""The load balancer of the rewriting modes: finds the service, picks a server, and does what the mode's table says.
+
+What is not a table's to say stands here: connections and their servers, ports of full NAT, reassembly, what happens to
+a packet that is too big or too old, and ICMP errors on their way back.
+
+Source: net/netfilter/ipvs/ip_vs_core.c, ip_vs_xmit.c of Linux 6.1; recorded ipvs-*, b03*, b07*, b18, b22.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dsrkit.craft import toa
+from dsrkit.craft.encapsulate import overhead, push
+from dsrkit.craft.host import PROHIBITED, TIME_EXCEEDED, TOO_BIG, UNREACHABLE_PORT, Host, Interface
+from dsrkit.craft.network import Label, Network
+from dsrkit.craft.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets
+from dsrkit.craft.profiles import Encapsulation, profile_of
+from dsrkit.craft.quoted import addresses_at, ports_at, translated
+from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten
+from dsrkit.tables import tables
+from dsrkit.tables.nodes import NodeTable
+
+Key = tuple[int, bytes, int, bytes, int]  # protocol, source and port, destination and port
+
+
+@dataclass(eq=False)
+class Server:
+    """A real server as the load balancer knows it.
+
+    `addresses` by IP version; `port` is None where the service's own port stays.
+    """
+
+    name: str
+    addresses: Mapping[int, bytes]
+    port: int | None = None
+    dscp: Mapping[bytes, int] = field(default_factory=dict)  # VIP → the tag that stands for it there
+    alive: bool = True
+
+
+@dataclass(eq=False)
+class Session:
+    """A connection through the load balancer."""
+
+    key: Key
+    server: Server
+    own_port: int  # of full NAT
+
+
+class Balancer(Host):
+    """A load balancer in one of the rewriting modes."""
+
+    role = "lb"
+
+    def __init__(self, name: str, network: Network, mode: str, profile: str) -> None:
+        super().__init__(name, network)
+        self.mode = mode
+        self.profile = profile
+        self.request: NodeTable = tables(mode).table("lb", "request")
+        self.reply: NodeTable = tables(mode).table("lb", "reply")
+        self.services: dict[tuple[int, int], int] = {}  # protocol and port of the VIP → the server's port
+        self.vips: list[bytes] = []
+        self.servers: list[Server] = []
+        self.encapsulation = Encapsulation("ipip")
+        self.outer_version = 4
+        self.snat: dict[int, bytes] = {}
+        self.toa = False
+        self.sessions: dict[Key, Session] = {}
+        self.back: dict[Key, Session] = {}
+        self.implementation = profile_of(profile)
+        self.habits: dict[str, Habit] = dict(self.implementation.habits)
+        self.forwards = True
+        self.path_mtu_discovery = True
+        self.choose: Callable[[Key], Server | None] = self._round_robin
+        self._turn = 0
+
+    @property
+    def returns(self) -> bool:
+        """Whether replies pass the load balancer."""
+        return any(cell.field == "ip.src" for cell in self.reply.cells)
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def intercept(self, interface: Interface, packet: Octets, label: Label) -> bool:
+        inner = packet.inner
+        dst = packet.address("ip.dst")
+        assert inner is not None
+        if inner.proto in (ICMP, ICMPV6):
+            return self._relay(packet, label)
+        if inner.proto not in (TCP, UDP):
+            return False
+        if dst in self.vips and (not inner.first or self._serves(packet)):
+            self.network.after(self.think(), lambda: self._balance(packet, label))
+            return True
+        if self.returns and (session := self.back.get(self._key(packet))) is not None:
+            self.network.after(self.think(), lambda: self._return(packet, session, label))
+            return True
+        return False
+
+    def _serves(self, packet: Octets) -> bool:
+        inner, ports = packet.inner, packet.ports
+        return inner is not None and ports is not None and (inner.proto, ports[1]) in self.services
+
+    @staticmethod
+    def _key(packet: Octets) -> Key:
+        inner = packet.inner
+        src, dst = packet.address("ip.src"), packet.address("ip.dst")
+        ports = packet.ports or (0, 0)
+        assert inner is not None
+        return inner.proto, src, ports[0], dst, ports[1]
+
+    def _balance(self, packet: Octets, label: Label) -> None:
+        if self._is_fragment(packet):
+            # IPVS puts datagrams together before it looks at ports (ip_vs_in, ip_vs_gather_frags)
+            whole = self.reassembled(packet)
+            if whole is None or not self._serves(whole):
+                return
+            packet = whole
+        key = self._key(packet)
+        vip = key[3]
+        ttl = packet.number("ip.ttl")
+        if ttl <= 1:
+            self.complain(TIME_EXCEEDED, packet.ip_packet, label, source=vip)
+            return
+        session = self.sessions.get(key) or self._new_session(key)
+        if session is None:
+            self.complain(UNREACHABLE_PORT, packet.ip_packet, label, source=vip)
+            return
+        bindings = self.bindings(session)
+        after = rewritten(packet, self.request, bindings, profile=self.profile, habits=self._request_habits(session))
+        if self.toa:
+            after = toa.added(after, key[1], key[2])
+        self._send(packet, after, bindings, session, label)
+
+    def _new_session(self, key: Key) -> Session | None:
+        server = self.choose(key)
+        if server is None:
+            return None
+        session = Session(key, server, self._own_port(key, server))
+        self.sessions[key] = session
+        if self.returns:
+            proto, src, sport, dst, dport = key
+            version = 4 if len(dst) == 4 else 6
+            rport = server.port or self.services.get((proto, dport), dport)
+            if self.snat:
+                src, sport = self.snat[version], session.own_port
+            self.back[(proto, server.addresses[version], rport, src, sport)] = session
+        return session
+
+    def _round_robin(self, key: Key) -> Server | None:
+        alive = [server for server in self.servers if server.alive]
+        if not alive:
+            return None
+        self._turn += 1
+        return alive[(self._turn - 1) % len(alive)]
+
+    def _own_port(self, key: Key, server: Server) -> int:
+        """The port of full NAT: the client's, unless another client has it at that server (nf_nat_core.c)."""
+        taken = {s.own_port for s in self.sessions.values() if s.server is server and s.key[0] == key[0]}
+        port = key[2]
+        while port in taken:
+            port = self.network.random.randrange(32768, 61000)
+        return port
+
+    def bindings(self, session: Session) -> Bindings:
+        """What the roles of the tables stand for in this session."""
+        proto, client, client_port, vip, port = session.key
+        version = 4 if len(vip) == 4 else 6
+        server = session.server
+        family = self.outer_version if self.request.pushes else version
+        rip = server.addresses[family]
+        roles: dict[tuple[str, str], int | bytes] = {
+            ("real-server", "ip"): rip,
+            ("real-server", "port"): server.port or self.services[(proto, port)],
+            ("lb", "ip"): self.snat[version] if self.snat else self.address(family),
+            ("vip", "ip"): vip,
+            ("vip", "port"): port,
+            ("client", "ip"): client,
+        }
+        if vip in server.dscp:
+            roles[("real-server", "dscp")] = server.dscp[vip]
+        return Bindings(roles, client, client_port, vip, port, proto, next_id=lambda: self.next_id(rip))
+
+    def _request_habits(self, session: Session) -> dict[str, Habit]:
+        own: dict[str, Habit] = {"l4.dstport": lambda _, b: b.roles[("real-server", "port")]}
+        if self.snat:
+            own["l4.srcport"] = lambda *_: session.own_port
+        return {**self.habits, **own}
+
+    def _send(self, packet: Octets, after: Octets, bindings: Bindings, session: Session, label: Label) -> None:
+        changed = changes(packet, after)
+        if not self.request.pushes:
+            # L2DSR: the server's address names the next hop, not the destination
+            hop = session.server.addresses[4 if len(session.key[3]) == 4 else 6] if self._keeps_destination else None
+            self.output(after.ip_packet, label.changed(changed), hop=hop)
+            return
+        whole = push(packet, after, self.request, bindings, self.encapsulation, profile=self.profile)
+        rip = bindings.roles[("real-server", "ip")]
+        found = self.route(rip)
+        mtu = found[0].mtu if found else 1500
+        # Source: ip_vs_xmit.c __mtu_check_toobig_v4/v6; recorded b07: from the VIP, quoting what was to be sent
+        may_cut = after.inner is not None and after.inner.version == 4 and not after.get("ip.flags.df")
+        if len(whole) > mtu and self.path_mtu_discovery and not may_cut:
+            room = mtu - overhead(self.encapsulation, outer_version=4 if len(rip) == 4 else 6, profile=self.profile)
+            self.complain(TOO_BIG, after.ip_packet, label, mtu=room, source=session.key[3])
+            return
+        wrapped = Octets(bytes(packet.data[: packet.link_end]) + whole)
+        self.output(whole, label.changed(changes(packet, wrapped)))
+
+    @property
+    def _keeps_destination(self) -> bool:
+        return all(cell.field != "ip.dst" for cell in self.request.cells)
+
+    # --- replies --------------------------------------------------------------------------------------------------
+
+    def _return(self, packet: Octets, session: Session, label: Label) -> None:
+        """A reply on its way back through the load balancer, which routes it and so needs to forward."""
+        if not self.forwards:
+            return
+        if self._is_fragment(packet):
+            whole = self.reassembled(packet)
+            if whole is None:
+                return
+            packet = whole
+        _, _, client_port, _, port = session.key
+        habits: dict[str, Habit] = {**self.habits, "l4.srcport": lambda *_: port}
+        if self.snat:
+            habits["l4.dstport"] = lambda *_: client_port
+        after = rewritten(packet, self.reply, self.bindings(session), profile=self.profile, habits=habits)
+        self.output(after.ip_packet, label.changed(changes(packet, after)))
+
+    # --- ICMP -----------------------------------------------------------------------------------------------------
+
+    def _relay(self, packet: Octets, label: Label) -> bool:
+        """An ICMP error from a server goes on to the client in the VIP's name (ip_vs_core.c ip_vs_in_icmp)."""
+        inner = packet.ip
+        at = inner.payload
+        kind, code = packet.data[at], packet.data[at + 1]
+        if kind not in ((3, 4, 11, 12) if inner.version == 4 else (1, 2, 3, 4)):
+            return False
+        quoted = bytes(packet.data[at + 8 : inner.end])
+        lost = self._unwrapped(quoted)
+        if lost is None or len(lost) < 28:
+            return False
+        session = self._session_of(lost)
+        if session is None:
+            return False
+        vip, client = session.key[3], session.key[1]
+        what = {(3, 2): ((3, 2), (4, 1)), (3, 3): UNREACHABLE_PORT, (1, 4): UNREACHABLE_PORT, (3, 13): PROHIBITED}
+        complaint = what.get((kind, code), ((kind, code), (kind, code)))
+        if self.request.pushes:
+            self.network.after(self.think(), lambda: self.complain(complaint, lost, label, source=vip))
+        else:
+            back = translated(lost, client, session.key[2], vip, session.key[4])
+            self.network.after(self.think(), lambda: self.complain(complaint, back, label, source=vip))
+        return True
+
+    def _unwrapped(self, quoted: bytes) -> bytes | None:
+        """The client's packet inside a quoted tunnel packet; in NAT the quoted packet itself."""
+        if not self.request.pushes:
+            return quoted
+        at, proto = (4 * (quoted[0] & 15), quoted[9]) if quoted[0] >> 4 == 4 else (40, quoted[6])
+        if proto == GRE and len(quoted) > at + 4:
+            at += 8 if quoted[at] & 0x80 else 4
+        elif proto == UDP:
+            at += 8 if self.encapsulation.variant == 1 else 12
+        elif proto not in (IPIP, IPV6_IN_IP):
+            return None
+        return quoted[at:]
+
+    def _session_of(self, packet: bytes) -> Session | None:
+        """The session that a quoted packet, as this load balancer sent it on, belongs to."""
+        (start, width), ports = addresses_at(packet), ports_at(packet)
+        proto = packet[9 if width == 4 else 6]
+        src, dst = packet[start : start + width], packet[start + width : start + 2 * width]
+        sport, dport = (int.from_bytes(packet[ports + i : ports + i + 2], "big") for i in (0, 2))
+        if self.returns:
+            return self.back.get((proto, dst, dport, src, sport))
+        return self.sessions.get((proto, src, sport, dst, dport))

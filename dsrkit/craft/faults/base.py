@@ -1,0 +1,42 @@
+"""What a fault is made of: one thing broken in a healthy set-up, and everything that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dsrkit.craft.frame import Frame
+from dsrkit.craft.options import Options
+from dsrkit.craft.world import World
+from dsrkit.model.names import Mode
+from dsrkit.model.spec import Spec
+
+DSR_MODES: tuple[Mode, ...] = ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+L3DSR_MODES: tuple[Mode, ...] = ("l3dsr-tunnel", "l3dsr-dscp")
+NAT_MODES: tuple[Mode, ...] = ("nat", "fullnat")
+REWRITING_MODES: tuple[Mode, ...] = (*NAT_MODES, *DSR_MODES)
+
+
+def unchanged(world: World, options: Options) -> None:
+    """For faults that only need other options."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One entry of the catalogue that packets can show.
+
+    `shows` says what the taps see. `strike` breaks the machines after the mode has prepared them and before the clock
+    runs; it may schedule later events. `options` are the option values that it needs, taken where the caller says
+    nothing, and `flows` the number of connections that show it. `spec` changes the intended set-up (a second load
+    balancer, more taps), `capture` what a tap made of the frames.
+    """
+
+    code: str
+    name: str
+    modes: tuple[Mode, ...]
+    shows: str
+    strike: Callable[[World, Options], None] = unchanged
+    options: Mapping[str, object] = field(default_factory=dict)
+    flows: int = 4
+    spec: Callable[[Spec, Options], Spec] | None = None
+    capture: Callable[[list[Frame], Options], list[Frame]] | None = None

@@ -1,0 +1,20 @@
+"""What happens in each mode: its set-up as a spec, and the traffic that is let loose on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.rewriting import REWRITING
+from dsrkit.model.names import Mode
+
+DRIVERS: Final[Mapping[Mode, ModeDriver]] = {
+    "nat": REWRITING,
+    "fullnat": REWRITING,
+    "l2dsr": REWRITING,
+    "l3dsr-tunnel": REWRITING,
+    "l3dsr-dscp": REWRITING,
+}
+
+__all__ = ["DRIVERS", "ModeDriver"]

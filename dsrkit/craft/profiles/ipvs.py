@@ -1,0 +1,61 @@
+"""Linux IPVS, kernel 6.1: everything is a copy of the client's packet, after its TTL was counted down."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from dsrkit.craft.headers import CE, ECT_0
+from dsrkit.craft.octets import Octets, Value
+from dsrkit.craft.profiles.base import IPIP_PAIRS, Encapsulation, Flows, Ports, Profile, Tunnel
+from dsrkit.craft.profiles.hashes import big_endian, rows, siphash24
+from dsrkit.craft.rewrite import Bindings
+
+_PORT_RANGE: Final = (32768, 60999)  # net.ipv4.ip_local_port_range
+_BOOT_KEY: Final = bytes(16)  # the kernel draws its own when it starts; any will do here
+
+
+def gue_source_port(flows: Flows) -> Ports:
+    """The UDP source port, a hash of the flow scaled to the range of local ports.
+
+    Source: include/net/udp.h udp_flow_src_port, Linux 6.1; the hash below it has a random key in every kernel, so the
+    port is one of those it could be, not the one that a given machine wrote.
+
+    Shape: (flows,).
+    """
+    count = len(flows.client_port)
+    ends = flows.service + flows.service_port.to_bytes(2, "big") + bytes([flows.proto])
+    hashed = siphash24(_BOOT_KEY, rows(count, [flows.client, big_endian(flows.client_port), ends])) & np.uint64(
+        0xFFFFFFFF
+    )
+    hashed = (hashed ^ hashed << np.uint64(16)) & np.uint64(0xFFFFFFFF)
+    low, high = _PORT_RANGE
+    return ((hashed * np.uint64(high - low) >> np.uint64(32)) + np.uint64(low)).astype(np.uint16)
+
+
+def outer_ecn(before: Octets, bindings: Bindings) -> Value:
+    """The ECN bits of the outer header: a copy, but CE becomes ECT(0).
+
+    Source: include/net/inet_ecn.h INET_ECN_encapsulate, Linux 6.1.
+    """
+    ecn = before.get("ip.dsfield.ecn")
+    return ECT_0 if ecn == CE else ecn or 0
+
+
+_HABITS: Final = {"outer.dsfield.ecn": outer_ecn}
+
+IPVS: Final = Profile(
+    name="ipvs",
+    title="Linux IPVS",
+    modes=frozenset({"nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"}),
+    tunnels={
+        **{
+            kind: Tunnel(Encapsulation(kind), pairs=frozenset({pair}), habits=_HABITS)
+            for kind, pair in IPIP_PAIRS.items()
+        },
+        "gre": Tunnel(Encapsulation("gre"), habits=_HABITS),
+        "gue": Tunnel(Encapsulation("gue"), habits=_HABITS, derived={"tunnel.srcport": gue_source_port}),
+    },
+    numbered=True,
+)

@@ -1,0 +1,128 @@
+"""katran: outer headers made from the flow alone, the client's packet untouched."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import numpy as np
+
+from dsrkit.craft.headers import checksum, ipv4_header, ipv6_header, pseudo_header
+from dsrkit.craft.octets import ETHERNET, ICMP, ICMPV6, Octets
+from dsrkit.craft.profiles.base import (
+    IPIP_PAIRS,
+    Addresses,
+    Encapsulation,
+    Flows,
+    Ports,
+    Profile,
+    Tunnel,
+    always,
+    node_address,
+)
+from dsrkit.craft.profiles.hashes import big_endian, rows
+
+MAX_FRAME: Final = 1514
+"""Longer frames get an ICMP error: MAX_PCKT_SIZE of balancer_consts.h."""
+
+_QUOTED: Final = {4: 84, 6: 248}
+"""Octets of the IP packet that an ICMP error quotes: ICMP_TOOBIG_SIZE and ICMP6_TOOBIG_SIZE without Ethernet."""
+
+
+def outer_source(flows: Flows) -> Addresses:
+    """The source of an IPIP header: 172.16/16 or 0100::/64 with client port and address folded into the rest.
+
+    Source: katran pckt_encap.h encap_v4 and encap_v6.
+
+    Shape: (flows, 4 or 16).
+    """
+    port = big_endian(flows.client_port)
+    if flows.outer == 4:
+        return rows(len(port), [b"\xac\x10", port[:, ::-1] ^ flows.client[:, 2:4]])
+    last = flows.client[:, -4:]
+    return rows(len(port), [b"\x01" + bytes(11), last[:, :2] ^ port, last[:, 2:]])
+
+
+def gue_source_port(flows: Flows) -> Ports:
+    """The UDP source port of GUE: client port and address, in the byte order that the code happens to leave.
+
+    Source: katran pckt_encap.h gue_encap_v4 and gue_encap_v6.
+
+    Shape: (flows,).
+    """
+    port = big_endian(flows.client_port)
+    if flows.client.shape[1] == 16:
+        folded = port ^ flows.client[:, 12:14]
+    elif flows.outer == 6:
+        folded = port ^ flows.client[:, 2:4]
+    else:
+        folded = port[:, ::-1] ^ flows.client[:, 2:4]
+    return np.ascontiguousarray(folded).view(">u2").reshape(-1).astype(np.uint16)
+
+
+def gue_checksum(pseudo: bytes, datagram: bytes) -> int:
+    """The UDP checksum of GUE, from headers only.
+
+    The sum over the inner transport is taken for granted, as what its own checksum makes it, so a wrong one inside (or
+    an ICMPv4 message, which has no pseudo header) makes a wrong one outside.
+
+    Source: katran csum_helpers.h gue_csum_v4, gue_csum_v6, gue_csum_v4_in_v6.
+    """
+    inner = datagram[8:]
+    if inner[0] >> 4 == 4:
+        header = inner[:20]
+        within = pseudo_header(header[12:16], header[16:20], header[9], int.from_bytes(header[2:4], "big") - 20)
+    else:
+        header = inner[:40]
+        within = pseudo_header(header[8:24], header[24:40], header[6], int.from_bytes(header[4:6], "big"))
+    without = bytes(octet ^ 0xFF for octet in within)  # the complement takes the words out of a sum again
+    return checksum(pseudo + datagram[:8] + header + without)
+
+
+def too_big(frame: Octets) -> bytes:
+    """The ICMP error with which it answers a frame above `MAX_FRAME`, as the whole frame to the sender.
+
+    Source: katran handle_icmp.h send_icmp4_too_big, send_icmp6_too_big.
+    """
+    link, packet = bytes(frame.data[: frame.link_end]), frame.ip_packet
+    version = packet[0] >> 4
+    mtu, quoted = MAX_FRAME - ETHERNET, packet[: _QUOTED[version]]
+    if version == 4:
+        source, destination = packet[16:20], packet[12:16]
+        message = struct.pack("!BBHI", 3, 4, 0, mtu) + quoted
+        header = ipv4_header(source, destination, ICMP, len(message), ttl=64)
+        total = checksum(message)
+    else:
+        source, destination = packet[24:40], packet[8:24]
+        message = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted
+        header = ipv6_header(source, destination, ICMPV6, len(message), ttl=64)
+        total = checksum(pseudo_header(source, destination, ICMPV6, len(message)) + message)
+    return link[6:12] + link[:6] + link[12:] + header + message[:2] + total.to_bytes(2, "big") + message[4:]
+
+
+_IPIP_HABITS: Final = {"outer.id": always(0)}
+
+KATRAN: Final = Profile(
+    name="katran",
+    title="katran",
+    modes=frozenset({"l3dsr-tunnel"}),
+    tunnels={
+        **{
+            kind: Tunnel(
+                Encapsulation(kind),
+                pairs=frozenset({IPIP_PAIRS[kind]}),
+                habits=_IPIP_HABITS,
+                derived={"outer.src": outer_source},
+            )
+            for kind in ("ipip", "6in6", "4in6")
+        },
+        "gue": Tunnel(
+            Encapsulation("gue", variant=1, port=9886, checksum=True),
+            pairs=frozenset({(4, 4), (4, 6), (6, 6)}),
+            variants=frozenset({1}),
+            habits={**_IPIP_HABITS, "outer.src": node_address},
+            derived={"tunnel.srcport": gue_source_port},
+            checksum=gue_checksum,
+        ),
+    },
+)

@@ -1,0 +1,304 @@
+"""A spec brought to life: machines, segments, routes and taps, ready for traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address, ip_network
+from typing import Final, TypeVar
+
+from dsrkit.craft.balancer import Balancer, Server
+from dsrkit.craft.host import Host, Interface, Route
+from dsrkit.craft.network import MILLISECOND, Network, Segment, Tap, Wire
+from dsrkit.craft.octets import TCP, UDP, mac_octets, packed
+from dsrkit.craft.profiles import Encapsulation
+from dsrkit.craft.profiles.base import IPIP_PAIRS
+from dsrkit.craft.real_server import RealServer
+from dsrkit.craft.tcp import TcpStack
+from dsrkit.errors import SpecError
+from dsrkit.model.spec import Link, Spec, SpecNode
+
+PROTOCOLS: Final = {"tcp": TCP, "udp": UDP}
+FAR: Final = 10 * MILLISECOND
+"""One way over link A: the Internet."""
+DEFAULT_LENGTH: Final = {4: 24, 6: 64}
+
+H = TypeVar("H", bound=Host)
+
+
+class World:
+    """The machines of a spec on their segments.
+
+    Links with the same letter are one segment; a bridge, or a router that has one address on two links, joins the
+    segments of its links.
+
+    Raises: SpecError for a spec that is not complete enough to build.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        network: Network,
+        *,
+        mode: str,
+        profile: str,
+        encapsulation: Encapsulation | None = None,
+        outer: int | None = None,
+        vlan: int | None = None,
+        mtu: int = 1500,
+    ) -> None:
+        self.spec = spec
+        self.network = network
+        self.mode = mode
+        self.profile = profile
+        self.encapsulation = encapsulation
+        self.outer = outer  # the IP version of the outer header, where the tunnel's name does not say it
+        self.vlan = vlan
+        self.mtu = mtu
+        self.hosts: dict[str, Host] = {}
+        self.segments: dict[str, Segment] = {}  # by link
+        self.vips = [packed(vip) for vip in spec.vips]
+        for node in spec.nodes:
+            if node.role != "bridge":
+                self.hosts[node.name] = self._host(node)
+        self._wire()
+        self._route()
+        for host in self.hosts.values():
+            if isinstance(host, Balancer):
+                self._balance(host)
+            elif isinstance(host, RealServer):
+                self._serve(host)
+
+    # --- machines -------------------------------------------------------------------------------------------------
+
+    def of(self, kind: type[H], role: str | None = None) -> list[H]:
+        """The machines of a class, in the spec's order."""
+        return [h for h in self.hosts.values() if isinstance(h, kind) and role in (None, h.role)]
+
+    @property
+    def client(self) -> Host:
+        return next(host for host in self.hosts.values() if host.role == "client")
+
+    def clients(self, width: int) -> list[bytes]:
+        """The client addresses of a family, by its octets per address."""
+        return [own for i in self.client.interfaces for own, _ in i.addresses if len(own) == width]
+
+    @property
+    def outer_version(self) -> int:
+        """The IP version between load balancer and servers."""
+        return self.balancer.outer_version
+
+    @property
+    def router(self) -> Host:
+        return next(host for host in self.hosts.values() if host.role == "router")
+
+    @property
+    def balancer(self) -> Balancer:
+        return self.of(Balancer)[0]
+
+    @property
+    def servers(self) -> list[RealServer]:
+        return self.of(RealServer)
+
+    def _host(self, node: SpecNode) -> Host:
+        if node.role == "lb" and self.mode in ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"):
+            host: Host = Balancer(node.name, self.network, self.mode, self.profile)
+        elif node.role == "real-server":
+            host = RealServer(node.name, self.network)
+        else:
+            host = Host(node.name, self.network)
+            host.role = node.role
+            host.forwards = node.role == "router"
+        TcpStack(host)
+        return host
+
+    # --- segments -------------------------------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        nodes = {node.name: node for node in self.spec.nodes}
+        letters: dict[str, list[str]] = {}
+        for node in self.spec.nodes:
+            for link in node.links:
+                letters.setdefault(_letter(node, link), []).append(node.name)
+        switching = {name: _switched(node) for name, node in nodes.items()}
+        for letter, names in letters.items():
+            joined = next(
+                (s for n in names for group in switching[n] if letter in group for s in self._known(group)), None
+            )
+            segment = joined or Segment(letter)
+            self.segments[letter] = segment
+            hubs = [n for n in names if any(letter in group for group in switching[n])]
+            members = list(dict.fromkeys(names))
+            delay = FAR if any(nodes[n].role == "client" for n in members) else 50_000
+            if hubs:
+                centre = hubs[0]
+            elif len(members) == 2:
+                segment.wires.append(Wire(letter, members[0], members[1], delay))
+                continue
+            else:
+                centre = f"hub {letter}"
+            segment.wires += [Wire(letter, centre, name, delay) for name in members if name != centre]
+        for node in self.spec.nodes:
+            if node.role != "bridge":
+                self._attach(node)
+
+    def _known(self, letters: Iterable[str]) -> list[Segment]:
+        return [self.segments[letter] for letter in letters if letter in self.segments]
+
+    def _attach(self, node: SpecNode) -> None:
+        host = self.hosts[node.name]
+        done: set[tuple[int, tuple[str, ...]]] = set()
+        for number, link in enumerate(node.links):
+            letter = _letter(node, link)
+            segment = self.segments[letter]
+            if (id(segment), link.ip) in done:
+                continue  # the second port of a switched interface
+            done.add((id(segment), link.ip))
+            if not link.mac and not link.ip:
+                continue
+            mac = mac_octets(link.mac[0]) if link.mac else b"\x02\0\0\0" + bytes([len(self.hosts) % 256, number])
+            addresses = [
+                (packed(ip), DEFAULT_LENGTH[ip_address(ip).version] if length is None else length)
+                for ip, length in zip(link.ip, link.prefix, strict=True)
+            ]
+            tag = self.vlan if letter != "A" else None
+            interface = Interface(host, letter, mac, addresses, segment, node.name, tag, self.mtu)
+            host.interfaces.append(interface)
+            segment.interfaces.setdefault(node.name, interface)
+            host.local.update(own for own, _ in addresses)
+        host.local.update((b"\xff" * 4, b"\xe0\0\0\x01"))
+
+    # --- routes ---------------------------------------------------------------------------------------------------
+
+    def _route(self) -> None:
+        for node in self.spec.nodes:
+            if node.role == "bridge":
+                continue
+            host = self.hosts[node.name]
+            for link in node.links:
+                if link.gateway is not None:
+                    self.add_default(host, packed(link.gateway))
+            for version in (4, 6):
+                if host.forwards and not any(
+                    r.prefix.version == version and r.prefix.prefixlen == 0 for r in host.routes
+                ):
+                    self._default_towards_client(host, version)
+        for host in self.hosts.values():
+            self._inner_routes(host)
+
+    def add_default(self, host: Host, gateway: bytes) -> None:
+        """Give a machine a default route of the gateway's family, in place of one that it has."""
+        version = 4 if len(gateway) == 4 else 6
+        everything = ip_network("0.0.0.0/0" if version == 4 else "::/0")
+        found = next((i for i in host.interfaces if i.holds(gateway)), None)
+        if found is not None:
+            host.routes = [r for r in host.routes if r.prefix != everything]
+            host.routes.append(Route(everything, found, gateway))
+
+    def _default_towards_client(self, host: Host, version: int) -> None:
+        """What a router knows no better goes to where the clients are."""
+        for client in (h for h in self.hosts.values() if h.role == "client"):
+            own = client.interfaces[0].source(version)
+            if own is not None:
+                self._via(host, own, ip_network("0.0.0.0/0" if version == 4 else "::/0"))
+
+    def _via(self, host: Host, target: bytes, prefix: object) -> None:
+        """A route for `prefix` by the neighbour that is nearest to `target`."""
+        seen = {id(i.segment) for i in host.interfaces}
+        reach: list[tuple[Interface, bytes | None, Host]] = [(i, None, host) for i in host.interfaces]
+        while reach:
+            interface, hop, at = reach.pop(0)
+            segment = interface.segment if at is host else None
+            for port in [interface] if segment is not None else at.interfaces:
+                if port.holds(target):
+                    host.routes.append(Route(prefix, interface, hop if hop is not None else target))  # type: ignore[arg-type]
+                    return
+                for other in port.segment.interfaces.values():
+                    if other.host.role in ("router", "lb") and other.host is not at and other.host is not host:
+                        following = [p for p in other.host.interfaces if id(p.segment) not in seen]
+                        source = other.source(4 if len(target) == 4 else 6)
+                        if following and source is not None:
+                            seen.update(id(p.segment) for p in following)
+                            reach.append((interface, hop or source, other.host))
+
+    def _inner_routes(self, host: Host) -> None:
+        """Routes of the routers to every prefix that is not next to them."""
+        if not host.forwards:
+            return
+        for other in list(self.hosts.values()):
+            for interface in other.interfaces:
+                for own, length in interface.addresses:
+                    if not any(i.holds(own) for i in host.interfaces) and other.role != "client":
+                        network = ip_network((own, length), strict=False)
+                        if all(r.prefix != network for r in host.routes):
+                            self._via(host, own, network)
+
+    # --- parts in load balancing ----------------------------------------------------------------------------------
+
+    def _balance(self, host: Balancer) -> None:
+        host.vips = list(self.vips)
+        host.local.update(self.vips)
+        for service in self.spec.services:
+            for port in service.ports:
+                host.services[(PROTOCOLS[port.proto], port.vport)] = port.rport
+        if self.encapsulation is not None:
+            host.encapsulation = self.encapsulation
+            inner = 4 if len(self.vips[0]) == 4 else 6
+            host.outer_version = IPIP_PAIRS.get(self.encapsulation.type, (inner, self.outer or inner))[1]
+            host.habits = dict(host.implementation.habits_in(self.encapsulation.type))
+        if self.spec.snat is not None:
+            host.snat = {ip_address(text).version: packed(text) for text in self.spec.snat.source}
+            host.local.update(host.snat.values())
+        for node in self.spec.nodes:
+            if node.role == "real-server":
+                addresses: dict[int, bytes] = {ip_address(ip).version: packed(ip) for ip in reversed(node.ips)}
+                host.servers.append(Server(node.name, addresses, dscp=self.tags(node)))
+
+    def tags(self, node: SpecNode) -> dict[bytes, int]:
+        """VIP → the DSCP that stands for it at a server."""
+        table: Mapping[int, str] = node.dscp or self.spec.dscp
+        return {packed(vip): tag for tag, vip in table.items()}
+
+    def _serve(self, host: RealServer) -> None:
+        if self.mode in ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp", "health"):
+            for vip in self.vips:
+                host.own_vip(vip)
+        node = next(node for node in self.spec.nodes if node.name == host.name)
+        host.tags = {tag: vip for vip, tag in self.tags(node).items()}
+        if self.encapsulation is not None:
+            host.decapsulate(self.encapsulation)
+
+
+def _letter(node: SpecNode, link: Link) -> str:
+    """The name of a link; a node written without links has one of its own kind: clients on A, the others on B."""
+    return link.link or {"client": "A", "real-server": "B"}.get(node.role, "B")
+
+
+def _switched(node: SpecNode) -> list[set[str]]:
+    """Groups of links that a node switches between: all of a bridge's, a router's with one address on several."""
+    if node.role == "bridge":
+        return [{_letter(node, link) for link in node.links}]
+    if node.role != "router":
+        return []
+    groups: dict[tuple[str, ...], set[str]] = {}
+    for link in node.links:
+        groups.setdefault(link.ip, set()).add(_letter(node, link))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def taps_of(spec: Spec) -> tuple[Tap, ...]:
+    """The capture points of a spec: what it names, else one per link.
+
+    Raises: SpecError for a tap that names neither a link nor a node of the spec.
+    """
+    links = dict.fromkeys(_letter(node, link) for node in spec.nodes for link in node.links)
+    if not spec.taps:
+        return tuple(Tap(letter, letter) for letter in sorted(links))
+    taps = []
+    for tap in spec.taps:
+        link = tap.link or (tap.name if tap.name in links else None)
+        if link is None and tap.node is None:
+            raise SpecError(f"tap {tap.name!r}: say on which link or node it listens")
+        if link is not None and link not in links:
+            raise SpecError(f"tap {tap.name!r}: no node has a link {link!r} (there are: {', '.join(links)})")
+        taps.append(Tap(tap.name, link, tap.node))
+    return tuple(taps)
