@@ -6,17 +6,16 @@ Nothing but typer is imported here at module level, so that `--help` and shell c
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dsrkit import __version__
-from dsrkit.errors import DsrkitError, UsageError
+from dsrkit.cli import craft
+from dsrkit.cli.common import complain, complete, page, user_errors, word, write
+from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 
 if TYPE_CHECKING:
@@ -38,64 +37,6 @@ def main() -> None:
     app(prog_name="dsrkit")
 
 
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """One line and exit code 2 for the user's mistakes; a bug keeps its traceback."""
-    try:
-        yield
-    except DsrkitError as error:
-        complain(f"error: {error}")
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def complain(message: str) -> None:
-    """One line on stderr, whatever a file or a packet put into it."""
-    from dsrkit.report.escape import escape
-
-    with suppress(UsageError):  # there is nowhere left to say that stderr itself fails
-        _write(sys.stderr, escape(message) + "\n")
-
-
-def _write(stream: TextIO | None, text: str) -> None:
-    """Write text to a standard stream that may be closed, gone, or of a smaller character set."""
-    if stream is None:
-        return
-    try:
-        stream.write(text.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"))
-        stream.flush()
-    except OSError as error:
-        # What is still buffered must not raise again when the interpreter exits.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        if isinstance(error, BrokenPipeError):  # the reader has seen enough
-            return
-        raise UsageError(f"cannot write: {error.strerror or error}") from None
-
-
-def _word(words: Collection[str]) -> Callable[[str | None], str | None]:
-    """A check that an option is one of `words`; the message names the nearest."""
-
-    def check(value: str | None) -> str | None:
-        if value is None or value in words:
-            return value
-        from difflib import get_close_matches
-
-        near = get_close_matches(value.lower(), words, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise typer.BadParameter(f"{value!r} is not valid ({hint}one of: {', '.join(words)})")
-
-    return check
-
-
-def _complete(words: Collection[str]) -> Callable[[str], list[str]]:
-    def complete(incomplete: str) -> list[str]:
-        return [word for word in words if word.startswith(incomplete)]
-
-    return complete
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"dsrkit {__version__}")
@@ -108,7 +49,10 @@ def dsrkit(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Check packet captures of server load balancing, hop by hop."""
+    """Craft the packets of server load balancing, and check captures of it, hop by hop."""
+
+
+app.add_typer(craft.app, name="craft")
 
 
 @app.command()
@@ -128,8 +72,8 @@ def verify(
         str | None,
         typer.Option(
             metavar="MODE",
-            callback=_word(MODES),
-            autocompletion=_complete(MODES),
+            callback=word(MODES),
+            autocompletion=complete(MODES),
             help=f"The mode, instead of inferring it: {', '.join(MODES)}.",
         ),
     ] = None,
@@ -140,8 +84,8 @@ def verify(
         str,
         typer.Option(
             metavar="PROFILE",
-            callback=_word(PROFILES),
-            autocompletion=_complete(PROFILES),
+            callback=word(PROFILES),
+            autocompletion=complete(PROFILES),
             help=f"Accept only the header habits of one implementation: {', '.join(PROFILES)}.",
         ),
     ] = "any",
@@ -157,8 +101,8 @@ def verify(
         str,
         typer.Option(
             metavar="SEVERITY",
-            callback=_word(FAIL_ON),
-            autocompletion=_complete(FAIL_ON),
+            callback=word(FAIL_ON),
+            autocompletion=complete(FAIL_ON),
             help=f"Exit with 1 for findings at or above: {', '.join(FAIL_ON)}.",
         ),
     ] = "warning",
@@ -167,8 +111,8 @@ def verify(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            callback=_word(FORMATS),
-            autocompletion=_complete(FORMATS),
+            callback=word(FORMATS),
+            autocompletion=complete(FORMATS),
             help=f"One of: {', '.join(FORMATS)}.",
         ),
     ] = "text",
@@ -282,13 +226,10 @@ def _emit(
     else:
         from dsrkit.report.text import render
 
-        terminal = to_stdout and sys.stdout is not None and sys.stdout.isatty()
-        color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        wraps = terminal or (to_stdout and "COLUMNS" in os.environ)
-        width = shutil.get_terminal_size().columns if wraps else None
+        color, width = page(no_color=no_color, to_stdout=to_stdout)
         text = render(report, color=color, width=width, verbose=verbose, quiet=quiet)
     if output is None or output == "-":
-        _write(sys.stdout, text)
+        write(sys.stdout, text)
         return
     try:
         Path(output).write_text(text, encoding="utf-8")

@@ -196,7 +196,7 @@ class Balancer(Host):
             self.output(after.ip_packet, label.changed(changed), hop=hop)
             return
         whole = push(packet, after, self.request, bindings, self.encapsulation, profile=self.profile)
-        rip = bindings.roles[("real-server", "ip")]
+        rip = session.server.addresses[self.outer_version]
         found = self.route(rip)
         mtu = found[0].mtu if found else 1500
         # Source: ip_vs_xmit.c __mtu_check_toobig_v4/v6; recorded b07: from the VIP, quoting what was to be sent
