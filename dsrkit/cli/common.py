@@ -1,0 +1,95 @@
+"""What all commands share: the user's mistakes, standard streams, options that are one word of many."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO, TextIO
+
+import typer
+
+from dsrkit.errors import DsrkitError, UsageError
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """One line and exit code 2 for the user's mistakes; a bug keeps its traceback."""
+    try:
+        yield
+    except DsrkitError as error:
+        complain(f"error: {error}")
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever a file or a packet put into it."""
+    from dsrkit.report.escape import escape
+
+    with suppress(UsageError):  # there is nowhere left to say that stderr itself fails
+        write(sys.stderr, escape(message) + "\n")
+
+
+def write(stream: TextIO | None, text: str) -> None:
+    """Write text to a standard stream that may be closed, gone, or of a smaller character set."""
+    write_all(stream, [text])
+
+
+def write_all(stream: TextIO | None, texts: Iterable[str]) -> None:
+    """Write texts as they come, until there are no more or nobody reads them."""
+    if stream is None:
+        return
+    encoding = stream.encoding or "utf-8"
+    with writing(stream):
+        for text in texts:
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
+@contextmanager
+def writing(stream: TextIO | BinaryIO) -> Iterator[None]:
+    """Flush a standard stream after what is written to it; a reader that has seen enough ends it quietly."""
+    try:
+        yield
+        stream.flush()
+    except OSError as error:
+        # What is still buffered must not raise again when the interpreter exits.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise UsageError(f"cannot write: {error.strerror or error}") from None
+
+
+def page(*, no_color: bool, to_stdout: bool = True) -> tuple[bool, int | None]:
+    """Whether text for stdout (or a file) is coloured, and the width that it is wrapped to, if any."""
+    terminal = to_stdout and sys.stdout is not None and sys.stdout.isatty()
+    color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    wraps = terminal or (to_stdout and "COLUMNS" in os.environ)
+    return color, shutil.get_terminal_size().columns if wraps else None
+
+
+def word(words: Collection[str]) -> Callable[[str | None], str | None]:
+    """A check that an option is one of `words`; the message names the nearest."""
+
+    def check(value: str | None) -> str | None:
+        if value is None or value in words:
+            return value
+        from difflib import get_close_matches
+
+        near = get_close_matches(value.lower(), words, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise typer.BadParameter(f"{value!r} is not valid ({hint}one of: {', '.join(words)})")
+
+    return check
+
+
+def complete(words: Collection[str]) -> Callable[[str], list[str]]:
+    """What the shell offers for an option that is one of `words`."""
+
+    def matching(incomplete: str) -> list[str]:
+        return [one for one in words if one.startswith(incomplete)]
+
+    return matching
