@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import combinations, islice
 from typing import Final
 
 from dsrkit.craft.frame import Frame
@@ -77,15 +77,14 @@ def ladder(scenario: Scenario, limit: int = LIMIT) -> Ladder:
     frames = [frame for packet in packets for frame in packet]
     taps = [tap for tap in scenario.taps if any(frame.tap == tap for frame in frames)]
     start = min((frame.ts_ns for frame in frames), default=0)
-    macs = {mac_text(frame.data[at : at + 6]) for frame in frames for at in (0, 6)}
-    mac_octets = next(n for n in range(2, 7) if n == 6 or len({mac[-3 * n :] for mac in macs}) == len(macs))
+    mac_octets = _telling({frame.data[at : at + 6] for frame in frames for at in (0, 6)})
     fault = f", fault {scenario.fault}" if scenario.fault else ""
     return Ladder(
         title=f"{scenario.mode}, profile {scenario.profile}{fault}",
         taps=tuple(LadderTap(tap, _nodes(frame for frame in frames if frame.tap == tap)) for tap in taps),
         rows=tuple(_row(packet, taps, start, mac_octets) for packet in packets),
         left_out=left_out,
-        mac_octets=mac_octets,
+        mac_octets=tuple(index + 1 for index in mac_octets),
         notes=scenario.notes,
     )
 
@@ -100,13 +99,34 @@ def _packets(frames: Iterable[Frame]) -> list[list[Frame]]:
 
 
 def _nodes(frames: Iterable[Frame]) -> tuple[str, ...]:
-    names = (name for frame in frames for name in (frame.sender, frame.receiver))
+    names = (name for frame in frames for name in (frame.sender, "" if _to_group(frame.data[:6]) else frame.receiver))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def _row(packet: Sequence[Frame], taps: Sequence[str], start_ns: int, mac_octets: int) -> LadderRow:
+def _to_group(mac: bytes) -> bool:
+    """Whether this is a multicast or the broadcast address (IEEE 802 s8.2)."""
+    return bool(mac) and mac[0] & 1 == 1
+
+
+def _telling(macs: set[bytes]) -> tuple[int, ...]:
+    """The fewest octets, two at least and rather the last ones, that tell stations apart."""
+    stations = [mac for mac in macs if len(mac) == 6 and not _to_group(mac)]
+    for size in range(2, 6):
+        for picked in sorted(combinations(range(6), size), reverse=True):
+            if len({tuple(mac[index] for index in picked) for mac in stations}) == len(stations):
+                return picked
+    return tuple(range(6))
+
+
+def _mac(mac: bytes, telling: Sequence[int]) -> str:
+    if mac == b"\xff" * 6:
+        return "broadcast"
+    return mac_text(mac if _to_group(mac) or len(mac) < 6 else bytes(mac[index] for index in telling))
+
+
+def _row(packet: Sequence[Frame], taps: Sequence[str], start_ns: int, telling: Sequence[int]) -> LadderRow:
     seen = [_parsed(frame) for frame in packet]
-    values = [_values(octets, frame, mac_octets) for octets, frame in zip(seen, packet, strict=True)]
+    values = [_values(octets, frame, telling) for octets, frame in zip(seen, packet, strict=True)]
     mapped = any(len({value.get(port) for value in values}) > 1 for port in _PORTS)
     cells: dict[str, list[LadderCell]] = {tap: [] for tap in taps}
     before: dict[str, str] | None = None
@@ -131,12 +151,11 @@ def _parsed(frame: Frame) -> Octets | None:
         return None
 
 
-def _values(octets: Octets | None, frame: Frame, mac_octets: int) -> dict[str, str]:
+def _values(octets: Octets | None, frame: Frame, telling: Sequence[int]) -> dict[str, str]:
     """All fields that a cell may show, in words."""
     values = {}
     for name, at in (("eth.src", 6), ("eth.dst", 0)):
-        mac = mac_text(frame.data[at : at + 6])
-        values[name] = "broadcast" if mac == "ff:ff:ff:ff:ff:ff" else mac[-3 * mac_octets + (mac_octets < 6) :]
+        values[name] = _mac(frame.data[at : at + 6], telling)
     if octets is None:
         return values
     if len(octets.networks) > 1:

@@ -54,7 +54,8 @@ class LadderTap:
 class Ladder:
     """The first packets of a scenario at every tap.
 
-    Units: MACs are cut to their last `mac_octets`.
+    Of MACs only `mac_octets` are shown, counted from 1.
+
     Absent: `left_out` is None where what follows was not counted.
     """
 
@@ -62,5 +63,5 @@ class Ladder:
     taps: tuple[LadderTap, ...]
     rows: tuple[LadderRow, ...]
     left_out: int | None = 0
-    mac_octets: int = 2
+    mac_octets: tuple[int, ...] = (5, 6)
     notes: tuple[str, ...] = ()

@@ -156,5 +156,6 @@ def _legend(ladder: Ladder, color: bool) -> Iterator[str]:
     elif ladder.left_out:
         yield f"{ladder.left_out} more packets follow"
     mark = "Highlighted" if color else "*"
-    macs = f"; MACs: their last {ladder.mac_octets} octets" if ladder.mac_octets < 6 else ""
+    *others, last = map(str, ladder.mac_octets)
+    macs = f"; MACs: octets {', '.join(others)} and {last}" if len(others) < 5 else ""
     yield f"{mark}: changed since the tap before{macs}"

@@ -188,12 +188,35 @@ def test_a_cut_frame_is_read_as_far_as_it_goes() -> None:
     assert row.summary == "SYN, 500 octets"
 
 
-def test_macs_are_as_short_as_they_can_be() -> None:
-    near = Ether(src="02:00:00:01:00:01", dst="02:00:00:02:00:01") / V4 / UDP()
-    assert shown(ladder(single(near)).rows[0].cells[0][0])["eth.src"] == "01:00:01"
-    far = Ether(src="02:00:00:00:00:01", dst="04:00:00:00:00:01") / V4 / UDP()
-    assert shown(ladder(single(far)).rows[0].cells[0][0])["eth.src"] == "02:00:00:00:00:01"
-    assert "their last" not in render(ladder(single(far)))
+@pytest.mark.parametrize(
+    ("macs", "shown_as", "legend"),
+    [
+        (("02:00:00:01:00:01", "02:00:00:02:00:01"), "01:01", "octets 4 and 6"),
+        (("02:aa:00:00:00:0b", "02:1b:00:00:00:0b"), "aa:0b", "octets 2 and 6"),
+        (("02:00:00:00:00:01", "33:33:00:00:00:12"), "00:01", "octets 5 and 6"),
+    ],
+)
+def test_macs_show_the_octets_that_tell_them_apart(macs: tuple[str, str], shown_as: str, legend: str) -> None:
+    found = ladder(single(Ether(src=macs[0], dst=macs[1]) / V4 / UDP()))
+    assert shown(found.rows[0].cells[0][0])["eth.src"] == shown_as
+    assert render(found).endswith(f"; MACs: {legend}\n")
+
+
+def test_addresses_of_groups_are_whole_and_name_nobody() -> None:
+    found = ladder(single(Ether(src=CLIENT, dst="33:33:00:00:00:12") / V6, sender="lb1", receiver="all"))
+    assert shown(found.rows[0].cells[0][0])["eth.dst"] == "33:33:00:00:00:12"
+    assert found.taps == (LadderTap("A", ("lb1",)),)
+
+
+def test_many_stations_have_whole_macs() -> None:
+    flips = [
+        bytes.fromhex("020000000000"),
+        *(bytes([2 | (n == 0) * 4, *(int(n == i) for i in range(1, 6))]) for n in range(6)),
+    ]
+    kept = tuple(frame("A", n, Ether(src=mac.hex(":"), dst=CLIENT) / V4, n) for n, mac in enumerate(flips))
+    found = ladder(Scenario("nat", "ipvs", TAPS, spec(), kept=kept))
+    assert shown(found.rows[1].cells[0][0])["eth.src"] == "06:00:00:00:00:00"
+    assert "MACs" not in render(found)
 
 
 def test_the_limit() -> None:
