@@ -118,8 +118,9 @@ class Host:
         self.echo_listeners: list[Handler] = []
         self.router_table = tables("path").table("router", "request")
         self.firewall: list[Callable[[Octets, Label], bool]] = []  # False: dropped before the stack sees it
-        self._waiting: dict[bytes, list[tuple[Interface, bytes, Label]]] = {}
+        self.waiting: dict[bytes, list[tuple[Interface, bytes, Label]]] = {}
         self._ids: dict[bytes, int] = {}
+        self._busy_until = 0
         self._pieces: dict[tuple[bytes, bytes, int], dict[int, tuple[bool, bytes]]] = {}
 
     # --- identity -------------------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ class Host:
         tpa = bytes(packet.data[at + 24 : at + 28])
         mine = tpa in self.local and tpa not in self.silent
         # Source: net/ipv4/arp.c arp_process: an entry is made for who asks me, renewed for who is known
-        if spa not in self.local and (mine or spa in self.neighbours or spa in self._waiting):
+        if spa not in self.local and (mine or spa in self.neighbours or spa in self.waiting):
             self.learn(spa, sha)
         if operation == 1 and mine and spa != tpa:
             answer = arp.reply(
@@ -188,18 +189,19 @@ class Host:
     def learn(self, address: bytes, mac: bytes) -> None:
         """A neighbour is known: what waited for it can go."""
         self.neighbours[address] = mac
-        for interface, packet, label in self._waiting.pop(address, []):
+        for interface, packet, label in self.waiting.pop(address, []):
             self._frame(interface, mac, packet, label)
 
     def think(self) -> int:
-        """How long the machine takes over a packet, in nanoseconds."""
-        return 15_000 + self.network.random.randrange(10_000)
+        """How long until the machine is done with a packet, in nanoseconds; it takes one after the other."""
+        self._busy_until = max(self.network.now + 15_000 + self.network.random.randrange(10_000), self._busy_until + 1)
+        return self._busy_until - self.network.now
 
     def _resolve(self, interface: Interface, hop: bytes, attempt: int = 0) -> None:
-        if hop in self.neighbours or hop not in self._waiting:
+        if hop in self.neighbours or hop not in self.waiting:
             return
         if attempt == ARP_RETRIES:
-            waiting = self._waiting.pop(hop)
+            waiting = self.waiting.pop(hop)
             self.unreachable(hop, [(packet, label) for _, packet, label in waiting])
             return
         version = 4 if len(hop) == 4 else 6
@@ -212,7 +214,7 @@ class Host:
 
     def _sender_address(self, interface: Interface, hop: bytes, version: int) -> bytes | None:
         """Whose address an ARP request tells (arp_announce): the packet's if announced so, else the interface's."""
-        packet = self._waiting[hop][0][1]
+        packet = self.waiting[hop][0][1]
         source = packet[12:16] if version == 4 else packet[8:24]
         return source if source in self.announced else interface.source(version)
 
@@ -266,8 +268,8 @@ class Host:
         if known is not None:
             self._frame(interface, known, packet, label)
             return
-        first = hop not in self._waiting
-        self._waiting.setdefault(hop, []).append((interface, packet, label))
+        first = hop not in self.waiting
+        self.waiting.setdefault(hop, []).append((interface, packet, label))
         if first:
             self._resolve(interface, hop)
 
@@ -437,7 +439,7 @@ class Host:
                     solicited=True,
                 )
                 self.network.after(self.think(), lambda: self.send_frame(interface, answer, self.network.label()))
-        elif mac and target not in self.local and (target in self.neighbours or target in self._waiting):
+        elif mac and target not in self.local and (target in self.neighbours or target in self.waiting):
             self.learn(target, mac)
         return True
 

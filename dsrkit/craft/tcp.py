@@ -213,18 +213,8 @@ class Connection:
 
     def _again(self, about: str) -> None:
         """Send the first unacknowledged segment once more, cut to the path MTU if that has shrunk."""
+        self.unacked[:1] = _cut(self.unacked[0], self.segment_size)
         first = self.unacked[0]
-        size = self.segment_size
-        if len(first.payload) > size:
-            pieces = [first.payload[i : i + size] for i in range(0, len(first.payload), size)]
-            cut = [
-                Segment(
-                    (first.seq + i * size) & MASK, first.flags if i == len(pieces) - 1 else first.flags & ~PSH, piece
-                )
-                for i, piece in enumerate(pieces)
-            ]
-            self.unacked[:1] = cut
-            first = cut[0]
         self._emit(first.flags, first.seq, first.payload, about)
 
     # --- receiving ------------------------------------------------------------------------------------------------
@@ -318,11 +308,29 @@ class Connection:
                 self.on_close(self, "fin")
 
     def path_mtu(self, mtu: int) -> None:
-        """A router could not send a packet on: smaller segments from now on (RFC 1191 s6.4)."""
+        """A router could not send a packet on: smaller segments from now on, and what was too big goes out again.
+
+        Source: RFC 1191 s6.4; net/ipv4/tcp_ipv4.c tcp_v4_mtu_reduced, tcp_input.c tcp_simple_retransmit; recorded b07.
+        """
         headers = (20 if len(self.ends[0]) == 4 else 40) + 20
-        self.limit = min(self.limit, max(mtu - headers, 88))
-        if self.unacked and len(self.unacked[0].payload) > self.segment_size:
-            self._again("retransmission in smaller segments")
+        limit = max(mtu - headers, 88)
+        if limit >= self.limit:
+            return
+        self.limit = limit
+        waiting, self.unacked, again = self.unacked, [], []
+        while waiting:
+            first, *waiting = waiting
+            if len(first.payload) <= self.segment_size:
+                self.unacked.append(first)
+                continue
+            if waiting and len(waiting[0].payload) > self.segment_size:  # a buffer holds two (tcp_tso_autosize)
+                second, *waiting = waiting
+                first = Segment(first.seq, second.flags, first.payload + second.payload)
+            pieces = _cut(first, self.segment_size)
+            self.unacked += pieces
+            again += pieces
+        for piece in again:
+            self._emit(piece.flags, piece.seq, piece.payload, "retransmission in smaller segments")
 
     def refused(self) -> None:
         """An ICMP error arrived: it ends a handshake, and is only a hint later (net/ipv4/tcp_ipv4.c tcp_v4_err)."""
@@ -336,6 +344,19 @@ class Connection:
         self.stack.forget(self, keep=reason == "fin")
         if tell and self.on_close is not None:
             self.on_close(self, reason)
+
+
+def _cut(segment: Segment, size: int) -> list[Segment]:
+    """A segment in pieces that are not too big; the flags of its end go with the last one."""
+    starts = range(0, max(1, len(segment.payload)), size)
+    return [
+        Segment(
+            (segment.seq + at) & MASK,
+            segment.flags if at == starts[-1] else segment.flags & ~(PSH | FIN),
+            segment.payload[at : at + size],
+        )
+        for at in starts
+    ]
 
 
 def _before_or_at(a: int, b: int) -> bool:
