@@ -6,10 +6,11 @@ import os
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from dsrkit.craft.complete import completed, spec_options
 from dsrkit.craft.faults import Fault, fault_of
 from dsrkit.craft.modes import DRIVERS
 from dsrkit.craft.network import Network, Weather
-from dsrkit.craft.options import Options, parse_options
+from dsrkit.craft.options import CONNECTIONS, Options, parse_options
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.scenario import Scenario
@@ -34,7 +35,7 @@ def craft(
     mode: str,
     spec: Spec | str | os.PathLike[str] | None = None,
     *,
-    profile: str = "ipvs",
+    profile: str | None = None,
     fault: str | None = None,
     flows: int = 1,
     seed: int = 0,
@@ -42,21 +43,26 @@ def craft(
 ) -> Scenario:
     """Build the whole conversation of a mode at every hop.
 
-    The same arguments give the same octets. `options` are the long flags of ``dsrkit craft MODE``, with _ for -.
+    The same arguments give the same octets. `options` are the long flags of ``dsrkit craft MODE``, with _ for -; they
+    go before what the spec says, and the spec before the mode's usual set-up. `profile` is the spec's if it names one,
+    else ipvs.
 
     Raises: UsageError for an unknown mode, profile, fault or option and for options that contradict each other;
     SpecError for a spec that cannot be built.
     """
     known: Mode = _word(mode, MODES, "mode")
-    habits: Profile = _word(profile, tuple(PROFILES), "profile")  # type: ignore[arg-type]
+    given = _spec(spec, known)
+    stated = next((one.profile for one in given.services if one.profile != "any"), "ipvs")
+    habits: Profile = _word(profile or stated, tuple(PROFILES), "profile")  # type: ignore[arg-type]
     if flows < 1:
         raise UsageError(f"--flows: {flows} connections are none")
     broken = None if fault is None else fault_of(fault, known)
     if broken is not None:
         options = {**broken.options, **{name: value for name, value in options.items() if value is not None}}
         flows = max(flows, broken.flows)
-    chosen = parse_options(known, options)
-    world = _world(known, habits, spec, chosen, seed, broken)
+    asked = {name: value for name, value in options.items() if value is not None}
+    chosen = parse_options(known, {**spec_options(given, known), **asked})
+    world = _world(known, habits, given, chosen, seed, broken)
     DRIVERS[known].drive(world, chosen, flows)
     if broken is not None:
         broken.strike(world, chosen)
@@ -74,15 +80,23 @@ def craft(
     )
 
 
+def _spec(spec: Spec | str | os.PathLike[str] | None, mode: Mode) -> Spec:
+    given = Spec() if spec is None else spec if isinstance(spec, Spec) else Spec.load(spec)
+    if given.mode not in (None, mode) and mode in CONNECTIONS:
+        raise UsageError(f"the spec is about mode {given.mode}, not {mode}")
+    return given
+
+
 def _world(
     mode: Mode,
     profile: Profile,
-    spec: Spec | str | os.PathLike[str] | None,
+    spec: Spec,
     options: Options,
     seed: int,
     fault: Fault | None,
 ) -> World:
-    complete = DRIVERS[mode].preset(mode, profile, options)
+    usual = DRIVERS[mode].preset(mode, profile, options)
+    complete = usual if spec == Spec() else completed(spec, usual)
     if fault is not None and fault.spec is not None:
         complete = fault.spec(complete, options)
     taps = taps_of(complete)

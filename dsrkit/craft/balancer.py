@@ -72,6 +72,7 @@ class Balancer(Host):
         self.habits: dict[str, Habit] = dict(self.implementation.habits)
         self.forwards = True
         self.path_mtu_discovery = True
+        self.stateless = False  # on a bench: replies come without the request that they answer
         self.choose: Callable[[Key], Server | None] = self._round_robin
         self._turn = 0
 
@@ -93,10 +94,26 @@ class Balancer(Host):
         if dst in self.vips and (not inner.first or self._serves(packet)):
             self.network.after(self.think(), lambda: self._balance(packet, label))
             return True
-        if self.returns and (session := self.back.get(self._key(packet))) is not None:
+        if self.returns and (session := self._session_back(packet)) is not None:
             self.network.after(self.think(), lambda: self._return(packet, session, label))
             return True
         return False
+
+    def _session_back(self, packet: Octets) -> Session | None:
+        """The connection that a server's packet belongs to; `stateless`, whatever its addresses say."""
+        key = self._key(packet)
+        found = self.back.get(key)
+        if found is not None or not self.stateless or self.snat:
+            return found
+        proto, src, sport, dst, dport = key
+        server = next((one for one in self.servers if src in one.addresses.values()), None)
+        vip = next((vip for vip in self.vips if len(vip) == len(src)), None)
+        if server is None or vip is None:
+            return None
+        vport = next((v for (p, v), r in self.services.items() if p == proto and (server.port or r) == sport), 0)
+        if not vport:
+            return None
+        return Session((proto, dst, dport, vip, vport), server, dport)
 
     def _serves(self, packet: Octets) -> bool:
         inner, ports = packet.inner, packet.ports

@@ -109,6 +109,30 @@ def encapsulation(profile: str, options: Options, pair: tuple[int, int]) -> Enca
     return asked
 
 
+def encapsulation_of(spec: Spec, profile: str) -> tuple[Encapsulation | None, int | None]:
+    """The tunnel of a spec, what it leaves open as the profile has it, and the IP version of its outer header.
+
+    Raises: UsageError for what the profile does not do.
+    """
+    if spec.mode != "l3dsr-tunnel":
+        return None, None
+    service = ip_address(spec.vips[0]).version if spec.vips else 4
+    servers = {ip_address(ip).version for node in spec.nodes if node.role == "real-server" for ip in node.ips}
+    tunnel = spec.tunnel or Tunnel()
+    pair = IPIP_PAIRS.get(tunnel.type or "") or (
+        service,
+        service if service in servers or not servers else min(servers),
+    )
+    options = Options(
+        ip=str(pair[0]),
+        tunnel=tunnel.type,
+        gue_variant=tunnel.variant if tunnel.type == "gue" else None,
+        tunnel_port=tunnel.port if tunnel.type == "gue" else None,
+        tunnel_checksum=bool(tunnel.checksum),
+    )
+    return encapsulation(profile, options, pair), pair[1]
+
+
 def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
     """The complete spec of a mode's usual set-up.
 

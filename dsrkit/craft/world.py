@@ -45,6 +45,7 @@ class World:
         outer: int | None = None,
         vlan: int | None = None,
         mtu: int = 1500,
+        neighbours: bool = False,
     ) -> None:
         self.spec = spec
         self.network = network
@@ -67,6 +68,18 @@ class World:
                 self._balance(host)
             elif isinstance(host, RealServer):
                 self._serve(host)
+        if neighbours:
+            self.introduce()
+
+    def introduce(self) -> None:
+        """Fill every machine's neighbour table, as after the first packets."""
+        owner = next(iter(self.of(Balancer)), None)
+        for segment in {id(segment): segment for segment in self.segments.values()}.values():
+            known = {own: port.mac for port in segment.interfaces.values() for own, _ in port.addresses}
+            if owner is not None and owner.name in segment.interfaces:
+                known |= dict.fromkeys(self.vips, segment.interfaces[owner.name].mac)
+            for port in segment.interfaces.values():
+                port.host.neighbours |= {ip: mac for ip, mac in known.items() if ip not in port.host.local}
 
     # --- machines -------------------------------------------------------------------------------------------------
 
@@ -120,12 +133,10 @@ class World:
             for link in node.links:
                 letters.setdefault(_letter(node, link), []).append(node.name)
         switching = {name: _switched(node) for name, node in nodes.items()}
+        for group in _joined(letters, [group for groups in switching.values() for group in groups]):
+            self.segments |= dict.fromkeys(group, Segment("".join(group)))
         for letter, names in letters.items():
-            joined = next(
-                (s for n in names for group in switching[n] if letter in group for s in self._known(group)), None
-            )
-            segment = joined or Segment(letter)
-            self.segments[letter] = segment
+            segment = self.segments[letter]
             hubs = [n for n in names if any(letter in group for group in switching[n])]
             members = list(dict.fromkeys(names))
             delay = FAR if any(nodes[n].role == "client" for n in members) else 50_000
@@ -140,9 +151,6 @@ class World:
         for node in self.spec.nodes:
             if node.role != "bridge":
                 self._attach(node)
-
-    def _known(self, letters: Iterable[str]) -> list[Segment]:
-        return [self.segments[letter] for letter in letters if letter in self.segments]
 
     def _attach(self, node: SpecNode) -> None:
         host = self.hosts[node.name]
@@ -184,6 +192,22 @@ class World:
                     self._default_towards_client(host, version)
         for host in self.hosts.values():
             self._inner_routes(host)
+            self._vip_routes(host)
+
+    def _vip_routes(self, host: Host) -> None:
+        """A VIP that is on none of a router's links is reached by the load balancer's own address."""
+        owner = next((h for h in self.hosts.values() if h.role == "lb"), None)
+        if owner is None or host.role != "router":
+            return
+        for vip in self.vips:
+            if any(interface.holds(vip) for interface in host.interfaces):
+                continue
+            for interface in host.interfaces:
+                near = interface.segment.interfaces.get(owner.name)
+                gateway = near.source(4 if len(vip) == 4 else 6) if near is not None else None
+                if gateway is not None:
+                    host.routes.append(Route(ip_network(vip), interface, gateway))
+                    break
 
     def add_default(self, host: Host, gateway: bytes) -> None:
         """Give a machine a default route of the gateway's family, in place of one that it has."""
@@ -283,6 +307,15 @@ def _switched(node: SpecNode) -> list[set[str]]:
     for link in node.links:
         groups.setdefault(link.ip, set()).add(_letter(node, link))
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _joined(letters: Iterable[str], groups: Iterable[set[str]]) -> list[list[str]]:
+    """Links that are one broadcast domain, however many switches lie between them."""
+    domains = [{letter} for letter in letters]
+    for group in groups:
+        touched = [domain for domain in domains if domain & group]
+        domains = [domain for domain in domains if not domain & group] + [set().union(*touched)]
+    return [sorted(domain) for domain in domains]
 
 
 def taps_of(spec: Spec) -> tuple[Tap, ...]:
