@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.craft.headers import checksum, ipv4_header, ipv6_header, pseudo_header
-from dsrkit.craft.octets import ETHERNET, ICMP, ICMPV6, Octets
+from dsrkit.craft.headers import checksum, ipv4_header, ipv6_header, pseudo_header, udp_header
+from dsrkit.craft.octets import ICMP, ICMPV6, IPIP, IPV6_IN_IP, UDP, Octets
 from dsrkit.craft.profiles.base import (
     IPIP_PAIRS,
     Addresses,
@@ -22,8 +22,13 @@ from dsrkit.craft.profiles.base import (
 )
 from dsrkit.craft.profiles.hashes import big_endian, rows
 
-MAX_FRAME: Final = 1514
-"""Longer frames get an ICMP error: MAX_PCKT_SIZE of balancer_consts.h."""
+MTU: Final = 1500
+"""Longer packets get an ICMP error: MAX_PCKT_SIZE of balancer_consts.h, without Ethernet."""
+
+GUE_PORT: Final = 9886
+"""In older releases 6080."""
+
+_HEALTH_PORT: Final = 63265
 
 _QUOTED: Final = {4: 84, 6: 248}
 """Octets of the IP packet that an ICMP error quotes: ICMP_TOOBIG_SIZE and ICMP6_TOOBIG_SIZE without Ethernet."""
@@ -79,14 +84,14 @@ def gue_checksum(pseudo: bytes, datagram: bytes) -> int:
     return checksum(pseudo + datagram[:8] + header + without)
 
 
-def too_big(frame: Octets) -> bytes:
-    """The ICMP error with which it answers a frame above `MAX_FRAME`, as the whole frame to the sender.
+def too_big(frame: Octets, *, mtu: int = MTU) -> bytes:
+    """The ICMP error with which it answers a packet above `MTU`, as the whole frame to the sender.
 
     Source: katran handle_icmp.h send_icmp4_too_big, send_icmp6_too_big.
     """
     link, packet = bytes(frame.data[: frame.link_end]), frame.ip_packet
     version = packet[0] >> 4
-    mtu, quoted = MAX_FRAME - ETHERNET, packet[: _QUOTED[version]]
+    quoted = packet[: _QUOTED[version]]
     if version == 4:
         source, destination = packet[16:20], packet[12:16]
         message = struct.pack("!BBHI", 3, 4, 0, mtu) + quoted
@@ -98,6 +103,19 @@ def too_big(frame: Octets) -> bytes:
         header = ipv6_header(source, destination, ICMPV6, len(message), ttl=64)
         total = checksum(pseudo_header(source, destination, ICMPV6, len(message)) + message)
     return link[6:12] + link[:6] + link[12:] + header + message[:2] + total.to_bytes(2, "big") + message[4:]
+
+
+def health_check(packet: bytes, source: bytes, destination: bytes, *, gue: bool = False) -> bytes:
+    """A health check's IP packet inside a tunnel to the server it is meant for: fixed source, TTL 64, no checksum.
+
+    Source: KatranHCTestFixtures hcTestFixtures, hcGueTestFixtures.
+    """
+    proto, content = IPIP if packet[0] >> 4 == 4 else IPV6_IN_IP, packet
+    if gue:
+        proto, content = UDP, udp_header(_HEALTH_PORT, GUE_PORT, len(packet)) + packet
+    if len(source) == 4:
+        return ipv4_header(source, destination, proto, len(content), ttl=64) + content
+    return ipv6_header(source, destination, proto, len(content), ttl=64) + content
 
 
 _IPIP_HABITS: Final = {"outer.id": always(0)}
@@ -117,7 +135,7 @@ KATRAN: Final = Profile(
             for kind in ("ipip", "6in6", "4in6")
         },
         "gue": Tunnel(
-            Encapsulation("gue", variant=1, port=9886, checksum=True),
+            Encapsulation("gue", variant=1, port=GUE_PORT, checksum=True),
             pairs=frozenset({(4, 4), (4, 6), (6, 6)}),
             variants=frozenset({1}),
             habits={**_IPIP_HABITS, "outer.src": node_address},
