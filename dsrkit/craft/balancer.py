@@ -74,6 +74,7 @@ class Balancer(Host):
         self.path_mtu_discovery = True
         self.stateless = False  # on a bench: replies come without the request that they answer
         self.choose: Callable[[Key], Server | None] = self._round_robin
+        self.pick_port: Callable[[Key, Server], int] = self._free_port
         self._turn = 0
 
     @property
@@ -101,7 +102,7 @@ class Balancer(Host):
 
     def _session_back(self, packet: Octets) -> Session | None:
         """The connection that a server's packet belongs to; `stateless`, whatever its addresses say."""
-        key = self._key(packet)
+        key = self.key_of(packet)
         found = self.back.get(key)
         if found is not None or not self.stateless or self.snat:
             return found
@@ -120,7 +121,8 @@ class Balancer(Host):
         return inner is not None and ports is not None and (inner.proto, ports[1]) in self.services
 
     @staticmethod
-    def _key(packet: Octets) -> Key:
+    def key_of(packet: Octets) -> Key:
+        """Protocol, source and destination of a packet, with ports."""
         inner = packet.inner
         src, dst = packet.address("ip.src"), packet.address("ip.dst")
         ports = packet.ports or (0, 0)
@@ -134,7 +136,7 @@ class Balancer(Host):
             if whole is None or not self._serves(whole):
                 return
             packet = whole
-        key = self._key(packet)
+        key = self.key_of(packet)
         vip = key[3]
         ttl = packet.number("ip.ttl")
         if ttl <= 1:
@@ -154,7 +156,7 @@ class Balancer(Host):
         server = self.choose(key)
         if server is None:
             return None
-        session = Session(key, server, self._own_port(key, server))
+        session = Session(key, server, self.pick_port(key, server))
         self.sessions[key] = session
         if self.returns:
             proto, src, sport, dst, dport = key
@@ -172,7 +174,7 @@ class Balancer(Host):
         self._turn += 1
         return alive[(self._turn - 1) % len(alive)]
 
-    def _own_port(self, key: Key, server: Server) -> int:
+    def _free_port(self, key: Key, server: Server) -> int:
         """The port of full NAT: the client's, unless another client has it at that server (nf_nat_core.c)."""
         taken = {s.own_port for s in self.sessions.values() if s.server is server and s.key[0] == key[0]}
         port = key[2]
