@@ -27,6 +27,9 @@ Derive: TypeAlias = Callable[[Octets, Int64s], npt.NDArray[Any]]
 """Client addresses (n, 4 or 16) and ports (n,) to addresses or ports that a load balancer derives from them."""
 
 _Which: TypeAlias = slice | Int64s
+_Change: TypeAlias = tuple[npt.NDArray[Any], Int64s]  # what is written, the difference of its sum
+_Known: TypeAlias = dict[int, _Change]
+_Signs: TypeAlias = dict[object, int]
 _FOREVER: Final = np.iinfo(np.int64).max
 _MASKS: Final = {
     Kind.ID: 0xFFFF,
@@ -137,7 +140,8 @@ def stream(
     for pieces, until in _pieces(groups, octets, min([0, *skew.values()])):
         flights += [_Flight(template, values, jitter_ns, skew) for template, values in pieces]
         for begin, end in _windows(flights, since, until, octets):
-            yield _land(flights, begin, end, taps, snaplen)
+            if len(batch := _land(flights, begin, end, taps, snaplen)):
+                yield batch
         flights = [flight for flight in flights if flight.last >= until]
         since = until
 
@@ -228,6 +232,7 @@ class _Patch:
     """A spot that varies. A counter (`mask` is not 0) is shifted from its value in the template."""
 
     name: str  # of its field in the record that numpy writes
+    sign: int  # the same for the same octets to write, wherever they stand: a packet is seen at many taps
     at: int
     variable: str
     mask: int
@@ -235,15 +240,50 @@ class _Patch:
     old: bytes
     sum: int
 
+    def values(self, column: _Column, which: _Which) -> _Change:
+        """What to write for the connections `which`, and by how much their sums of 16-bit words change."""
+        if not self.mask:
+            return column.values[which], column.sums[which] - self.sum
+        number = int.from_bytes(self.old, "big")
+        new = (column.values[which] + (number & self.mask)) & self.mask
+        new += number & ~self.mask
+        return new, (new >> 16) + (new & 0xFFFF) - self.sum
+
 
 @dataclass(frozen=True, slots=True)
 class _Mend:
     """A checksum, and what below it varies: indices into the changes, with the weight of their place."""
 
     name: str
+    sign: int
     checksum: Checksum
     old: bytes
     terms: tuple[tuple[int, int], ...]
+
+    def values(self, changes: Sequence[Int64s]) -> _Change:
+        """The adjusted Internet checksum, and by how much it changes itself.
+
+        Source: RFC 1624 s3, with the differences added before folding.
+        """
+        old = int.from_bytes(self.old, "big")
+        total = np.full(len(changes[0]), (0xFFFF - old) + 0xFFFF * _ENOUGH, np.int64)
+        for index, weight in self.terms:
+            total += changes[index] if weight == 1 else changes[index] * weight
+        for _ in range(4):
+            total = (total & 0xFFFF) + (total >> 16)
+        new = 0xFFFF - total
+        if self.checksum.optional:
+            new[new == 0] = 0xFFFF
+        return new, new - old
+
+    def crc(self, patches: Sequence[_Patch], rows: Octets) -> _Change:
+        """The same for a CRC32C: it is linear, so the CRC of the differing bits is the difference of the CRCs."""
+        ((_, end),) = self.checksum.ranges
+        new = np.full(len(rows), int.from_bytes(self.old, "big"), np.uint32)
+        for index, _ in self.terms:
+            for at, octet in enumerate(patches[index].old, patches[index].at):
+                new ^= _crc_table(end - at - 1)[rows[:, at] ^ octet]
+        return new, ((new >> 16) + (new & 0xFFFF)).astype(np.int64) - sum16(self.old)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +296,8 @@ class _Shape:
     mends: tuple[_Mend, ...]
     record: np.dtype[Any]
 
-    def fill(self, rows: Octets, columns: Mapping[str, _Column], which: _Which) -> None:
-        """Write the frame of the connections `which` into `rows`.
+    def fill(self, rows: Octets, columns: Mapping[str, _Column], which: _Which, known: _Known) -> None:
+        """Write the frame of the connections `which` into `rows`; `known` are changes of other frames of theirs.
 
         Shape: rows (connections, octets of the frame).
         """
@@ -267,48 +307,16 @@ class _Shape:
         record = rows.view(self.record)[:, 0]
         changes: list[Int64s] = []
         for patch in self.patches:
-            column = columns[patch.variable]
-            if mask := patch.mask:
-                number = int.from_bytes(patch.old, "big")
-                new = (column.values[which] + (number & mask)) & mask
-                new += number & ~mask
-                record[patch.name] = new
-                changes.append((new >> 16) + (new & 0xFFFF) - patch.sum)
-            else:
-                record[patch.name] = column.values[which]
-                changes.append(column.sums[which] - patch.sum)
+            if (change := known.get(patch.sign)) is None:
+                change = known[patch.sign] = patch.values(columns[patch.variable], which)
+            record[patch.name] = change[0]
+            changes.append(change[1])
         for mend in self.mends:
-            changes.append(self._crc(mend, rows, record) if mend.checksum.crc else self._sum(mend, record, changes))
-
-    def _sum(self, mend: _Mend, record: npt.NDArray[Any], changes: Sequence[Int64s]) -> Int64s:
-        """Adjust an Internet checksum; returns by how much its own value changed.
-
-        Source: RFC 1624 s3, with the differences added before folding.
-        """
-        old = int.from_bytes(mend.old, "big")
-        total = np.full(len(record), (0xFFFF - old) + 0xFFFF * _ENOUGH, np.int64)
-        for index, weight in mend.terms:
-            total += changes[index] if weight == 1 else changes[index] * weight
-        for _ in range(4):
-            total = (total & 0xFFFF) + (total >> 16)
-        new = 0xFFFF - total
-        if mend.checksum.optional:
-            new[new == 0] = 0xFFFF
-        record[mend.name] = new
-        return new - old
-
-    def _crc(self, mend: _Mend, rows: Octets, record: npt.NDArray[Any]) -> Int64s:
-        """Adjust a CRC32C: it is linear, so the CRC of the differing bits is the difference of the CRCs."""
-        ((_, end),) = mend.checksum.ranges
-        difference = np.zeros(len(rows), np.uint32)
-        for index, _ in mend.terms:
-            patch = self.patches[index]
-            for i, octet in enumerate(patch.old):
-                at = patch.at + i
-                difference ^= _crc_table(end - at - 1)[rows[:, at] ^ octet]
-        new = difference ^ np.uint32(int.from_bytes(mend.old, "big"))
-        record[mend.name] = new
-        return ((new >> 16) + (new & 0xFFFF)).astype(np.int64) - sum16(mend.old)
+            if (change := known.get(mend.sign)) is None:
+                change = mend.crc(self.patches, rows) if mend.checksum.crc else mend.values(changes)
+                known[mend.sign] = change
+            record[mend.name] = change[0]
+            changes.append(change[1])
 
 
 @lru_cache(maxsize=4096)
@@ -325,26 +333,30 @@ def _crc_table(zeros: int) -> npt.NDArray[np.uint32]:
 
 @lru_cache(maxsize=1024)
 def _shapes(template: Template) -> tuple[_Shape, ...]:
-    names = _Names(template)
-    return tuple(_shape(frame, names, template.tunnel_ports) for frame in template.frames)
+    names, signs = _Names(template), _Signs()
+    return tuple(_shape(frame, names, signs, template.tunnel_ports) for frame in template.frames)
 
 
-def _shape(frame: Frame, names: _Names, tunnel_ports: Collection[int]) -> _Shape:
+def _shape(frame: Frame, names: _Names, signs: _Signs, tunnel_ports: Collection[int]) -> _Shape:
     spots, checksums = spots_of(frame.data, names.client, tunnel_ports=tunnel_ports)
-    patches = tuple(patch for spot in spots if (patch := _patch(frame.data, spot, names)))
-    changed = [(patch.at, len(patch.old)) for patch in patches]
+    patches = tuple(patch for spot in spots if (patch := _patch(frame.data, spot, names, signs)))
+    changed = [(patch.at, len(patch.old), patch.sign) for patch in patches]
     mends: list[_Mend] = []
     for checksum in checksums:
         terms = tuple(
             (index, 256 if (at - start) % 2 else 1)
             for start, end in checksum.ranges
-            for index, (at, width) in enumerate(changed)
+            for index, (at, width, _) in enumerate(changed)
             if start <= at and at + width <= end
         )
         if terms:
             width = 4 if checksum.crc else 2
-            mends.append(_Mend(_at(checksum.at), checksum, frame.data[checksum.at : checksum.at + width], terms))
-            changed.append((checksum.at, width))
+            old = frame.data[checksum.at : checksum.at + width]
+            below = tuple((changed[index][2], weight) for index, weight in terms)
+            places = tuple(checksum.ranges[0][1] - changed[index][0] for index, _ in terms) if checksum.crc else ()
+            sign = signs.setdefault((old, checksum.optional, below, places), len(signs))
+            mends.append(_Mend(_at(checksum.at), sign, checksum, old, terms))
+            changed.append((checksum.at, width, sign))
     fields = {patch.name: (patch.format, patch.at) for patch in patches}
     fields |= {mend.name: (f">u{len(mend.old)}", mend.checksum.at) for mend in mends}
     record = np.dtype(
@@ -358,7 +370,7 @@ def _shape(frame: Frame, names: _Names, tunnel_ports: Collection[int]) -> _Shape
     return _Shape(frame, np.frombuffer(frame.data, np.uint8), patches, tuple(mends), record)
 
 
-def _patch(data: bytes, spot: Spot, names: _Names) -> _Patch | None:
+def _patch(data: bytes, spot: Spot, names: _Names, signs: _Signs) -> _Patch | None:
     old = data[spot.at : spot.at + spot.width]
     variable = names.of(spot)
     mask = _MASKS.get(spot.kind, 0)
@@ -366,7 +378,8 @@ def _patch(data: bytes, spot: Spot, names: _Names) -> _Patch | None:
         return None
     numeric = mask or spot.kind in (Kind.PORT, Kind.TUNNEL_PORT)
     kind = f">u{spot.width}" if numeric else f"V{spot.width}"
-    return _Patch(_at(spot.at), spot.at, variable, mask, kind, old, sum16(old))
+    sign = signs.setdefault((variable, old), len(signs))
+    return _Patch(_at(spot.at), sign, spot.at, variable, mask, kind, old, sum16(old))
 
 
 def _at(place: int) -> str:
@@ -449,6 +462,7 @@ class _Flight:
             self.times += _jitter(values.key, len(self.shapes), jitter_ns)
         self.ordered = bool(np.all(self.times[:, 1:] >= self.times[:, :-1]))
         self.last = int(self.times.max(initial=-_FOREVER))
+        self.octets = len(values) * sum(len(shape.octets) for shape in self.shapes)
 
     def within(self, since: int, until: int) -> Iterator[tuple[_Shape, _Which, Int64s]]:
         """Each frame of the template with its connections that send it in this window, and when."""
@@ -492,16 +506,17 @@ def _pieces(
 
 
 def _windows(flights: Sequence[_Flight], since: int, until: int, octets: int) -> Iterator[tuple[int, int]]:
-    """The time from `since` to `until` in parts of about so many octets; none where there are no frames."""
+    """The time from `since` to `until` in parts of about so many octets."""
+    if sum(flight.octets for flight in flights) <= 2 * octets:
+        yield since, until
+        return
     times: list[Int64s] = []
     size = 0
     for flight in flights:
         for shape, _, when in flight.within(since, until):
             times.append(when)
             size += len(when) * len(shape.octets)
-    if not times:
-        return
-    every = np.concatenate(times)
+    every = np.concatenate(times or [np.zeros(1, np.int64)])
     middle = int(np.partition(every, len(every) // 2)[len(every) // 2])
     if size <= 2 * octets or middle == every.min():
         yield since, until
@@ -518,9 +533,11 @@ def _land(flights: Sequence[_Flight], since: int, until: int, taps: Sequence[str
     bases = np.concatenate([np.zeros(1, np.int64), (counts * lengths).cumsum()])
     buffer = np.empty(bases[-1], np.uint8)
     offsets = []
+    known: dict[tuple[int, int, int], _Known] = {}
     for (flight, shape, which, when), base, length in zip(parts, bases.tolist(), lengths.tolist(), strict=False):
         end = base + len(when) * length
-        shape.fill(buffer[base:end].reshape(-1, length), flight.columns, which)
+        same = known.setdefault((id(flight), which.start, which.stop), {}) if isinstance(which, slice) else {}
+        shape.fill(buffer[base:end].reshape(-1, length), flight.columns, which, same)
         offsets.append(np.arange(base, end, length, dtype=np.int64))
     times = np.concatenate([when for *_, when in parts] or [counts])
     order = np.argsort(times, kind="stable")
