@@ -39,7 +39,7 @@ _MASKS: Final = {
     Kind.TIMESTAMP: 0xFFFFFFFF,
 }
 _ZERO_STAYS: Final = (Kind.ID, Kind.FRAGMENT_ID, Kind.FLOW_LABEL)  # 0: the sender does not use the field
-_ENOUGH: Final = 1 << 32  # times 0xffff: keeps a sum of differences positive, and is zero in ones-complement
+_ENOUGH: Final = 1 << 20  # times 0xffff: keeps a sum of differences positive, and is zero in ones-complement
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ class _Mend:
         total = np.full(len(changes[0]), (0xFFFF - old) + 0xFFFF * _ENOUGH, np.int64)
         for index, weight in self.terms:
             total += changes[index] if weight == 1 else changes[index] * weight
-        for _ in range(4):
+        for _ in range(3):
             total = (total & 0xFFFF) + (total >> 16)
         new = 0xFFFF - total
         if self.checksum.optional:
@@ -461,6 +461,7 @@ class _Flight:
         if jitter_ns:
             self.times += _jitter(values.key, len(self.shapes), jitter_ns)
         self.ordered = bool(np.all(self.times[:, 1:] >= self.times[:, :-1]))
+        self.first = int(self.times.min(initial=_FOREVER))
         self.last = int(self.times.max(initial=-_FOREVER))
         self.octets = len(values) * sum(len(shape.octets) for shape in self.shapes)
 
@@ -468,7 +469,9 @@ class _Flight:
         """Each frame of the template with its connections that send it in this window, and when."""
         for shape, times in zip(self.shapes, self.times, strict=True):
             which: _Which
-            if self.ordered:
+            if since <= self.first and self.last < until:
+                which = slice(0, len(times))
+            elif self.ordered:
                 which = slice(*(int(place) for place in np.searchsorted(times, (since, until))))
             else:
                 which = np.flatnonzero((times >= since) & (times < until))
