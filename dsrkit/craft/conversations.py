@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dsrkit.craft.host import Host
+from dsrkit.craft.host import UNREACHABLE_PORT, Host
 from dsrkit.craft.network import MILLISECOND, Label
 from dsrkit.craft.octets import Octets
 from dsrkit.craft.packets import ip
@@ -92,7 +92,13 @@ def get(
 
 
 def serve_http(
-    host: Host, port: int, request_octets: int, reply: bytes, *, addresses: set[bytes] | None = None
+    host: Host,
+    port: int,
+    request_octets: int,
+    reply: bytes,
+    *,
+    addresses: set[bytes] | None = None,
+    delay_ns: int = MILLISECOND,
 ) -> None:
     """Answer every request on a port with the same reply, a moment after it is complete."""
     assert host.tcp is not None
@@ -104,7 +110,7 @@ def serve_http(
             received.extend(data)
             if len(received) >= request_octets:
                 received.clear()
-                host.network.after(MILLISECOND, lambda: one.send(reply))
+                host.network.after(delay_ns, lambda: one.send(reply))
 
         connection.on_data = read
         connection.on_close = lambda one, reason: one.close() if reason == "fin" else None
@@ -115,9 +121,14 @@ def serve_http(
 def ask(
     client: Host, source: tuple[bytes, int], service: tuple[bytes, int], payload: bytes, *, flow: int, tos: int
 ) -> None:
-    """Send one datagram, and take what comes back."""
+    """Send one datagram from a connected socket: what comes from elsewhere finds its port closed."""
     address, port = source
-    client.udp_ports[port] = lambda packet, label: None
+
+    def take(packet: Octets, label: Label) -> None:
+        if packet.address("ip.src") != service[0]:
+            client.complain(UNREACHABLE_PORT, packet.ip_packet, label)
+
+    client.udp_ports[port] = take
     ident = client.network.random.randrange(1, 1 << 16)
     header = ip.Header(
         address, service[0], client.ttl, tos, ident, df=len(payload) <= 1472, flow_label=_label(client, address)

@@ -26,7 +26,7 @@ from dsrkit.craft.octets import (
     sum16,
 )
 from dsrkit.craft.packets import arp, ip, nd
-from dsrkit.craft.rewrite import Bindings, changes, rewritten
+from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten
 from dsrkit.tables import tables
 
 if TYPE_CHECKING:
@@ -117,7 +117,11 @@ class Host:
         self.icmp_listeners: list[Callable[[Octets, int, int, Label], None]] = []
         self.echo_listeners: list[Handler] = []
         self.router_table = tables("path").table("router", "request")
+        self.router_habits: dict[str, Habit] = {}  # what the router's table leaves open
         self.firewall: list[Callable[[Octets, Label], bool]] = []  # False: dropped before the stack sees it
+        self.input_chain: list[Callable[[Octets, Label], bool]] = []  # the same for what it takes for its own
+        self.forward_chain: list[Callable[[Octets, Label], bool]] = []  # and for what it routes on
+        self.next_hop: Callable[[bytes, bytes], bytes] = lambda packet, hop: hop  # one of several equal routes
         self.waiting: dict[bytes, list[tuple[Interface, bytes, Label]]] = {}
         self._ids: dict[bytes, int] = {}
         self._busy_until = 0
@@ -253,6 +257,7 @@ class Host:
         if found is None:
             return False
         interface, gateway = found
+        gateway = self.next_hop(packet, gateway)
         from dsrkit.craft.encapsulate import fragments
 
         for piece in fragments(packet, interface.mtu):
@@ -282,6 +287,8 @@ class Host:
         if self._neighbour_discovery(interface, packet):
             return
         dst = packet.address("ip.dst")
+        if len(dst) == 4 and packet.address("ip.src") in self.local:
+            return  # a martian: net/ipv4/fib_frontend.c fib_validate_source (IPv6 has no such check)
         if self.intercept(interface, packet, label):
             return
         if dst in self.local:
@@ -303,6 +310,8 @@ class Host:
             packet = whole
             ip_header = packet.ip
         proto = ip_header.proto
+        if not packet.sound or not all(rule(packet, label) for rule in self.input_chain):
+            return
         if proto in (ICMP, ICMPV6):
             self._icmp(packet, label)
         elif proto in self.ip_protocols:
@@ -360,7 +369,9 @@ class Host:
         if found is None:
             self.complain(UNREACHABLE_NET, packet.ip_packet, label)
             return
-        after = rewritten(packet, self.router_table, Bindings(), profile="generic")
+        if not all(rule(packet, label) for rule in self.forward_chain):
+            return
+        after = rewritten(packet, self.router_table, Bindings(), profile="generic", habits=self.router_habits)
         whole = after.ip_packet
         if len(whole) > found[0].mtu and (whole[0] >> 4 == 6 or whole[6] & 0x40):
             self.complain(TOO_BIG, packet.ip_packet, label, mtu=found[0].mtu)

@@ -150,6 +150,8 @@ class Network:
         target = bytes(frame[:6])
         owners = [] if target[0] & 1 else [v for v, i in segment.interfaces.items() if target in i.macs]
         ends = owners[:1] or list(paths)
+        if ends == [sender.vertex]:  # a switch never sends a frame back where it came from
+            ends = [end for end, path in paths.items() if len(path) == 1]
         seen: set[str] = set()
         crossed: dict[Wire, tuple[bytes, int] | None] = {}
         for end in ends:

@@ -358,6 +358,19 @@ class Octets:
         value = adjusted(self.word(at), old, new)
         self.put(at, 0xFFFF if value == 0 and ip.proto == UDP else value)
 
+    @property
+    def sound(self) -> bool:
+        """Whether a receiver takes the checksum of the innermost TCP, UDP or ICMPv6 message (RFC 1071)."""
+        ip = self.ip
+        at = ip.payload + PORTS_AT.get(ip.proto, 2)
+        if ip.proto not in (TCP, UDP, ICMPV6) or not ip.first or at + 2 > ip.end:
+            return True
+        if ip.proto == UDP and self.word(at) == 0:
+            return True  # the sender made none (RFC 768; RFC 6935 for tunnels over IPv6)
+        start, width = (ip.at + 12, 8) if ip.version == 4 else (ip.at + 8, 32)
+        pseudo = self.data[start : start + width] + (ip.end - ip.payload).to_bytes(4, "big") + bytes([0, ip.proto])
+        return sum16(pseudo + self.data[ip.payload : ip.end]) == 0xFFFF
+
     def _covered(self, ip: Network) -> bytes:
         """What a NAT may change below a transport checksum: both addresses and, where there are any, both ports."""
         start, width = (ip.at + 12, 8) if ip.version == 4 else (ip.at + 8, 32)
