@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from dsrkit.craft.complete import completed, spec_options
+from dsrkit.craft.copies import copies
 from dsrkit.craft.faults import Fault, fault_of
+from dsrkit.craft.frame import Batch
 from dsrkit.craft.modes import DRIVERS
 from dsrkit.craft.network import Network, Weather
 from dsrkit.craft.options import CONNECTIONS, Options, parse_options
@@ -20,6 +24,12 @@ from dsrkit.model.names import MODES, Mode, Profile
 from dsrkit.model.spec import Spec
 
 W = TypeVar("W", bound=str)
+
+
+SIMULATED: Final = 200
+"""Up to here every connection is simulated; more are copies."""
+FLOWS_PER_CLIENT: Final = 20000
+"""A client has about this many ports (net.ipv4.ip_local_port_range)."""
 
 
 def _word(word: str, words: tuple[W, ...], what: str) -> W:
@@ -60,24 +70,101 @@ def craft(
     if broken is not None:
         options = {**broken.options, **{name: value for name, value in options.items() if value is not None}}
         flows = max(flows, broken.flows)
-    asked = {name: value for name, value in options.items() if value is not None}
-    chosen = parse_options(known, {**spec_options(given, known), **asked})
-    world = _world(known, habits, given, chosen, seed, broken)
-    DRIVERS[known].drive(world, chosen, flows)
-    if broken is not None:
-        broken.strike(world, chosen)
-    world.network.run()
-    frames = sorted(world.network.frames, key=lambda frame: frame.ts_ns)
-    if broken is not None and broken.capture is not None:
-        frames = broken.capture(frames, chosen)
-    return Scenario(
-        mode=known,
-        profile=habits,
-        taps=tuple(tap.name for tap in world.network.taps),
-        spec=world.spec,
-        kept=tuple(frames),
-        fault=None if broken is None else broken.code,
-    )
+    asked = {**spec_options(given, known), **{name: value for name, value in options.items() if value is not None}}
+    asked.setdefault("clients", -(-flows // FLOWS_PER_CLIENT))
+    build = _Build(known, habits, given, parse_options(known, asked), flows, seed, broken)
+    return build.scenario()
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Everything that a scenario is made of."""
+
+    mode: Mode
+    profile: Profile
+    spec: Spec
+    options: Options
+    flows: int
+    seed: int
+    fault: Fault | None
+
+    def scenario(self) -> Scenario:
+        driver = DRIVERS[self.mode]
+        volume = driver.alone and self.flows > SIMULATED
+        # every server once, with the ARP before it, and a second time with what is known by then
+        world = self.run(2 * self.options.real_servers if volume else self.flows)
+        frames = sorted(world.network.frames, key=lambda frame: frame.ts_ns)
+        if self.fault is not None and self.fault.capture is not None:
+            frames = self.fault.capture(frames, self.options)
+        taps = tuple(tap.name for tap in world.network.taps)
+        scenario = Scenario(
+            mode=self.mode,
+            profile=self.profile,
+            taps=taps,
+            spec=world.spec,
+            kept=() if volume else tuple(frames),
+            fault=None if self.fault is None else self.fault.code,
+        )
+        if not volume:
+            return scenario
+
+        def batches() -> Iterator[Batch]:
+            return copies(
+                frames,
+                self.one,
+                self.options,
+                flows=self.flows,
+                seed=self.seed,
+                taps=taps,
+                skew_ns=world.network.skew_ns,
+            )
+
+        return replace(scenario, source=batches)
+
+    def run(self, flows: int) -> World:
+        world = self.world(Weather(self.options.jitter, self.options.loss), self.seed)
+        DRIVERS[self.mode].drive(world, self.options, flows)
+        if self.fault is not None:
+            self.fault.strike(world, self.options)
+        world.network.run()
+        return world
+
+    def one(self, server: int, variant: int) -> World:
+        """A single connection to the n-th server, between machines that know each other."""
+        world = self.world(Weather(loss=self.options.loss), self.seed + 1 + variant, known=True)
+        balancer = world.balancer
+        chosen = balancer.servers[server]
+        balancer.choose = lambda key: chosen if chosen.alive else None
+        DRIVERS[self.mode].drive(world, self.options, 1)
+        if self.fault is not None:
+            self.fault.strike(world, self.options)
+        world.network.run()
+        return world
+
+    def world(self, weather: Weather, seed: int, *, known: bool = False) -> World:
+        usual = DRIVERS[self.mode].preset(self.mode, self.profile, self.options)
+        spec = usual if self.spec == Spec() else completed(self.spec, usual)
+        if self.fault is not None and self.fault.spec is not None:
+            spec = self.fault.spec(spec, self.options)
+        taps = taps_of(spec)
+        # a single connection is copied later, with the clocks and the snaplen of the whole
+        network = Network(taps, seed=seed, weather=weather, snaplen=None if known else self.options.snaplen)
+        if self.options.skew and not known:
+            spread = range(-self.options.skew, self.options.skew + 1)
+            network.skew_ns = {tap.name: network.random.choice(spread) for tap in taps}
+        pair = families(self.mode, self.profile, self.options)
+        tunnel = encapsulation(self.profile, self.options, pair) if self.mode == "l3dsr-tunnel" else None
+        return World(
+            spec,
+            network,
+            mode=self.mode,
+            profile=self.profile,
+            encapsulation=tunnel,
+            outer=pair[1],
+            vlan=self.options.vlan,
+            mtu=self.options.mtu,
+            neighbours=known,
+        )
 
 
 def _spec(spec: Spec | str | os.PathLike[str] | None, mode: Mode) -> Spec:
@@ -85,38 +172,3 @@ def _spec(spec: Spec | str | os.PathLike[str] | None, mode: Mode) -> Spec:
     if given.mode not in (None, mode) and mode in CONNECTIONS:
         raise UsageError(f"the spec is about mode {given.mode}, not {mode}")
     return given
-
-
-def _world(
-    mode: Mode,
-    profile: Profile,
-    spec: Spec,
-    options: Options,
-    seed: int,
-    fault: Fault | None,
-) -> World:
-    usual = DRIVERS[mode].preset(mode, profile, options)
-    complete = usual if spec == Spec() else completed(spec, usual)
-    if fault is not None and fault.spec is not None:
-        complete = fault.spec(complete, options)
-    taps = taps_of(complete)
-    network = Network(
-        taps,
-        seed=seed,
-        weather=Weather(options.jitter, options.loss),
-        snaplen=options.snaplen,
-    )
-    if options.skew:
-        network.skew_ns = {tap.name: network.random.randrange(-options.skew, options.skew + 1) for tap in taps}
-    pair = families(mode, profile, options)
-    tunnel = encapsulation(profile, options, pair) if mode == "l3dsr-tunnel" else None
-    return World(
-        complete,
-        network,
-        mode=mode,
-        profile=profile,
-        encapsulation=tunnel,
-        outer=pair[1],
-        vlan=options.vlan,
-        mtu=options.mtu,
-    )
