@@ -36,10 +36,11 @@ def copies(
     first: list[Frame],
     simulate: Simulate,
     options: Options,
+    *,
     flows: int,
     seed: int,
     taps: tuple[str, ...],
-    skew: dict[str, int],
+    skew_ns: Mapping[str, int],
 ) -> Iterator[Batch]:
     """All batches of a scenario with `flows` connections, the first of which have been simulated already."""
     yield batch_of(first, taps)
