@@ -12,6 +12,7 @@ from dsrkit.craft.packets import ip
 from dsrkit.craft.tcp import Connection
 
 FIRST_PORT = 40000
+HEAD_END = b"\r\n\r\n"
 LAST_PORT = 60999  # net.ipv4.ip_local_port_range
 PORTS = LAST_PORT - FIRST_PORT + 1
 

@@ -23,6 +23,8 @@ MASK: Final = 0xFFFFFFFF
 SYN_WINDOW, SYN_ACK_WINDOW, SCALE, WINDOW = 64240, 65160, 7, 502
 FIRST_TIMEOUT: Final = SECOND  # RFC 6298 s2.1
 DATA_TIMEOUT: Final = 200 * MILLISECOND  # TCP_RTO_MIN
+DELAYED_ACK: Final = 40 * MILLISECOND  # TCP_DELACK_MIN: a FIN alone waits for the answer (tcp_fin: pingpong mode),
+NEXT_TICK: Final = 4 * MILLISECOND  # or for a tick where no data has set a time (recorded b14)
 SYN_RETRIES: Final = 4  # Linux makes 6; the pattern is clear by then
 DATA_RETRIES: Final = 5
 INITIAL_SEGMENTS: Final = 10  # RFC 6928
@@ -85,6 +87,9 @@ class Connection:
     timer: int = 0
     unanswered: int = 0  # full segments received since our last acknowledgement
     ecn: bool = False
+    about: str = ""  # what its packets are for
+    deaf: bool = False  # the socket is closed: nobody reads what still comes
+    heard: bool = False  # data has come
 
     # --- sending --------------------------------------------------------------------------------------------------
 
@@ -108,9 +113,17 @@ class Connection:
         self._push()
 
     def close(self) -> None:
-        """Finish after what is queued."""
+        """Finish after what is queued; a handshake is given up without a word (tcp_close in SYN_SENT)."""
+        if self.state == "syn-sent":
+            self._end("closed", tell=False)
+            return
         self.finishing = True
         self._push()
+
+    def hang_up(self) -> None:
+        """Close the socket without reading on: what the peer still sends is answered with a RST."""
+        self.deaf = True
+        self.close()
 
     def abort(self) -> None:
         """Break off with a RST."""
@@ -171,7 +184,7 @@ class Connection:
             payload=payload,
         )
         self.unanswered = 0
-        self.stack.host.output(packet, self.stack.host.network.label(self.flow, about))
+        self.stack.host.output(packet, self.stack.host.network.label(self.flow, about or self.about))
 
     def _holes(self) -> tuple[int, ...]:
         """SACK blocks of what came early, merged (RFC 2018 s3)."""
@@ -291,11 +304,19 @@ class Connection:
             data += ready.payload
             finished = bool(ready.flags & FIN)
             self.unanswered += 1
+        self.heard |= bool(data)
         if data and self.on_data is not None:
             self.on_data(self, data)
         if finished:
             self._finished()
-        if self.unanswered and (finished or segment.flags & PSH or self.unanswered >= 2):
+        if finished and not data and self.state == "close-wait":
+            self.stack.host.network.after(DELAYED_ACK if self.heard else NEXT_TICK, self._acknowledge)
+        elif finished or segment.flags & PSH or self.unanswered >= 2:
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Acknowledge what no other segment has acknowledged by now."""
+        if self.unanswered:
             self._emit(ACK, self.send_next, b"")
 
     def _finished(self) -> None:
@@ -440,6 +461,10 @@ class TcpStack:
         segment = Segment(seq, data[at + 13], bytes(data[at + header : inner.end]))
         connection = self.connections.get(ends)
         ecn = packet.number("ip.dsfield.ecn")
+        if connection is not None and connection.deaf and segment.payload:
+            self.reset(packet, segment, ack, label)  # data after close(): tcp_input.c tcp_rcv_state_process
+            connection._end("reset", tell=False)
+            return
         if connection is not None:
             connection.input(segment, ack, _options(bytes(data[at + 20 : at + header])), ecn)
             return

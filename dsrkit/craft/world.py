@@ -12,6 +12,7 @@ from dsrkit.craft.network import MILLISECOND, Network, Segment, Tap, Wire
 from dsrkit.craft.octets import TCP, UDP, mac_octets, packed
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.base import IPIP_PAIRS
+from dsrkit.craft.proxy import Proxy
 from dsrkit.craft.real_server import RealServer
 from dsrkit.craft.tcp import TcpStack
 from dsrkit.errors import SpecError
@@ -23,6 +24,7 @@ FAR: Final = 10 * MILLISECOND
 DEFAULT_LENGTH: Final = {4: 24, 6: 64}
 
 H = TypeVar("H", bound=Host)
+P = TypeVar("P")
 
 
 class World:
@@ -58,6 +60,7 @@ class World:
         self.hosts: dict[str, Host] = {}
         self.segments: dict[str, Segment] = {}  # by link
         self.vips = [packed(vip) for vip in spec.vips]
+        self.parts: list[object] = []  # what a mode hangs on to the machines, for its faults to find
         for node in spec.nodes:
             if node.role != "bridge":
                 self.hosts[node.name] = self._host(node)
@@ -66,6 +69,8 @@ class World:
         for host in self.hosts.values():
             if isinstance(host, Balancer):
                 self._balance(host)
+            elif isinstance(host, Proxy):
+                self._stand_between(host)
             elif isinstance(host, RealServer):
                 self._serve(host)
         if neighbours:
@@ -73,7 +78,7 @@ class World:
 
     def introduce(self) -> None:
         """Fill every machine's neighbour table, as after the first packets."""
-        owner = next(iter(self.of(Balancer)), None)
+        owner = next(iter(self.of(Host, "lb")), None)
         for segment in {id(segment): segment for segment in self.segments.values()}.values():
             known = {own: port.mac for port in segment.interfaces.values() for own, _ in port.addresses}
             if owner is not None and owner.name in segment.interfaces:
@@ -86,6 +91,10 @@ class World:
     def of(self, kind: type[H], role: str | None = None) -> list[H]:
         """The machines of a class, in the spec's order."""
         return [h for h in self.hosts.values() if isinstance(h, kind) and role in (None, h.role)]
+
+    def part(self, kind: type[P]) -> P:
+        """The first part of a class that the mode has added."""
+        return next(part for part in self.parts if isinstance(part, kind))
 
     @property
     def client(self) -> Host:
@@ -109,12 +118,18 @@ class World:
         return self.of(Balancer)[0]
 
     @property
+    def proxy(self) -> Proxy:
+        return self.of(Proxy)[0]
+
+    @property
     def servers(self) -> list[RealServer]:
         return self.of(RealServer)
 
     def _host(self, node: SpecNode) -> Host:
         if node.role == "lb" and self.mode in ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"):
             host: Host = Balancer(node.name, self.network, self.mode, self.profile)
+        elif node.role == "lb" and self.mode == "l7":
+            host = Proxy(node.name, self.network)
         elif node.role == "real-server":
             host = RealServer(node.name, self.network)
         else:
@@ -272,10 +287,22 @@ class World:
         if self.spec.snat is not None:
             host.snat = {ip_address(text).version: packed(text) for text in self.spec.snat.source}
             host.local.update(host.snat.values())
+        host.servers += self._servers_of_lb()
+
+    def _stand_between(self, host: Proxy) -> None:
+        host.vips = list(self.vips)
+        host.local.update(self.vips)
+        host.services |= {port.vport: port.rport for service in self.spec.services for port in service.ports}
+        host.servers += self._servers_of_lb()
+
+    def _servers_of_lb(self) -> list[Server]:
+        """The real servers as a load balancer knows them."""
+        servers = []
         for node in self.spec.nodes:
             if node.role == "real-server":
                 addresses: dict[int, bytes] = {ip_address(ip).version: packed(ip) for ip in reversed(node.ips)}
-                host.servers.append(Server(node.name, addresses, dscp=self.tags(node)))
+                servers.append(Server(node.name, addresses, dscp=self.tags(node)))
+        return servers
 
     def tags(self, node: SpecNode) -> dict[bytes, int]:
         """VIP → the DSCP that stands for it at a server."""

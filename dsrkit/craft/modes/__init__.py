@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.l7 import L7
 from dsrkit.craft.modes.rewriting import REWRITING
 from dsrkit.model.names import Mode
 
@@ -15,6 +16,7 @@ DRIVERS: Final[Mapping[Mode, ModeDriver]] = {
     "l2dsr": REWRITING,
     "l3dsr-tunnel": REWRITING,
     "l3dsr-dscp": REWRITING,
+    "l7": L7,
 }
 
 __all__ = ["DRIVERS", "ModeDriver"]
