@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from dsrkit.craft.tcp import TcpStack
 
 ARP_RETRIES: Final = 3
+LOCKTIME: Final = SECOND
+"""How long an ARP entry stands against anybody who did not announce himself properly (neigh/*/locktime)."""
 
 # RFC 792 and RFC 4443: (type, code) of the same complaint in both families
 UNREACHABLE_NET = ((3, 0), (1, 0))
@@ -110,6 +112,11 @@ class Host:
         self.silent: set[bytes] = set()  # but answers no ARP for these (arp_ignore=1 and an address on lo)
         self.announced: set[bytes] = set()  # uses these as ARP sender (arp_announce=0)
         self.forwards = False
+        self.accept_local = False  # takes packets from outside that carry one of its own IPv4 addresses as source
+        self.virtual_macs: dict[bytes, bytes] = {}  # addresses that live on a MAC of their own (use_vmac)
+        self.ignores_gratuitous = False  # drop_gratuitous_arp=1, drop_unsolicited_na=1
+        self.up = True  # a machine that is down hears and says nothing; its link stays up
+        self.pace_ns = 15_000  # how fast it is
         self.ttl = 64
         self.udp_ports: dict[int, Handler] = {}
         self.ip_protocols: dict[int, Handler] = {}
@@ -123,6 +130,7 @@ class Host:
         self.forward_chain: list[Callable[[Octets, Label], bool]] = []  # and for what it routes on
         self.next_hop: Callable[[bytes, bytes], bytes] = lambda packet, hop: hop  # one of several equal routes
         self.waiting: dict[bytes, list[tuple[Interface, bytes, Label]]] = {}
+        self._changed: dict[bytes, int] = {}  # when a neighbour's entry last changed
         self._ids: dict[bytes, int] = {}
         self._busy_until = 0
         self._pieces: dict[tuple[bytes, bytes, int], dict[int, tuple[bool, bytes]]] = {}
@@ -150,12 +158,16 @@ class Host:
 
     def send_frame(self, interface: Interface, frame: bytes, label: Label) -> None:
         """Put a whole frame on the link, with the link's VLAN tag."""
+        if not self.up:
+            return
         if interface.vlan is not None:
             frame = frame[:12] + b"\x81\x00" + interface.vlan.to_bytes(2, "big") + frame[12:]
         self.network.transmit(interface, frame, label)
 
     def receive(self, interface: Interface, frame: bytes, label: Label) -> None:
         """A frame from the link: for this machine, or dropped."""
+        if not self.up:
+            return
         target = bytes(frame[:6])
         if target not in interface.macs and not target[0] & 1:
             return
@@ -172,33 +184,46 @@ class Host:
             self.ip_input(interface, packet, label)
 
     def _arp(self, interface: Interface, packet: Octets, label: Label) -> None:
+        """Answer who asks, and learn from what is said. Source: net/ipv4/arp.c arp_process, arp_is_garp."""
         at = packet.link_end
-        operation = packet.word(at + 6)
-        sha, spa = bytes(packet.data[at + 8 : at + 14]), bytes(packet.data[at + 14 : at + 18])
-        tpa = bytes(packet.data[at + 24 : at + 28])
-        mine = tpa in self.local and tpa not in self.silent
-        # Source: net/ipv4/arp.c arp_process: an entry is made for who asks me, renewed for who is known
-        if spa not in self.local and (mine or spa in self.neighbours or spa in self.waiting):
-            self.learn(spa, sha)
-        if operation == 1 and mine and spa != tpa:
+        request = packet.word(at + 6) == arp.REQUEST
+        sha, spa, tha, tpa = (bytes(packet.data[at + a : at + b]) for a, b in ((8, 14), (14, 18), (18, 24), (24, 28)))
+        if spa == tpa and self.ignores_gratuitous:
+            return
+        if request and tpa in self.local and spa not in self.local:
+            if tpa in self.silent:
+                return
+            if any(spa):  # a probe has no address to learn
+                self.learn(spa, sha)
             answer = arp.reply(
                 address_text(tpa), mac_text(self.mac_for(interface, tpa)), address_text(spa), mac_text(sha)
             )
             self.network.after(self.think(), lambda: self.send_frame(interface, answer, self.network.label()))
+            return
+        # an announcement always counts; of several answers the first does, for a second long
+        announced = spa == tpa and (request or tha == sha)
+        if spa in self.waiting or (spa in self.neighbours and (announced or not self._locked(spa))):
+            self.learn(spa, sha)
+
+    def _locked(self, address: bytes) -> bool:
+        return self.network.now < self._changed.get(address, -LOCKTIME) + LOCKTIME
 
     def mac_for(self, interface: Interface, address: bytes) -> bytes:
         """The MAC an address is announced with."""
-        return interface.mac
+        return self.virtual_macs.get(address, interface.mac)
 
     def learn(self, address: bytes, mac: bytes) -> None:
         """A neighbour is known: what waited for it can go."""
+        if self.neighbours.get(address) != mac:
+            self._changed[address] = self.network.now
         self.neighbours[address] = mac
         for interface, packet, label in self.waiting.pop(address, []):
             self._frame(interface, mac, packet, label)
 
     def think(self) -> int:
         """How long until the machine is done with a packet, in nanoseconds; it takes one after the other."""
-        self._busy_until = max(self.network.now + 15_000 + self.network.random.randrange(10_000), self._busy_until + 1)
+        done = self.network.now + self.pace_ns + self.network.random.randrange(10_000)
+        self._busy_until = max(done, self._busy_until + 1)
         return self._busy_until - self.network.now
 
     def _resolve(self, interface: Interface, hop: bytes, attempt: int = 0) -> None:
@@ -230,8 +255,7 @@ class Host:
 
     def _frame(self, interface: Interface, mac: bytes, packet: bytes, label: Label) -> None:
         kind = IPV4 if packet[0] >> 4 == 4 else IPV6
-        source = self.mac_for(interface, packet[12:16] if kind == IPV4 else packet[8:24])
-        self.send_frame(interface, mac + source + kind.to_bytes(2, "big") + packet, label)
+        self.send_frame(interface, mac + interface.mac + kind.to_bytes(2, "big") + packet, label)
 
     # --- IP output ------------------------------------------------------------------------------------------------
 
@@ -253,6 +277,10 @@ class Host:
         Returns False if there is no route. What does not fit is fragmented, as far as DF allows.
         """
         dst = hop or (packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
+        if dst in self.local and dst[0] not in (0xE0, 0xFF):
+            looped = Octets(linked(packet), depth=1)  # by lo, where no tap listens
+            self.network.after(self.think(), lambda: self.deliver(looped, label))
+            return True
         found = self.route(dst)
         if found is None:
             return False
@@ -287,7 +315,7 @@ class Host:
         if self._neighbour_discovery(interface, packet):
             return
         dst = packet.address("ip.dst")
-        if len(dst) == 4 and packet.address("ip.src") in self.local:
+        if len(dst) == 4 and packet.address("ip.src") in self.local and not self.accept_local:
             return  # a martian: net/ipv4/fib_frontend.c fib_validate_source (IPv6 has no such check)
         if self.intercept(interface, packet, label):
             return
@@ -450,9 +478,18 @@ class Host:
                     solicited=True,
                 )
                 self.network.after(self.think(), lambda: self.send_frame(interface, answer, self.network.label()))
-        elif mac and target not in self.local and (target in self.neighbours or target in self.waiting):
-            self.learn(target, mac)
+        elif mac and target not in self.local:
+            # Source: net/ipv6/ndisc.c ndisc_recv_na: the override flag decides against what is known already
+            solicited, override = packet.data[at + 4] & 0x40, packet.data[at + 4] & 0x20
+            heard = solicited or not self.ignores_gratuitous
+            if heard and (target in self.waiting or (target in self.neighbours and override)):
+                self.learn(target, mac)
         return True
+
+
+def linked(packet: bytes) -> bytes:
+    """An IP packet behind an empty Ethernet header, for what has not been on any link."""
+    return bytes(12) + (IPV4 if packet[0] >> 4 == 4 else IPV6).to_bytes(2, "big") + packet
 
 
 def _fragment_key(packet: Octets) -> tuple[bytes, bytes, int]:

@@ -63,6 +63,19 @@ class Segment:
     wires: list[Wire] = field(default_factory=list)
     interfaces: dict[str, Interface] = field(default_factory=dict)  # by vertex
     filters: list[Filter] = field(default_factory=list)
+    stations: dict[bytes, tuple[str, int]] = field(default_factory=dict)  # where a MAC was last heard, and when
+    ageing_ns: int | None = None  # how long the switches remember; None: they know every port from the start
+
+    def owners(self, mac: bytes, now: int) -> list[str]:
+        """The vertex that switches send a frame to; none if they have to flood it."""
+        if mac[0] & 1:
+            return []
+        heard = self.stations.get(mac)
+        if self.ageing_ns is not None:
+            return [heard[0]] if heard is not None and now - heard[1] < self.ageing_ns else []
+        if heard is not None:
+            return [heard[0]]
+        return [v for v, i in self.interfaces.items() if mac in i.macs][:1]
 
     def paths(self, start: str) -> dict[str, list[tuple[Wire, str]]]:
         """The wires from a vertex to every other one, each with the end that it is left at."""
@@ -148,8 +161,8 @@ class Network:
         segment = sender.segment
         paths = segment.paths(sender.vertex)
         target = bytes(frame[:6])
-        owners = [] if target[0] & 1 else [v for v, i in segment.interfaces.items() if target in i.macs]
-        ends = owners[:1] or list(paths)
+        segment.stations[bytes(frame[6:12])] = sender.vertex, self.now
+        ends = segment.owners(target, self.now) or list(paths)
         if ends == [sender.vertex]:  # a switch never sends a frame back where it came from
             ends = [end for end, path in paths.items() if len(path) == 1]
         seen: set[str] = set()
