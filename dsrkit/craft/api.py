@@ -55,15 +55,14 @@ def craft(
 
     The same arguments give the same octets. `options` are the long flags of ``dsrkit craft MODE``, with _ for -; they
     go before what the spec says, and the spec before the mode's usual set-up. `profile` is the spec's if it names one,
-    else ipvs.
+    else ipvs (generic with the TOA option, which IPVS does not have).
 
     Raises: UsageError for an unknown mode, profile, fault or option and for options that contradict each other;
     SpecError for a spec that cannot be built.
     """
     known: Mode = _word(mode, MODES, "mode")
     given = _spec(spec, known)
-    stated = next((one.profile for one in given.services if one.profile != "any"), "ipvs")
-    habits: Profile = _word(profile or stated, tuple(PROFILES), "profile")  # type: ignore[arg-type]
+    stated = next((one.profile for one in given.services if one.profile != "any"), None)
     if flows < 1:
         raise UsageError(f"--flows: {flows} connections are none")
     broken = None if fault is None else fault_of(fault, known)
@@ -72,8 +71,12 @@ def craft(
         flows = max(flows, broken.flows)
     asked = {**spec_options(given, known), **{name: value for name, value in options.items() if value is not None}}
     asked.setdefault("clients", -(-flows // FLOWS_PER_CLIENT))
-    build = _Build(known, habits, given, parse_options(known, asked), flows, seed, broken)
-    return build.scenario()
+    chosen = parse_options(known, asked)
+    usual = "generic" if chosen.toa else "ipvs"
+    habits: Profile = _word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]
+    if chosen.toa and habits != "generic":
+        raise UsageError(f"--toa: profile {habits} adds no TCP option (leave --profile out, or say generic)")
+    return _Build(known, habits, given, chosen, flows, seed, broken).scenario()
 
 
 @dataclass(frozen=True)
@@ -132,9 +135,9 @@ class _Build:
     def one(self, server: int, variant: int) -> World:
         """A single connection to the n-th server, between machines that know each other."""
         world = self.world(Weather(loss=self.options.loss), self.seed + 1 + variant, known=True)
-        balancer = world.balancer
-        chosen = balancer.servers[server]
-        balancer.choose = lambda key: chosen if chosen.alive else None
+        distributor = world.distributor
+        chosen = distributor.servers[server]
+        distributor.choose = lambda key: chosen if chosen.alive else None
         DRIVERS[self.mode].drive(world, self.options, 1)
         if self.fault is not None:
             self.fault.strike(world, self.options)
@@ -142,7 +145,8 @@ class _Build:
         return world
 
     def world(self, weather: Weather, seed: int, *, known: bool = False) -> World:
-        usual = DRIVERS[self.mode].preset(self.mode, self.profile, self.options)
+        driver = DRIVERS[self.mode]
+        usual = driver.preset(self.mode, self.profile, self.options)
         spec = usual if self.spec == Spec() else completed(self.spec, usual)
         if self.fault is not None and self.fault.spec is not None:
             spec = self.fault.spec(spec, self.options)
@@ -152,12 +156,13 @@ class _Build:
         if self.options.skew and not known:
             spread = range(-self.options.skew, self.options.skew + 1)
             network.skew_ns = {tap.name: network.random.choice(spread) for tap in taps}
-        pair = families(self.mode, self.profile, self.options)
-        tunnel = encapsulation(self.profile, self.options, pair) if self.mode == "l3dsr-tunnel" else None
+        machines = driver.machines(self.options) if driver.machines is not None else self.mode
+        pair = families(machines, self.profile, self.options)
+        tunnel = encapsulation(self.profile, self.options, pair) if machines == "l3dsr-tunnel" else None
         return World(
             spec,
             network,
-            mode=self.mode,
+            mode=machines,
             profile=self.profile,
             encapsulation=tunnel,
             outer=pair[1],

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dsrkit.craft.balancer import Server
+from dsrkit.craft.balancer import Key, Server
 from dsrkit.craft.conversations import HEAD_END, http_reply
 from dsrkit.craft.host import Host
 from dsrkit.craft.network import SECOND, Network
-from dsrkit.craft.octets import address_text
+from dsrkit.craft.octets import TCP, address_text
 from dsrkit.craft.tcp import Connection
 
 TURN: Final = 200_000
@@ -51,6 +51,7 @@ class Proxy(Host):
         self.amend: Callable[[bytes, Connection], bytes] | None = None
         self.transparent: Callable[[Server], bool] = lambda server: False  # has the client's address at this server
         self.patient = False
+        self.choose: Callable[[Key], Server | None] = self._round_robin
         self._turn = 0
         self._ports: dict[tuple[bytes, int], int] = {}
 
@@ -61,9 +62,15 @@ class Proxy(Host):
             self.tcp.listen(port, self._accept, addresses=set(self.vips))
 
     def _accept(self, front: Connection) -> None:
-        server = self.servers[self._turn % len(self.servers)]
+        client, port, vip, vport = client_of(front)
+        server = self.choose((TCP, client, port, vip, vport))
+        if server is not None:
+            _Relay(self, front, server).attend()
+
+    def _round_robin(self, key: Key) -> Server | None:
+        alive = [server for server in self.servers if server.alive]
         self._turn += 1
-        _Relay(self, front, server).attend()
+        return alive[(self._turn - 1) % len(alive)] if alive else None
 
     def source(self, server: Server, front: Connection) -> tuple[bytes, int]:
         """Where a session with a server comes from."""

@@ -118,6 +118,11 @@ class World:
         return self.of(Balancer)[0]
 
     @property
+    def distributor(self) -> Balancer | Proxy:
+        """Whoever chooses the servers."""
+        return next(host for host in self.hosts.values() if isinstance(host, Balancer | Proxy))
+
+    @property
     def proxy(self) -> Proxy:
         return self.of(Proxy)[0]
 

@@ -15,7 +15,7 @@ from dsrkit.craft.octets import address_text
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets import proxy as header
 from dsrkit.craft.preset import preset as usual
-from dsrkit.craft.proxy import Proxy, client_of, forwarded_for
+from dsrkit.craft.proxy import client_of, forwarded_for
 from dsrkit.craft.tcp import Connection
 from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
@@ -153,10 +153,10 @@ def drive(world: World, options: Options, flows: int) -> None:
         world.network.after(start_of(number, options), lambda number=number: connect(world, options, request, number))  # type: ignore[misc]
 
 
-def connect(world: World, options: Options, request: bytes, number: int) -> Connection:
+def connect(world: World, options: Options, request: bytes, number: int) -> None:
     """One request and its reply."""
     vip = world.vips[0]
-    return get(
+    get(
         world.client,
         source_of(world.clients(len(vip)), number),
         (vip, options.port),
