@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from dsrkit.craft import toa
 from dsrkit.craft.encapsulate import overhead, push
-from dsrkit.craft.host import PROHIBITED, TIME_EXCEEDED, TOO_BIG, UNREACHABLE_PORT, Host, Interface
+from dsrkit.craft.host import PROHIBITED, TIME_EXCEEDED, TOO_BIG, UNREACHABLE_PORT, Host, Interface, linked
 from dsrkit.craft.network import Label, Network
 from dsrkit.craft.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets
 from dsrkit.craft.profiles import Encapsulation, profile_of
 from dsrkit.craft.quoted import addresses_at, ports_at, translated
-from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten
+from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten, without
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import NodeTable
 
@@ -67,6 +67,7 @@ class Balancer(Host):
         self.snat: dict[int, bytes] = {}
         self.toa = False
         self.sessions: dict[Key, Session] = {}
+        self.pinned: dict[Key, Session] = {}  # connections of its own, each to one server: health checks
         self.back: dict[Key, Session] = {}
         self.implementation = profile_of(profile)
         self.habits: dict[str, Habit] = dict(self.implementation.habits)
@@ -130,6 +131,8 @@ class Balancer(Host):
         return inner.proto, src, ports[0], dst, ports[1]
 
     def _balance(self, packet: Octets, label: Label) -> None:
+        if not self.implementation.stack and (self._is_fragment(packet) or _has_options(packet)):
+            return
         if self._is_fragment(packet):
             # IPVS puts datagrams together before it looks at ports (ip_vs_in, ip_vs_gather_frags)
             whole = self.reassembled(packet)
@@ -139,12 +142,13 @@ class Balancer(Host):
         key = self.key_of(packet)
         vip = key[3]
         ttl = packet.number("ip.ttl")
-        if ttl <= 1:
+        if ttl <= 1 and self.implementation.stack:
             self.complain(TIME_EXCEEDED, packet.ip_packet, label, source=vip)
             return
         session = self.sessions.get(key) or self._new_session(key)
         if session is None:
-            self.complain(UNREACHABLE_PORT, packet.ip_packet, label, source=vip)
+            if self.implementation.stack:
+                self.complain(UNREACHABLE_PORT, packet.ip_packet, label, source=vip)
             return
         bindings = self.bindings(session)
         after = rewritten(packet, self.request, bindings, profile=self.profile, habits=self._request_habits(session))
@@ -191,7 +195,7 @@ class Balancer(Host):
         rip = server.addresses[family]
         roles: dict[tuple[str, str], int | bytes] = {
             ("real-server", "ip"): rip,
-            ("real-server", "port"): server.port or self.services[(proto, port)],
+            ("real-server", "port"): server.port or self.services.get((proto, port), port),
             ("lb", "ip"): self.snat[version] if self.snat else self.address(family),
             ("vip", "ip"): vip,
             ("vip", "port"): port,
@@ -217,19 +221,61 @@ class Balancer(Host):
         whole = push(packet, after, self.request, bindings, self.encapsulation, profile=self.profile)
         rip = session.server.addresses[self.outer_version]
         found = self.route(rip)
-        mtu = found[0].mtu if found else 1500
-        # Source: ip_vs_xmit.c __mtu_check_toobig_v4/v6; recorded b07: from the VIP, quoting what was to be sent
-        may_cut = after.inner is not None and after.inner.version == 4 and not after.get("ip.flags.df")
-        if len(whole) > mtu and self.path_mtu_discovery and not may_cut:
-            room = mtu - overhead(self.encapsulation, outer_version=4 if len(rip) == 4 else 6, profile=self.profile)
-            self.complain(TOO_BIG, after.ip_packet, label, mtu=room, source=session.key[3])
+        if found is None:
             return
+        interface, hop = found
+        if len(whole) > interface.mtu and self.path_mtu_discovery:
+            room = interface.mtu - overhead(self.encapsulation, outer_version=self.outer_version, profile=self.profile)
+            if self._refused_as_too_big(packet, after, room, session, label):
+                return
         wrapped = Octets(bytes(packet.data[: packet.link_end]) + whole)
-        self.output(whole, label.changed(changes(packet, wrapped)))
+        label = label.changed(changes(packet, wrapped))
+        if self.implementation.stack:
+            self.output(whole, label, hop=rip)
+        else:
+            self._to_neighbour(interface, hop, whole, label)
+
+    def _refused_as_too_big(self, packet: Octets, after: Octets, room: int, session: Session, label: Label) -> bool:
+        """Tell the client that its packet leaves no room for the outer header; False where it goes out all the same."""
+        if self.implementation.stack:
+            # Source: ip_vs_xmit.c __mtu_check_toobig_v4/v6; recorded b07: from the VIP, quoting what was to be sent
+            if after.ip.version == 4 and not after.get("ip.flags.df"):
+                return False
+            self.complain(TOO_BIG, after.ip_packet, label, mtu=room, source=session.key[3])
+            return True
+        answer = self.implementation.too_big
+        came_to = next((i for i in self.interfaces if packet.get("eth.dst") in i.macs), None)
+        if answer is None or came_to is None:
+            return False
+        self.send_frame(came_to, answer(packet, room), self.network.label(label.flow))
+        return True
 
     @property
     def _keeps_destination(self) -> bool:
         return all(cell.field != "ip.dst" for cell in self.request.cells)
+
+    # --- packets of its own ---------------------------------------------------------------------------------------
+
+    def pin(self, key: Key, server: Server) -> None:
+        """Have the packets of a connection of its own take the data path to one server, as a client's would.
+
+        Source: seesaw's checks of DSR set a firewall mark of their own per server; ip_vs_core.c ip_vs_local_request4.
+        """
+        self.pinned[key] = self.sessions[key] = Session(key, server, key[2])
+
+    def output(self, packet: bytes, label: Label, *, hop: bytes | None = None) -> bool:
+        session = None
+        if hop is None and self.pinned:
+            own = Octets(linked(packet), depth=1)
+            session = self.pinned.get(_own_key(own))
+        if session is None:
+            return super().output(packet, label, hop=hop)
+        bindings = self.bindings(session)
+        # IPVS takes one from the TTL of its own packets too (decrement_ttl); nft on the output hook does not
+        table = without(self.request, "ip.ttl") if self.mode == "l3dsr-dscp" else self.request
+        after = rewritten(own, table, bindings, profile=self.profile, habits=self._request_habits(session))
+        self._send(own, after, bindings, session, label)
+        return True
 
     # --- replies --------------------------------------------------------------------------------------------------
 
@@ -297,3 +343,16 @@ class Balancer(Host):
         if self.returns:
             return self.back.get((proto, dst, dport, src, sport))
         return self.sessions.get((proto, src, sport, dst, dport))
+
+
+def _own_key(packet: Octets) -> Key:
+    """As `Balancer.key_of`; an echo request has its identifier for a port."""
+    proto, src, sport, dst, dport = Balancer.key_of(packet)
+    if proto in (ICMP, ICMPV6):
+        sport = packet.word(packet.ip.payload + 4)
+    return proto, src, sport, dst, dport
+
+
+def _has_options(packet: Octets) -> bool:
+    """Whether an IPv4 header has options."""
+    return packet.ip.version == 4 and packet.ip.payload - packet.ip.at > 20

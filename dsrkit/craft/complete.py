@@ -7,6 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
+from dsrkit.craft.options import REWRITES, SERVED
 from dsrkit.craft.preset import PLANS
 from dsrkit.errors import SpecError
 from dsrkit.model.names import Mode
@@ -20,7 +21,8 @@ LENGTH: Final = {4: 24, 6: 64}
 def spec_options(spec: Spec, mode: Mode) -> dict[str, Any]:
     """The options of craft that a spec answers; a caller's own options go before them."""
     found: dict[str, Any] = {}
-    service = next((one for one in spec.services if one.mode in (None, mode)), None)
+    path = _data_path(spec, mode)
+    service = next((one for one in spec.services if one.mode in (None, mode, path)), None)
     if service is not None and service.vip:
         found["vip"] = service.vip[0]
         found["ip"] = str(ip_address(service.vip[0]).version)
@@ -30,7 +32,9 @@ def spec_options(spec: Spec, mode: Mode) -> dict[str, Any]:
         found["real_servers"] = len(servers)
     if clients := [ip for node in spec.nodes if node.role == "client" for ip in node.ips]:
         found["clients"] = len(clients)
-    match mode:
+    if path != mode:
+        found["data_path"] = path
+    match path:
         case "l3dsr-dscp" if spec.dscp:
             found["dscp"] = next(iter(spec.dscp))
         case "l3dsr-tunnel" if spec.tunnel is not None:
@@ -42,6 +46,7 @@ def spec_options(spec: Spec, mode: Mode) -> dict[str, Any]:
             found["proxy"] = spec.proxy.version
         case "dns-rr" if spec.dns is not None:
             found["name"], found["ttl"] = spec.dns.name, spec.dns.ttl
+    match mode:
         case "health" if spec.health:
             check = spec.health[0]
             found["check"], found["path"], found["through"] = check.type, check.path, check.through
@@ -51,13 +56,18 @@ def spec_options(spec: Spec, mode: Mode) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _data_path(spec: Spec, mode: Mode) -> Mode:
+    """The mode that says how packets reach the servers."""
+    return spec.mode if mode == "health" and spec.mode in REWRITES else mode
+
+
 def _port(port: Port, mode: Mode) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if mode in ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"):
         found["protocol"] = port.proto
-    if mode not in ("dns-rr", "garp", "health"):
+    if mode in SERVED:
         found["port"] = port.vport
-        if port.rport != port.vport:
+        if port.rport != port.vport and mode != "dns-rr":
             found["server_port"] = port.rport
     return found
 
@@ -196,6 +206,8 @@ def _outside(spec: Spec, version: int) -> list[Subnet]:
     """Where the load balancer meets the router: its subnet without servers, else its only one, else the VIP's."""
     own = _subnets(spec, "lb", version)
     inside = _subnets(spec, "real-server", version)
+    if spec.mode == "dns-rr":
+        return inside
     vips = [
         ip_network(f"{vip}/{LENGTH[version]}", strict=False) for vip in spec.vips if ip_address(vip).version == version
     ]

@@ -18,6 +18,9 @@ from dsrkit.model.names import MODES, Mode
 
 REWRITES: Final[tuple[Mode, ...]] = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 CONNECTIONS: Final[tuple[Mode, ...]] = (*REWRITES, "l7")
+SERVED: Final[tuple[Mode, ...]] = (*CONNECTIONS, "dns-rr", "health")
+TUNNELLED: Final[tuple[Mode, ...]] = ("l3dsr-tunnel", "health")
+TAGGED: Final[tuple[Mode, ...]] = ("l3dsr-dscp", "health")
 NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -143,12 +146,16 @@ class Options:
     clients: int = option(1, _integer(1, 60000), "Number of client addresses.", "N")
     real_servers: int = option(2, _integer(1, 200), "Number of real servers.", "N")
     vip: str | None = option(None, _address, "The virtual address.", "ADDRESS")
-    port: int = option(80, _integer(1, 65535), "The service's port.", "PORT", modes=CONNECTIONS)
+    port: int = option(80, _integer(1, 65535), "The service's port.", "PORT", modes=SERVED)
     server_port: int | None = option(
-        None, _integer(1, 65535), "The servers' port, where it differs.", "PORT", modes=("nat", "fullnat", "l7")
+        None,
+        _integer(1, 65535),
+        "The servers' port, where it differs.",
+        "PORT",
+        modes=("nat", "fullnat", "l7", "health"),
     )
-    request: int = option(120, _integer(0, 1 << 24), "Octets that a client sends.", "OCTETS", modes=CONNECTIONS)
-    reply: int = option(600, _integer(0, 1 << 26), "Octets that a server answers with.", "OCTETS", modes=CONNECTIONS)
+    request: int = option(120, _integer(0, 1 << 24), "Octets that a client sends.", "OCTETS", modes=SERVED)
+    reply: int = option(600, _integer(0, 1 << 26), "Octets that a server answers with.", "OCTETS", modes=SERVED)
     rate: float = option(20.0, _rate, "New connections per second.", "NUMBER")
     client_dscp: int = option(0, _dscp, "The DSCP that clients mark with.", "DSCP", modes=CONNECTIONS)
     ecn: bool = option(False, _flag, "Clients and servers use ECN.", modes=CONNECTIONS)
@@ -162,22 +169,20 @@ class Options:
     toa: bool = option(False, _flag, "Add the TOA option (TCP option 254) to the SYN.", modes=("fullnat",))
 
     tunnel: str | None = _choice(
-        None, "The outer headers; 'option' and 'geneve' belong to profile cilium.", *TUNNELS, modes=("l3dsr-tunnel",)
+        None, "The outer headers; 'option' and 'geneve' belong to profile cilium.", *TUNNELS, modes=TUNNELLED
     )
     outer_ip: str | None = _choice(
         None,
         "IP version of the outer header, where the tunnel's name does not say it.",
         "4",
         "6",
-        modes=("l3dsr-tunnel",),
+        modes=TUNNELLED,
     )
     gue_variant: int | None = option(
-        None, _integer(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=("l3dsr-tunnel",)
+        None, _integer(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=TUNNELLED
     )
-    tunnel_port: int | None = option(
-        None, _integer(1, 65535), "UDP port of the tunnel.", "PORT", modes=("l3dsr-tunnel",)
-    )
-    tunnel_checksum: bool = option(False, _flag, "Checksum in the GRE or GUE header.", modes=("l3dsr-tunnel",))
+    tunnel_port: int | None = option(None, _integer(1, 65535), "UDP port of the tunnel.", "PORT", modes=TUNNELLED)
+    tunnel_checksum: bool = option(False, _flag, "Checksum in the GRE or GUE header.", modes=TUNNELLED)
     pmtud: bool = option(
         False,
         _flag,
@@ -186,7 +191,7 @@ class Options:
     )
 
     dscp: int = option(
-        7, _dscp, "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.", "DSCP", modes=("l3dsr-dscp",)
+        7, _dscp, "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.", "DSCP", modes=TAGGED
     )
 
     proxy: int | None = option(None, _integer(1, 2), "Send the PROXY protocol, version 1 or 2.", "1|2", modes=("l7",))
@@ -204,6 +209,7 @@ class Options:
     name: str = option("www.example.com", _text, "The name that is asked for.", "NAME", modes=("dns-rr",))
     ttl: int = option(60, _integer(0, 2**31 - 1), "TTL of the records, in seconds.", "SECONDS", modes=("dns-rr",))
     resolvers: int = option(1, _integer(1, 50), "Caching resolvers the clients ask.", "N", modes=("dns-rr",))
+    edns: bool = option(False, _flag, "The clients ask with EDNS, as dig does.", modes=("dns-rr",))
 
     check: str = _choice("http", "What the load balancer checks with.", "ping", "tcp", "http", modes=("health",))
     through: str = _choice(
@@ -213,6 +219,12 @@ class Options:
     interval: int = option(2 * 10**9, _duration, "Time between checks (2s).", "TIME", modes=("health",))
     checks: int = option(5, _integer(1, 10000), "Checks of each server.", "N", modes=("health",))
     path: str = option("/health", _text, "Path of the HTTP check.", "PATH", modes=("health",))
+    outage: bool = option(
+        False,
+        _flag,
+        "The first server fails two checks and comes back (with --flows 10 --rate 1 the clients show it).",
+        modes=("health",),
+    )
 
     form: str | None = _choice(
         None, "Only the announcement of one sender, without a takeover around it.", *GARP_FORMS, modes=("garp",)

@@ -20,7 +20,6 @@ from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.errors import UsageError
 from dsrkit.model.names import TUNNEL_TYPES, Mode, Profile
 from dsrkit.model.spec import (
-    Health,
     Link,
     PathSpec,
     Port,
@@ -58,12 +57,12 @@ PLANS: Final = {
 ROUTER, LB, VIP, CLIENT, SERVER = 1, 2, 10, 10, 11
 
 
-def _mac(kind: str, number: int) -> str:
+def mac_of(kind: str, number: int) -> str:
     """Locally administered addresses, told apart at a glance: c1 client, aa router, 1b balancer, 55 server."""
     return f"02:{kind}:00:00:{number >> 8:02x}:{number & 0xFF:02x}"
 
 
-def _link(letter: str, mac: str, addresses: list[tuple[str, int]], gateway: str | None = None) -> Link:
+def link_of(letter: str, mac: str, addresses: list[tuple[str, int]], gateway: str | None = None) -> Link:
     return Link(
         link=letter,
         mac=(mac,),
@@ -140,7 +139,7 @@ def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
     """
     inner, outer = families(mode, profile, options)
     inline = mode in INLINE
-    flat = mode in ("l2dsr", "garp", "dns-rr") or (mode == "health" and options.data_path == "l2dsr")
+    flat = mode in ("l2dsr", "garp")
     outside = _hosts("outside", inner, outer)
     inside = outside if flat else _hosts("inside", inner, outer)
     length = {version: PLANS[version].length for version in (4, 6)}
@@ -150,27 +149,30 @@ def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
 
     client_side = {inner: PLANS[inner].client}
     vip = options.vip or PLANS[inner].host(PLANS[inner].outside, VIP)
-    r1 = [_link("A", _mac("aa", 0x0A), on(client_side, ROUTER)), _link("B", _mac("aa", 0x0B), on(outside, ROUTER))]
-    lb1 = [_link("B", _mac("1b", 0x0B), on(outside, LB), PLANS[outer].host(outside[outer], ROUTER))]
+    r1 = [
+        link_of("A", mac_of("aa", 0x0A), on(client_side, ROUTER)),
+        link_of("B", mac_of("aa", 0x0B), on(outside, ROUTER)),
+    ]
+    lb1 = [link_of("B", mac_of("1b", 0x0B), on(outside, LB), PLANS[outer].host(outside[outer], ROUTER))]
     gateway = PLANS[inner].host(inside[inner], ROUTER)
     if inline:
-        lb1.append(_link("C", _mac("1b", 0x0C), on(inside, ROUTER)))
+        lb1.append(link_of("C", mac_of("1b", 0x0C), on(inside, ROUTER)))
     elif flat:
-        r1.append(_link("C", _mac("aa", 0x0B), on(outside, ROUTER)))
+        r1.append(link_of("C", mac_of("aa", 0x0B), on(outside, ROUTER)))
     else:
-        r1.append(_link("C", _mac("aa", 0x0C), on(inside, ROUTER)))
+        r1.append(link_of("C", mac_of("aa", 0x0C), on(inside, ROUTER)))
     letter = "C" if inline else "D"
     first = 21 if flat else SERVER
     servers = [
         SpecNode(
             f"web{n + 1}",
             "real-server",
-            (_link(letter, _mac("55", n + 1), on(inside, first + n), gateway),),
+            (link_of(letter, mac_of("55", n + 1), on(inside, first + n), gateway),),
         )
         for n in range(options.real_servers)
     ]
     nodes = [
-        SpecNode("client", "client", (_clients(inner, options.clients),)),
+        SpecNode("client", "client", (clients_link(inner, options.clients),)),
         SpecNode("r1", "router", tuple(r1)),
         SpecNode("lb1", "lb", tuple(lb1)),
     ]
@@ -185,7 +187,6 @@ def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
         dscp={options.dscp: vip} if mode == "l3dsr-dscp" else {},
         snat=Snat((PLANS[inner].host(inside[inner], ROUTER),)) if mode == "fullnat" else None,
         proxy=Proxy(options.proxy) if mode == "l7" and options.proxy else None,
-        health=_health(mode, options),
     )
     return spec
 
@@ -194,7 +195,7 @@ def _hosts(where: str, inner: int, outer: int) -> dict[int, str]:
     return {version: str(getattr(PLANS[version], where)) for version in sorted({inner, outer})}
 
 
-def _clients(version: int, count: int) -> Link:
+def clients_link(version: int, count: int) -> Link:
     """The client's link: one machine that holds every client address, as a capture behind a router shows them."""
     plan = PLANS[version]
     gateway = plan.host(plan.client, ROUTER)
@@ -202,14 +203,13 @@ def _clients(version: int, count: int) -> Link:
     base = "198.18.0.0" if version == 4 else "2001:db8:a:1::"  # RFC 2544's benchmark range behind the client's link
     many = [str(ip_address(base) + n + 1) for n in range(count - len(few))]
     addresses = [(ip, plan.length) for ip in few] + [(ip, 32 if version == 4 else 128) for ip in many]
-    return _link("A", _mac("c1", 0x0A), addresses, gateway)
+    return link_of("A", mac_of("c1", 0x0A), addresses, gateway)
 
 
 def _service(mode: Mode, profile: Profile, vip: str, options: Options) -> SpecService:
     proto = options.protocol if options.protocol != "icmp" else "tcp"
     port = Port(proto, options.port, options.server_port or options.port)
-    ports = () if mode in ("garp", "dns-rr") else (port,)
-    return SpecService(mode, () if mode == "dns-rr" else (vip,), ports, profile)
+    return SpecService(mode, (vip,), () if mode == "garp" else (port,), profile)
 
 
 def _path(inline: bool) -> PathSpec:
@@ -229,10 +229,3 @@ def _tunnel(mode: Mode, profile: Profile, options: Options, pair: tuple[int, int
         return None
     variant, port = (asked.variant, asked.port) if kind == "gue" else (None, None)
     return Tunnel(kind, variant, port, asked.checksum if kind in ("gre", "gue") else None, options.mtu)
-
-
-def _health(mode: Mode, options: Options) -> tuple[Health, ...]:
-    if mode != "health":
-        return ()
-    path = options.path if options.check == "http" else None
-    return (Health(options.check, options.interval / 10**9, path, options.through),)

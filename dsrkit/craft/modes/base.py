@@ -17,9 +17,11 @@ class ModeDriver:
 
     `preset` makes the complete spec; `drive` prepares the machines and schedules everything that happens (the caller
     lets the clock run); `alone` says that connections do not touch each other, so that copies of one are as good as
-    simulating each.
+    simulating each. `machines` names the mode whose load balancer and servers stand in the set-up, where that is not
+    the mode itself.
     """
 
     preset: Callable[[Mode, Profile, Options], Spec]
     drive: Callable[[World, Options, int], None]
     alone: bool = False
+    machines: Callable[[Options], Mode] | None = None
