@@ -9,7 +9,8 @@ from typing import Final
 from zlib import crc32
 
 from dsrkit.craft.headers import ether_type_of, ipv4_header, ipv6_header, udp_header, udp_pseudo_header
-from dsrkit.craft.octets import GRE, IPIP, IPV6_IN_IP, UDP, Octets, Value, sum16
+from dsrkit.craft.octets import GRE, IPIP, IPV6_IN_IP, UDP, Octets, Value
+from dsrkit.craft.packets.headers import internet_checksum
 from dsrkit.craft.profiles import PROFILES, Encapsulation, Profile, Tunnel, profile_of
 from dsrkit.craft.profiles.cilium import WORLD, geneve_option, inner_frame, to_backend, told, with_option
 from dsrkit.craft.rewrite import Bindings, Habit, value
@@ -100,7 +101,7 @@ def push(
 
 def _identification(profile: Profile, cells: _Cells, df: int) -> int:
     """0 where nothing may be fragmented, else the node's counter (ip_select_ident, Linux 6.1), or the habit."""
-    if profile.numbered:
+    if profile.stack:
         return 0 if df else cells.bindings.next_id() & 0xFFFF
     return cells.number("outer.id")
 
@@ -143,7 +144,7 @@ def _gre(packet: bytes, checksum: bool) -> bytes:
     if not checksum:
         return struct.pack("!HH", 0, kind) + packet
     start = struct.pack("!HHHH", _GRE_CHECKSUM, kind, 0, 0)
-    return start[:4] + struct.pack("!HH", ~sum16(start + packet) & 0xFFFF, 0) + packet
+    return start[:4] + struct.pack("!HH", internet_checksum(start + packet), 0) + packet
 
 
 def _geneve(after: Octets, cells: _Cells) -> bytes:
@@ -201,7 +202,7 @@ def _fragments4(packet: bytes, mtu: int) -> list[bytes]:
         flags = (word | more) & 0xE000 | (word & 0x1FFF) + offset // 8
         fields = header[:2] + struct.pack("!H2sHBB", start + len(data), header[4:6], flags, header[8], header[9])
         rest = header[12:]
-        total = ~sum16(fields + rest) & 0xFFFF
+        total = internet_checksum(fields + rest)
         out.append(fields + total.to_bytes(2, "big") + rest + data)
         header = header[:20] + _copied(header[20:])
     return out

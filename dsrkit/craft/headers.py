@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import struct
 
-from dsrkit.craft.octets import IPV4, IPV6, UDP, sum16
+from dsrkit.craft.octets import IPV4, IPV6, UDP
+from dsrkit.craft.packets.headers import internet_checksum, pseudo_header
 
 ECT_0, CE = 2, 3
-
-
-def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    return ~sum16(data) & 0xFFFF
 
 
 def ipv4_header(
@@ -31,7 +27,7 @@ def ipv4_header(
     """
     fields = (0x45, tos, 20 + payload, identification, df << 14, ttl, proto)
     header = struct.pack("!BBHHHBBH4s4s", *fields, 0, source, destination)
-    return struct.pack("!BBHHHBBH4s4s", *fields, checksum(header), source, destination)
+    return struct.pack("!BBHHHBBH4s4s", *fields, internet_checksum(header), source, destination)
 
 
 def ipv6_header(source: bytes, destination: bytes, proto: int, payload: int, *, ttl: int, tos: int = 0) -> bytes:
@@ -42,18 +38,6 @@ def ipv6_header(source: bytes, destination: bytes, proto: int, payload: int, *, 
     return struct.pack("!IHBB16s16s", 6 << 28 | tos << 20, payload, proto, ttl, source, destination)
 
 
-def pseudo_header(source: bytes, destination: bytes, proto: int, length: int) -> bytes:
-    """What a transport checksum covers besides the transport header and its data.
-
-    Source: RFC 768; RFC 8200 s8.1.
-    """
-    return source + destination + struct.pack("!BBH" if len(source) == 4 else "!IHBB", *_tail(source, proto, length))
-
-
-def _tail(source: bytes, proto: int, length: int) -> tuple[int, ...]:
-    return (0, proto, length) if len(source) == 4 else (length, 0, 0, proto)
-
-
 def udp_header(source_port: int, destination_port: int, payload: int, sum_of_it: int = 0) -> bytes:
     """A UDP header in front of `payload` octets; checksum 0 says that there is none (RFC 768)."""
     return struct.pack("!HHHH", source_port, destination_port, 8 + payload, sum_of_it)
@@ -61,11 +45,11 @@ def udp_header(source_port: int, destination_port: int, payload: int, sum_of_it:
 
 def udp_checksum(pseudo: bytes, datagram: bytes) -> int:
     """The checksum of a UDP datagram whose checksum field is 0; a sum of 0 is written as all ones (RFC 768)."""
-    return checksum(pseudo + datagram) or 0xFFFF
+    return internet_checksum(pseudo + datagram) or 0xFFFF
 
 
 def udp_pseudo_header(source: bytes, destination: bytes, datagram: bytes) -> bytes:
-    return pseudo_header(source, destination, UDP, len(datagram))
+    return pseudo_header(source, destination, len(datagram), UDP)
 
 
 def ether_type_of(packet: bytes) -> int:

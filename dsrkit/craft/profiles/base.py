@@ -147,8 +147,12 @@ class Profile:
     """The habits of one implementation; `tunnels` stand in the order in which it prefers them.
 
     `modes` are the rewriting modes that it can do, `habits` what it writes in any of them where the tables leave a
-    choice. `numbered`: it takes the outer IPv4 identification from a counter where fragments may follow, else it
-    follows the habit for ``outer.id``, or writes 0.
+    choice.
+
+    `stack`: it works inside an IP stack, which counts outer IPv4 identifications, puts fragments together and cuts what
+    became too long. The others work frame by frame: the identification follows the habit for ``outer.id``, or is 0,
+    fragments and packets with IP options are none of theirs, and `too_big` makes the frame that answers a packet which
+    does not fit (None: there is no answer) from that packet as a frame and the MTU that is left.
     """
 
     name: str
@@ -156,7 +160,8 @@ class Profile:
     modes: frozenset[str]
     tunnels: Mapping[str, Tunnel]
     habits: Mapping[str, Habit] = field(default_factory=dict)
-    numbered: bool = False
+    stack: bool = False
+    too_big: Callable[[Octets, int], bytes] | None = None
 
     def tunnel(self, encapsulation: Encapsulation, pair: Pair) -> Tunnel:
         """How it does a tunnel.

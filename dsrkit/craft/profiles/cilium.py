@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.craft.headers import ether_type_of
-from dsrkit.craft.octets import DSTOPTS, ETHERNET, IPV4, TCP, Octets, Value, adjusted
+from dsrkit.craft.headers import ether_type_of, ipv4_header, ipv6_header
+from dsrkit.craft.octets import DSTOPTS, ETHERNET, ICMP, ICMPV6, IPV4, TCP, Octets, Value, adjusted
+from dsrkit.craft.packets.headers import internet_checksum, pseudo_header
 from dsrkit.craft.profiles.base import (
     IPIP_PAIRS,
     Encapsulation,
@@ -109,6 +110,21 @@ def with_option(packet: Octets, service: bytes, port: int) -> bytes:
     return data[:4] + struct.pack("!HB", length, DSTOPTS) + data[7:40] + option + data[40:]
 
 
+def service_in(packet: Octets) -> tuple[bytes, int] | None:
+    """Address and port of the service that the option of a packet tells, None without one.
+
+    Source: cilium bpf/lib/nodeport.h nodeport_extract_dsr_v4, nodeport_extract_dsr_v6.
+    """
+    ip, data = packet.ip, packet.data
+    if ip.version == 4:
+        option = data[ip.at + 20 : ip.payload]
+        return (bytes(option[4:8]), packet.word(ip.at + 22)) if option[:2] == b"\x9a\x08" else None
+    option = data[ip.at + 40 : ip.payload]
+    if data[ip.at + 6] == DSTOPTS and option[2:4] == b"\x1b\x14":
+        return bytes(option[4:20]), int.from_bytes(option[20:22], "big")
+    return None
+
+
 def geneve_option(service: bytes, port: int) -> bytes:
     """Address and port of the service as an option of Geneve.
 
@@ -116,6 +132,38 @@ def geneve_option(service: bytes, port: int) -> bytes:
     """
     content = service + struct.pack("!HH", port, 0)
     return struct.pack("!HBB", _OPTION_CLASS, _OPTION_TYPE, len(content) // 4) + content
+
+
+def service_in_geneve(options: bytes) -> tuple[bytes, int] | None:
+    """Address and port of the service that the options of Geneve tell, None without them."""
+    if options[:3] != struct.pack("!HB", _OPTION_CLASS, _OPTION_TYPE):
+        return None
+    width = 4 * (options[3] & 0x1F) - 4
+    return options[4 : 4 + width], int.from_bytes(options[4 + width : 6 + width], "big")
+
+
+def too_big(frame: Octets, mtu: int) -> bytes:
+    """The ICMP error about a packet that option or Geneve header make too long, as the whole frame to the sender.
+
+    Only programs built with ENABLE_DSR_ICMP_ERRORS send it.
+
+    Source: cilium bpf/lib/nodeport.h dsr_reply_icmp4, dsr_reply_icmp6.
+    """
+    link, packet = bytes(frame.data[: frame.link_end]), frame.ip_packet
+    if packet[0] >> 4 == 4:
+        message = struct.pack("!BBHI", 3, 4, 0, mtu) + packet[: 4 * (packet[0] & 15) + 8]
+        identification = int.from_bytes(packet[4:6], "big")
+        source, destination = packet[16:20], packet[12:16]
+        header = ipv4_header(
+            source, destination, ICMP, len(message), ttl=64, tos=packet[1], identification=identification, df=1
+        )
+        total = internet_checksum(message)
+    else:
+        message = struct.pack("!BBHI", 2, 0, 0, mtu) + packet[: 40 + 64]
+        source, destination = packet[24:40], packet[8:24]
+        header = packet[:4] + ipv6_header(source, destination, ICMPV6, len(message), ttl=64)[4:]
+        total = internet_checksum(pseudo_header(source, destination, len(message), ICMPV6) + message)
+    return link[6:12] + link[:6] + link[12:] + header + message[:2] + total.to_bytes(2, "big") + message[4:]
 
 
 def inner_frame(before: Octets, after: Octets) -> bytes:
@@ -155,6 +203,7 @@ CILIUM: Final = Profile(
     name="cilium",
     title="Cilium",
     modes=frozenset({"fullnat", "l3dsr-tunnel"}),
+    too_big=too_big,
     tunnels={
         "option": Tunnel(
             Encapsulation("option"),

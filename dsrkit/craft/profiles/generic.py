@@ -32,5 +32,5 @@ GENERIC: Final = Profile(
             derived={"tunnel.srcport": gue_source_port},
         ),
     },
-    numbered=True,
+    stack=True,
 )

@@ -57,5 +57,5 @@ IPVS: Final = Profile(
         "gre": Tunnel(Encapsulation("gre"), habits=_HABITS),
         "gue": Tunnel(Encapsulation("gue"), habits=_HABITS, derived={"tunnel.srcport": gue_source_port}),
     },
-    numbered=True,
+    stack=True,
 )

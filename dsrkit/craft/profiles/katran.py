@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.craft.headers import checksum, ipv4_header, ipv6_header, pseudo_header, udp_header
+from dsrkit.craft.headers import ipv4_header, ipv6_header, udp_header
 from dsrkit.craft.octets import ICMP, ICMPV6, IPIP, IPV6_IN_IP, UDP, Octets
+from dsrkit.craft.packets.headers import internet_checksum, pseudo_header
 from dsrkit.craft.profiles.base import (
     IPIP_PAIRS,
     Addresses,
@@ -76,12 +77,12 @@ def gue_checksum(pseudo: bytes, datagram: bytes) -> int:
     inner = datagram[8:]
     if inner[0] >> 4 == 4:
         header = inner[:20]
-        within = pseudo_header(header[12:16], header[16:20], header[9], int.from_bytes(header[2:4], "big") - 20)
+        within = pseudo_header(header[12:16], header[16:20], int.from_bytes(header[2:4], "big") - 20, header[9])
     else:
         header = inner[:40]
-        within = pseudo_header(header[8:24], header[24:40], header[6], int.from_bytes(header[4:6], "big"))
+        within = pseudo_header(header[8:24], header[24:40], int.from_bytes(header[4:6], "big"), header[6])
     without = bytes(octet ^ 0xFF for octet in within)  # the complement takes the words out of a sum again
-    return checksum(pseudo + datagram[:8] + header + without)
+    return internet_checksum(pseudo + datagram[:8] + header + without)
 
 
 def too_big(frame: Octets, *, mtu: int = MTU) -> bytes:
@@ -96,12 +97,12 @@ def too_big(frame: Octets, *, mtu: int = MTU) -> bytes:
         source, destination = packet[16:20], packet[12:16]
         message = struct.pack("!BBHI", 3, 4, 0, mtu) + quoted
         header = ipv4_header(source, destination, ICMP, len(message), ttl=64)
-        total = checksum(message)
+        total = internet_checksum(message)
     else:
         source, destination = packet[24:40], packet[8:24]
         message = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted
         header = ipv6_header(source, destination, ICMPV6, len(message), ttl=64)
-        total = checksum(pseudo_header(source, destination, ICMPV6, len(message)) + message)
+        total = internet_checksum(pseudo_header(source, destination, len(message), ICMPV6) + message)
     return link[6:12] + link[:6] + link[12:] + header + message[:2] + total.to_bytes(2, "big") + message[4:]
 
 
@@ -124,6 +125,7 @@ KATRAN: Final = Profile(
     name="katran",
     title="katran",
     modes=frozenset({"l3dsr-tunnel"}),
+    too_big=lambda frame, mtu: too_big(frame, mtu=mtu),
     tunnels={
         **{
             kind: Tunnel(
