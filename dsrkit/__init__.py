@@ -11,6 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dsrkit.craft.api import craft
+    from dsrkit.craft.forward import forward
+    from dsrkit.craft.scenario import Scenario
     from dsrkit.errors import CaptureError, DsrkitError, MissingDependency, SpecError, UsageError
     from dsrkit.model.report import Finding, Report
     from dsrkit.model.spec import Spec
@@ -28,10 +31,13 @@ _HOME = {
     "Finding": "dsrkit.model.report",
     "MissingDependency": "dsrkit.errors",
     "Report": "dsrkit.model.report",
+    "Scenario": "dsrkit.craft.scenario",
     "Spec": "dsrkit.model.spec",
     "SpecError": "dsrkit.errors",
     "UsageError": "dsrkit.errors",
+    "craft": "dsrkit.craft.api",
     "decode": "dsrkit.wire.columns",
+    "forward": "dsrkit.craft.forward",
     "read": "dsrkit.wire.capture",
     "verify": "dsrkit.verify.pipeline",
 }
@@ -44,11 +50,14 @@ __all__ = [
     "Finding",
     "MissingDependency",
     "Report",
+    "Scenario",
     "Spec",
     "SpecError",
     "UsageError",
     "__version__",
+    "craft",
     "decode",
+    "forward",
     "read",
     "verify",
 ]
@@ -69,7 +78,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps ``dsrkit.verify`` the function: importing the subpackage of that name would put its module in its place."""
+    """Keeps ``dsrkit.verify`` and ``dsrkit.craft`` the functions: importing a subpackage would put it in their place."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

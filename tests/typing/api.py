@@ -20,10 +20,13 @@ from dsrkit import (
     Finding,
     MissingDependency,
     Report,
+    Scenario,
     Spec,
     SpecError,
     UsageError,
+    craft,
     decode,
+    forward,
     read,
     verify,
 )
@@ -63,6 +66,20 @@ def summary(report: Report) -> tuple[int, str]:
 
 def merged(first: Report, second: Report) -> Report:
     return first.merge(second)
+
+
+def crafted(spec: Spec) -> Scenario:
+    scenario = craft("l3dsr-tunnel", spec, profile="ipvs", fault="TUN401", flows=4, seed=7, tunnel="ipip", request=3000)
+    for frame in scenario.frames("B"):
+        print(frame.ts_ns, frame.data.hex(), frame.comment)
+    assert_type(scenario["B"], list[bytes])
+    assert_type(scenario.write("l3dsr-tunnel.pcapng"), int)
+    assert_type(scenario.write_split("captures"), list[Path])
+    return scenario
+
+
+def forwarded(frame: bytes, spec: Spec) -> list[bytes]:
+    return forward(frame, "lb1", spec, profile="ipvs")
 
 
 def columns(path: str) -> Columns:
