@@ -251,7 +251,10 @@ class Host:
         """Nobody answered for a next hop: a router complains, a host keeps it to itself."""
         if self.forwards:
             for packet, label in packets:
-                self.complain(UNREACHABLE_HOST, packet, label)
+                # from the outgoing interface even if the packet was for this machine (net/ipv4/icmp.c __icmp_send)
+                found = self.route(packet[12:16]) if packet[0] >> 4 == 4 else None
+                source = found[0].source(4) if found else None
+                self.complain(UNREACHABLE_HOST, packet, label, source=source)
 
     def _frame(self, interface: Interface, mac: bytes, packet: bytes, label: Label) -> None:
         kind = IPV4 if packet[0] >> 4 == 4 else IPV6

@@ -488,12 +488,12 @@ class TcpStack:
         else:
             self.reset(packet, segment, ack, label)
 
-    def reset(self, packet: Octets, segment: Segment, ack: int, label: Label) -> None:
+    def reset(self, packet: Octets, segment: Segment, ack: int, label: Label, *, dscp: int | None = None) -> None:
         """Refuse a segment that belongs to nothing, with the TOS octet of what came (tcp_v4_send_reset)."""
         inner = packet.ip
         src, dst = packet.address("ip.src"), packet.address("ip.dst")
-        dscp = packet.number("ip.dsfield.dscp")
-        header = ip.Header(dst, src, self.host.ttl, dscp << 2)
+        mark = packet.number("ip.dsfield.dscp") if dscp is None else dscp
+        header = ip.Header(dst, src, self.host.ttl, mark << 2)
         at = inner.payload
         ports = packet.word(at + 2), packet.word(at)
         if segment.flags & ACK:
