@@ -155,13 +155,21 @@ def _geneve(after: Octets, cells: _Cells) -> bytes:
     return start + options + inner_frame(before, to_backend(after, bindings))
 
 
-def overhead(encapsulation: Encapsulation, *, outer_version: int, profile: str = "generic", hops: int = 0) -> int:
+def overhead(
+    encapsulation: Encapsulation,
+    *,
+    outer_version: int,
+    inner_version: int | None = None,
+    profile: str = "generic",
+    hops: int = 0,
+) -> int:
     """Octets that a tunnel adds to a packet, at most: Cilium tells its servers in some packets only.
 
-    `hops` is the number of alternate servers that GLB names.
+    `inner_version` is that of the client's packet, where it is not `outer_version`; `hops` is the number of alternate
+    servers that GLB names.
     """
     ip = 20 if outer_version == 4 else 40
-    address = 4 if outer_version == 4 else 16
+    address = 4 if (inner_version or outer_version) == 4 else 16
     match encapsulation.type:
         case "option":
             return address + (4 if outer_version == 4 else 8)

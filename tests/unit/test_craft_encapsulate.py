@@ -399,6 +399,15 @@ def test_the_overhead(encapsulation: Encapsulation, outer: int, hops: int, expec
     assert overhead(encapsulation, outer_version=outer, profile=profile, hops=hops) == expected
 
 
+@pytest.mark.parametrize("pair", sorted(PAIRS.values()))
+def test_the_overhead_of_geneve_is_that_of_its_longest_packet(pair: tuple[int, int]) -> None:
+    inner, outer = pair
+    before = request(inner)
+    packet = pushed(before, Encapsulation("geneve", port=6081), outer, "cilium", backend_ip=SERVER[inner])
+    more = overhead(Encapsulation("geneve"), outer_version=outer, inner_version=inner)
+    assert len(packet) == len(before.ip_packet) + more
+
+
 # --- fragments --------------------------------------------------------------------------------------------------------
 
 
