@@ -1,101 +1,95 @@
-"""How fast copies of a connection are made and written, against scapy building every frame.
+"""How fast `dsrkit craft --flows N` writes every frame at every tap, against scapy building each frame.
 
-    python benchmarks/craft.py [connections]
+    python benchmarks/craft.py [connections] [rounds]
 
-The template is a TCP connection through an IPIP load balancer, at four taps: SYN to FIN, one request, a reply of three
-segments. Both ways run in the same process, one after the other; the frames are the same.
+All in one process and in interleaved rounds: each rewriting mode in turn, then scapy building the frames of some
+connections from their fields. Prints medians, their spread, and the ratio.
 """
 
 from __future__ import annotations
 
+import platform
 import resource
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
+import scapy
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
-from dsrkit.craft.files import write_pcapng
-from dsrkit.craft.frame import Batch, Frame
-from dsrkit.craft.scenario import Scenario
-from dsrkit.craft.volume import Endpoints, FlowArrays, Template, stream
-from dsrkit.model.spec import Spec
+import dsrkit
 
-TAPS = ("A", "B", "C", "D")
-CLIENT, VIP, DIRECTOR, SERVER = "198.51.100.10", "192.0.2.100", "192.0.2.10", "10.1.1.11"
+MODES = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+CLIENT, VIP, DIRECTOR, SERVER = "198.51.100.10", "203.0.113.10", "203.0.113.2", "10.0.0.11"
 SEGMENTS = (  # from the client?, flags, octets of payload
     (True, "S", 0),
     (False, "SA", 0),
     (True, "A", 0),
-    (True, "PA", 90),
+    (True, "PA", 120),
     (False, "A", 0),
-    (False, "A", 1448),
-    (False, "PA", 1000),
-    (True, "A", 0),
-    (False, "FA", 0),
+    (False, "PA", 600),
     (True, "FA", 0),
-    (False, "A", 0),
+    (False, "FA", 0),
+    (True, "A", 0),
 )
 
 
-def connection(client: str = CLIENT, port: int = 40000) -> Iterator[Frame]:
-    """Every frame at every tap, each built by scapy."""
-    sent = {True: 1000, False: 2000}
-    for number, (request, flags, size) in enumerate(SEGMENTS):
-        source, target = (client, VIP) if request else (VIP, client)
-        ports = {"sport": port, "dport": 80} if request else {"sport": 80, "dport": port}
-        tcp = TCP(
-            **ports,
-            flags=flags,
-            seq=sent[request],
-            ack=sent[not request] if "A" in flags else 0,
-            options=[("NOP", None), ("NOP", None), ("Timestamp", (77, 88 if "A" in flags else 0))],
-        )
-        sent[request] += size + bool({"S", "F"} & set(flags))
-        for hop, tap in enumerate(("A", "B", "B", "C", "D") if request else ("D", "C", "A")):
-            packet = IP(src=source, dst=target, id=100 + number, flags="DF", ttl=64 - hop) / tcp / Raw(b"x" * size)
-            if request and hop >= 2:
-                packet = IP(src=DIRECTOR, dst=SERVER, flags="DF", ttl=64 - hop) / packet
-            data = bytes(Ether(src=f"02:00:00:00:00:0{hop}", dst=f"02:00:00:00:00:1{hop}") / packet)
-            yield Frame(tap, number * 1_000_000 + hop * 100_000, data, len(data), "", "", "")
+def by_scapy(connections: int) -> Iterator[bytes]:
+    """The frames of connections through an IPIP load balancer at taps A to D, each built from its fields."""
+    for port in range(1024, 1024 + connections):
+        sent = {True: 1000, False: 2000}
+        for number, (request, flags, size) in enumerate(SEGMENTS):
+            source, target = (CLIENT, VIP) if request else (VIP, CLIENT)
+            tcp = TCP(
+                sport=port if request else 80,
+                dport=80 if request else port,
+                flags=flags,
+                seq=sent[request],
+                ack=sent[not request] if "A" in flags else 0,
+                options=[("NOP", None), ("NOP", None), ("Timestamp", (77, 88 if "A" in flags else 0))],
+            )
+            sent[request] += size + bool({"S", "F"} & set(flags))
+            for hop in range(5 if request else 3):
+                packet = IP(src=source, dst=target, id=100 + number, flags="DF", ttl=64 - hop) / tcp / Raw(b"x" * size)
+                if request and hop >= 2:
+                    packet = IP(src=DIRECTOR, dst=SERVER, flags="DF", ttl=64 - hop) / packet
+                yield bytes(Ether(src=f"02:00:00:00:00:0{hop}", dst=f"02:00:00:00:00:1{hop}") / packet)
 
 
-def flows(number: int) -> FlowArrays:
-    rng = np.random.default_rng(7)
-    return FlowArrays(
-        start_ns=1_700_000_000_000_000_000 + np.arange(number) * 200_000,
-        client_ip=rng.integers(0, 256, (number, 4), np.uint8),
-        client_port=rng.integers(1024, 65536, number),
-        key=rng.integers(0, 2**64, number, np.uint64),
-    )
-
-
-def write(path: Path, batches: Iterator[Batch]) -> int:
-    return write_pcapng(path, Scenario("l3dsr-tunnel", "generic", TAPS, Spec(), lambda: batches))
-
-
-def main(number: int) -> None:
-    session = Endpoints("tcp", ((CLIENT, 40000),), ((VIP, 80),))
-    template = Template(tuple(connection()), CLIENT, 40000, (session,))
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "copies.pcapng")
-        begin = time.perf_counter()
-        frames = write(file, stream([(template, flows(number))], TAPS))
-        patched = frames / (time.perf_counter() - begin)
-        size = file.stat().st_size
+def crafted(mode: str, connections: int, folder: str) -> tuple[int, float]:
+    """Frames written, and seconds from the call to the closed file."""
     begin = time.perf_counter()
-    built = sum(sum(1 for _ in connection(port=port)) for port in range(1024, 1034))
-    scapy = built / (time.perf_counter() - begin)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"patched copies, written: {frames:>10,} frames ({size / 1e6:,.0f} MB), {patched:>12,.0f} frames/s")
-    print(f"scapy, each frame built: {built:>10,} frames, not written, {scapy:>12,.0f} frames/s")
-    print(f"ratio: {patched / scapy:,.0f}; most memory: {memory:,.0f} MB")
+    scenario = dsrkit.craft(mode, flows=connections, rate=10_000, seed=1)
+    frames = scenario.write(Path(folder, f"{mode}.pcapng"))
+    return frames, time.perf_counter() - begin
+
+
+def main(connections: int, rounds: int) -> None:
+    rates: dict[str, list[float]] = {mode: [] for mode in (*MODES, "scapy")}
+    frames: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for mode in MODES:
+                frames[mode], seconds = crafted(mode, connections, folder)
+                rates[mode].append(frames[mode] / seconds)
+                Path(folder, f"{mode}.pcapng").unlink()
+            begin = time.perf_counter()
+            frames["scapy"] = sum(1 for _ in by_scapy(20))
+            rates["scapy"].append(frames["scapy"] / (time.perf_counter() - begin))
+    scapy_rate = statistics.median(rates["scapy"])
+    print(f"Python {platform.python_version()}, scapy {scapy.__version__}, {platform.machine()}, {rounds} rounds")
+    print(f"{'':14}{'frames':>12}{'frames/s':>12}{'spread':>9}{'× scapy':>9}")
+    for name, found in rates.items():
+        middle = statistics.median(found)
+        spread = (max(found) - min(found)) / middle
+        print(f"{name:14}{frames[name]:>12,}{middle:>12,.0f}{spread:>8.0%}{middle / scapy_rate:>9,.0f}")
+    print(f"most memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000, int(sys.argv[2]) if len(sys.argv) > 2 else 3)
