@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.health import HEALTH
 from dsrkit.craft.modes.l7 import L7
 from dsrkit.craft.modes.rewriting import REWRITING
 from dsrkit.model.names import Mode
@@ -17,6 +18,7 @@ DRIVERS: Final[Mapping[Mode, ModeDriver]] = {
     "l3dsr-tunnel": REWRITING,
     "l3dsr-dscp": REWRITING,
     "l7": L7,
+    "health": HEALTH,
 }
 
 __all__ = ["DRIVERS", "ModeDriver"]

@@ -1,0 +1,108 @@
+"""Health checks: a load balancer tests its servers through the data path of a mode, or past it, beside the clients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dsrkit.craft.checks import Checker, serve_pages
+from dsrkit.craft.conversations import http_reply
+from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.rewriting import connect, prepare, start_of
+from dsrkit.craft.network import MILLISECOND, SECOND
+from dsrkit.craft.octets import TCP
+from dsrkit.craft.options import DEFAULTS, Options, flag
+from dsrkit.craft.preset import preset as usual
+from dsrkit.craft.real_server import RealServer
+from dsrkit.craft.world import World
+from dsrkit.errors import UsageError
+from dsrkit.model.names import Mode, Profile
+from dsrkit.model.spec import Health, Spec
+
+STAGGER = 7 * MILLISECOND  # between the checks of two servers (keepalived's warm-up)
+CLIENTS_START = SECOND // 2  # when every server has been checked once
+PATHS = {
+    "server_port": ("nat", "fullnat"),
+    "dscp": ("l3dsr-dscp",),
+    **dict.fromkeys(("tunnel", "outer_ip", "gue_variant", "tunnel_port", "tunnel_checksum"), ("l3dsr-tunnel",)),
+}
+"""Options that only some data paths have a use for."""
+
+
+def machines(options: Options) -> Mode:
+    """The mode whose data path is checked."""
+    path: Mode = options.data_path  # type: ignore[assignment]
+    return path
+
+
+def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
+    """The usual set-up of the data path's mode, with the check in it.
+
+    Raises: UsageError for options of another data path.
+    """
+    for name, paths in PATHS.items():
+        if getattr(options, name) != getattr(DEFAULTS, name) and options.data_path not in paths:
+            raise UsageError(f"{flag(name)} needs --data-path {' or '.join(paths)}, not {options.data_path}")
+    path = options.path if options.check == "http" else None
+    check = Health(options.check, options.interval / SECOND, path, options.through)
+    return replace(usual(machines(options), profile, options), health=(check,))
+
+
+def drive(world: World, options: Options, flows: int) -> None:
+    """Checks of every server at the interval, and connections of clients from when each server has been checked."""
+    request = prepare(world, options)
+    lb = world.balancer
+    lb.accept_local = True  # the answers come from the VIP, which is the load balancer's own address too
+    port = lb.services[(TCP, options.port)]
+    for server in world.servers:
+        serve_pages(server, port, http_reply(options.reply))
+    checker = Checker(
+        lb, options.check, world.vips[0], options.port, options.path, min(options.interval, 5 * SECOND), options.through
+    )
+    world.parts.append(checker)
+    for number in range(options.checks * len(lb.servers)):
+        turn, which = divmod(number, len(lb.servers))
+        due = MILLISECOND + turn * options.interval + which * STAGGER
+        checked = lb.servers[which]
+        world.network.after(due, lambda one=checked, flow=flows + number: checker.check(one, flow))  # type: ignore[misc]
+    for number in range(flows):
+        due = CLIENTS_START + start_of(number, options)
+        world.network.after(due, lambda number=number: connect(world, options, request, number))  # type: ignore[misc]
+    if options.outage:
+        outage(world, options, port)
+
+
+def outage(world: World, options: Options, port: int) -> None:
+    """The first server fails after its second check and is back before the fifth."""
+    server = world.servers[0]
+    fail, recover = (hang, revive) if options.check == "ping" else (stop, start)
+    world.network.after(3 * options.interval // 2, lambda: fail(server, port))
+    reply = http_reply(options.reply)
+    world.network.after(7 * options.interval // 2, lambda: recover(server, port, reply))
+
+
+def stop(server: RealServer, port: int) -> None:
+    """The service ends: connections are refused."""
+    assert server.tcp is not None
+    server.tcp.listeners.pop(port, None)
+
+
+def start(server: RealServer, port: int, reply: bytes) -> None:
+    """The service is back."""
+    serve_pages(server, port, reply)
+
+
+def hang(server: RealServer, port: int) -> None:
+    """The machine takes no packets any more."""
+    server.firewall.append(_nothing)
+
+
+def revive(server: RealServer, port: int, reply: bytes) -> None:
+    """The machine works again."""
+    server.firewall.remove(_nothing)
+
+
+def _nothing(*_: object) -> bool:
+    return False
+
+
+HEALTH = ModeDriver(preset, drive, machines=machines)
