@@ -46,6 +46,7 @@ class Session:
     key: Key
     server: Server
     own_port: int  # of full NAT
+    first_ack: int = -1  # what a client acknowledges before the server has sent data: its SYN
 
 
 class Balancer(Host):
@@ -66,6 +67,8 @@ class Balancer(Host):
         self.outer_version = 4
         self.snat: dict[int, bytes] = {}
         self.toa = False
+        self.reassembles = True
+        self.translates_errors = True
         self.sessions: dict[Key, Session] = {}
         self.pinned: dict[Key, Session] = {}  # connections of its own, each to one server: health checks
         self.back: dict[Key, Session] = {}
@@ -73,6 +76,7 @@ class Balancer(Host):
         self.habits: dict[str, Habit] = dict(self.implementation.habits)
         self.forwards = True
         self.path_mtu_discovery = True
+        self.sloppy_tcp = False  # net.ipv4.vs.sloppy_tcp: any segment begins a connection, not only a SYN
         self.stateless = False  # on a bench: replies come without the request that they answer
         self.choose: Callable[[Key], Server | None] = self._round_robin
         self.pick_port: Callable[[Key, Server], int] = self._free_port
@@ -90,10 +94,10 @@ class Balancer(Host):
         dst = packet.address("ip.dst")
         assert inner is not None
         if inner.proto in (ICMP, ICMPV6):
-            return self._relay(packet, label)
+            return self.translates_errors and self._relay(packet, label)
         if inner.proto not in (TCP, UDP):
             return False
-        if dst in self.vips and (not inner.first or self._serves(packet)):
+        if dst in self.vips and (not inner.first or self._serves(packet) and self._may_start(packet)):
             self.network.after(self.think(), lambda: self._balance(packet, label))
             return True
         if self.returns and (session := self._session_back(packet)) is not None:
@@ -121,6 +125,12 @@ class Balancer(Host):
         inner, ports = packet.inner, packet.ports
         return inner is not None and ports is not None and (inner.proto, ports[1]) in self.services
 
+    def _may_start(self, packet: Octets) -> bool:
+        """Whether a packet belongs to a connection or may begin one (ip_vs_proto_tcp.c tcp_conn_schedule)."""
+        anything = self.sloppy_tcp or self.stateless or not self.implementation.stack
+        flags = packet.get("tcp.flags")
+        return anything or not isinstance(flags, int) or flags & 2 != 0 or self.key_of(packet) in self.sessions
+
     @staticmethod
     def key_of(packet: Octets) -> Key:
         """Protocol, source and destination of a packet, with ports."""
@@ -133,12 +143,10 @@ class Balancer(Host):
     def _balance(self, packet: Octets, label: Label) -> None:
         if not self.implementation.stack and (self._is_fragment(packet) or _has_options(packet)):
             return
-        if self._is_fragment(packet):
-            # IPVS puts datagrams together before it looks at ports (ip_vs_in, ip_vs_gather_frags)
-            whole = self.reassembled(packet)
-            if whole is None or not self._serves(whole):
-                return
-            packet = whole
+        whole = self._datagram(packet)
+        if whole is None:
+            return
+        packet = whole
         key = self.key_of(packet)
         vip = key[3]
         ttl = packet.number("ip.ttl")
@@ -152,9 +160,19 @@ class Balancer(Host):
             return
         bindings = self.bindings(session)
         after = rewritten(packet, self.request, bindings, profile=self.profile, habits=self._request_habits(session))
-        if self.toa:
-            after = toa.added(after, key[1], key[2])
+        if self.toa and toa.belongs(packet, session.first_ack):
+            found = self.route(after.address("ip.dst"))
+            after = toa.added(after, key[1], key[2], mtu=found[0].mtu if found else 0)
         self._send(packet, after, bindings, session, label)
+
+    def _datagram(self, packet: Octets) -> Octets | None:
+        """The whole of a fragmented datagram for a service, put together first (ip_vs_core.c ip_vs_gather_frags)."""
+        if not self._is_fragment(packet):
+            return packet
+        if not self.reassembles:
+            return packet if packet.ip.first else None  # the others have no ports
+        whole = self.reassembled(packet)
+        return whole if whole is not None and self._serves(whole) else None
 
     def _new_session(self, key: Key) -> Session | None:
         server = self.choose(key)
@@ -288,6 +306,8 @@ class Balancer(Host):
             if whole is None:
                 return
             packet = whole
+        if session.first_ack < 0:
+            session.first_ack = toa.after_syn(packet)
         _, _, client_port, _, port = session.key
         habits: dict[str, Habit] = {**self.habits, "l4.srcport": lambda *_: port}
         if self.snat:

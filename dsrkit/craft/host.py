@@ -31,8 +31,10 @@ from dsrkit.tables import tables
 
 if TYPE_CHECKING:
     from dsrkit.craft.tcp import TcpStack
+    from dsrkit.craft.vrrp import VirtualRouter
 
 ARP_RETRIES: Final = 3
+REASSEMBLY_TIME: Final = {4: 30 * SECOND, 6: 60 * SECOND}  # net.ipv4.ipfrag_time, net.ipv6.ip6frag_time
 LOCKTIME: Final = SECOND
 """How long an ARP entry stands against anybody who did not announce himself properly (neigh/*/locktime)."""
 
@@ -44,6 +46,7 @@ UNREACHABLE_PORT = ((3, 3), (1, 4))
 TOO_BIG = ((3, 4), (2, 0))
 PROHIBITED = ((3, 13), (1, 1))
 TIME_EXCEEDED = ((11, 0), (3, 0))
+NOT_REASSEMBLED = ((11, 1), (3, 1))
 Complaint = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -121,6 +124,7 @@ class Host:
         self.udp_ports: dict[int, Handler] = {}
         self.ip_protocols: dict[int, Handler] = {}
         self.tcp: TcpStack | None = None
+        self.virtual_router: VirtualRouter | None = None
         self.icmp_listeners: list[Callable[[Octets, int, int, Label], None]] = []
         self.echo_listeners: list[Handler] = []
         self.router_table = tables("path").table("router", "request")
@@ -335,8 +339,11 @@ class Host:
         """A packet for one of this machine's addresses, to the protocol that it carries."""
         ip_header = packet.ip
         if not ip_header.first or self._is_fragment(packet):
+            first = packet if ip_header.first else None
             whole = self.reassembled(packet)
             if whole is None:
+                if first is not None:
+                    self._give_up_later(first, label)
                 return
             packet = whole
             ip_header = packet.ip
@@ -386,6 +393,21 @@ class Host:
                 return _whole(packet, whole)
             at += len(body)
         return None
+
+    def _give_up_later(self, first: Octets, label: Label) -> None:
+        """Complain about a datagram that does not become whole; only who has its first fragment may (RFC 1122 s3.2.2).
+
+        Source: net/ipv4/ip_fragment.c ip_expire; net/ipv6/reassembly.c.
+        """
+        key = _fragment_key(first)
+        pieces = self._pieces[key]
+
+        def expire() -> None:
+            if self._pieces.get(key) is pieces:
+                del self._pieces[key]
+                self.complain(NOT_REASSEMBLED, first.ip_packet, label)
+
+        self.network.after(REASSEMBLY_TIME[first.ip.version], expire)
 
     # --- forwarding -----------------------------------------------------------------------------------------------
 

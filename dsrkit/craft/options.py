@@ -128,7 +128,7 @@ def _choice(default: Any, text: str, *words: str, modes: tuple[Mode, ...] = MODE
 
 GARP_FORMS: Final = (
     "request", "reply", "send-arp", "arping-A", "arping-U", "keepalived", "linux", "metallb", "heartbeat", "kube-vip",
-    "seesaw",
+    "seesaw", "unsolicited-na",
 )  # fmt: skip
 TUNNELS: Final = ("ipip", "6in6", "4in6", "6in4", "gre", "gue", "geneve", "option")
 
@@ -166,7 +166,7 @@ class Options:
     loss: float = option(0.0, _share, "Share of frames lost per link (1%, 0.01).", "SHARE")
     skew: int = option(0, _duration, "Clocks of the taps differ by up to this.", "TIME")
 
-    toa: bool = option(False, _flag, "Add the TOA option (TCP option 254) to the SYN.", modes=("fullnat",))
+    toa: bool = option(False, _flag, "Tell servers the client's address by TOA, TCP option 254 (profile generic).", modes=("fullnat",))
 
     tunnel: str | None = _choice(
         None, "The outer headers; 'option' and 'geneve' belong to profile cilium.", *TUNNELS, modes=TUNNELLED

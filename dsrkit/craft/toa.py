@@ -1,6 +1,8 @@
 """TOA: the client's address as a TCP option, for servers behind full NAT.
 
-Source: net/toa (kernel module of LVS full NAT): option 254, 8 octets for IPv4 (port, address), 20 for IPv6, on the SYN.
+Source: dpvs, src/ipvs/ip_vs_proto_tcp.c (tcp_in_add_toa, tcp_fnat_in_handler): option 254, 8 octets for IPv4 (port,
+address), 20 for IPv6, right behind the fixed header; on the SYN (up to dpvs 1.9.6) and on what the client sends before
+it has data of the server.
 """
 
 from __future__ import annotations
@@ -8,25 +10,42 @@ from __future__ import annotations
 from dsrkit.craft.octets import TCP, Octets, adjusted
 
 KIND = 254
-SYN = 0x02
+SYN, RST, ACK = 0x02, 0x04, 0x10
 
 
-def added(packet: Octets, client: bytes, port: int) -> Octets:
-    """The packet with the option at the end of a SYN's options; unchanged where it is no SYN or has no room.
-
-    Raises: nothing; a header without 8 (20) free octets of option space goes out without the option, as dpvs does.
-    """
+def belongs(packet: Octets, first_ack: int) -> bool:
+    """Whether a client's packet is one that carries the option: `first_ack` acknowledges the server's SYN alone."""
     inner = packet.inner
-    if inner is None or inner.proto != TCP or not inner.first or not packet.data[inner.payload + 13] & SYN:
-        return packet
+    if inner is None or inner.proto != TCP or not inner.first:
+        return False
+    flags = packet.data[inner.payload + 13]
+    return bool(flags & SYN) or (not flags & RST and _number(packet, 8) == first_ack)
+
+
+def after_syn(packet: Octets) -> int:
+    """What acknowledges a server's SYN; -1 for any other packet."""
+    inner = packet.inner
+    if inner is None or inner.proto != TCP or packet.data[inner.payload + 13] & (SYN | ACK) != SYN | ACK:
+        return -1
+    return (_number(packet, 4) + 1) & 0xFFFFFFFF
+
+
+def _number(packet: Octets, offset: int) -> int:
+    at = packet.ip.payload + offset
+    return int.from_bytes(packet.data[at : at + 4], "big")
+
+
+def added(packet: Octets, client: bytes, port: int, *, mtu: int) -> Octets:
+    """The packet with the option before its others; unchanged where the header or the link has no room for it."""
+    inner = packet.ip
     option = bytes([KIND, 4 + len(client)]) + port.to_bytes(2, "big") + client
     at = inner.payload
     header = 4 * (packet.data[at + 12] >> 4)
-    if header + len(option) > 60:
+    if header + len(option) > 60 or inner.end - inner.at + len(option) > mtu:
         return packet
     data = bytearray(packet.data)
     before = bytes(data[at : inner.end])
-    data[at + header : at + header] = option
+    data[at + 20 : at + 20] = option
     data[at + 12] = (header + len(option)) // 4 << 4 | data[at + 12] & 0x0F
     end = inner.end + len(option)
     pseudo_before, pseudo_after = len(before).to_bytes(2, "big"), (len(before) + len(option)).to_bytes(2, "big")
