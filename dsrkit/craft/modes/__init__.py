@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.garp import GARP
 from dsrkit.craft.modes.health import HEALTH
 from dsrkit.craft.modes.l7 import L7
 from dsrkit.craft.modes.rewriting import REWRITING
@@ -18,6 +19,7 @@ DRIVERS: Final[Mapping[Mode, ModeDriver]] = {
     "l3dsr-tunnel": REWRITING,
     "l3dsr-dscp": REWRITING,
     "l7": L7,
+    "garp": GARP,
     "health": HEALTH,
 }
 

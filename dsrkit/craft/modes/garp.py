@@ -1,0 +1,144 @@
+"""A VIP that moves from one load balancer to another, and the router that has to hear of it.
+
+client -A- r1 -B- sw1, with lb1 and lb2 on its ports B1 and B2 and the servers behind D: one broadcast domain. The load
+balancers forward as in L2DSR. Both choose servers by the client's address and port (IPVS: scheduler mh with mh-port,
+sloppy_tcp=1), so connections live on when the VIP moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from ipaddress import ip_address
+from typing import Final
+
+from dsrkit.craft.balancer import Balancer, Key, Server
+from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.rewriting import connect, prepare
+from dsrkit.craft.network import MILLISECOND, SECOND
+from dsrkit.craft.octets import address_text, mac_text
+from dsrkit.craft.options import Options
+from dsrkit.craft.packets.arp import announcements
+from dsrkit.craft.preset import preset as usual
+from dsrkit.craft.vrrp import VirtualRouter, virtual_mac
+from dsrkit.craft.world import World
+from dsrkit.errors import SpecError, UsageError
+from dsrkit.model.names import Mode, Profile
+from dsrkit.model.spec import Link, Port, Spec, SpecService, SpecTap, Takeover
+
+MASTER, BACKUP = 150, 100
+"""The priorities of the recorded pair."""
+SPAN: Final = 12 * SECOND
+"""Connections are spread over this."""
+SHORT_SPAN: Final = 6 * SECOND
+"""The same around a single announcement."""
+TAIL: Final = 2 * SECOND
+"""Time for what comes after the last connection."""
+AFTER_ADVERT: Final = 350 * MILLISECOND
+"""How long after an advert the owner fails, as recorded."""
+
+
+def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
+    """Two load balancers on one switch.
+
+    Raises: UsageError for options that contradict each other.
+    """
+    spec = usual("l2dsr", profile, options)
+    nodes = {node.name: node for node in spec.nodes}
+    first = nodes["lb1"]
+    r1 = replace(nodes["r1"], links=tuple(link for link in nodes["r1"].links if link.link != "C"))
+    lb2 = replace(first, name="lb2", links=tuple(_second(link) for link in first.links))
+    sw1 = replace(nodes["sw1"], links=(Link(link="B"), Link(link="D")))
+    servers = [node for node in spec.nodes if node.role == "real-server"]
+    return Spec(
+        services=(SpecService(mode, spec.vips, (Port("tcp", options.port, options.port),), profile),),
+        nodes=(nodes["client"], r1, first, lb2, sw1, *servers),
+        taps=(
+            SpecTap("A", link="A"),
+            SpecTap("B", link="B", node="r1"),
+            SpecTap("B1", link="B", node="lb1"),
+            SpecTap("B2", link="B", node="lb2"),
+            SpecTap("D", link="D"),
+        ),
+        takeover=Takeover("garp" if options.form else "vrrp", None if options.form else options.vrid),
+    )
+
+
+def _second(link: Link) -> Link:
+    """The next address and MAC: those of the second load balancer."""
+    macs = tuple(f"{mac[:9]}00:01:{mac[15:]}" for mac in link.mac)
+    return replace(link, mac=macs, ip=tuple(str(ip_address(ip) + 1) for ip in link.ip))
+
+
+def drive(world: World, options: Options, flows: int) -> None:
+    """Connections before, while and after the VIP moves: at least one of each.
+
+    Raises: UsageError for a form that does not announce this kind of address, and for a takeover's options beside one.
+    """
+    if options.form and options.graceful:
+        raise UsageError("--form announces the VIP without a takeover, so there is nobody to give up with --graceful")
+    owner, heir = virtual_routers(world, options)
+    request = prepare(world, options)
+    count = max(flows, 2 if options.form else 3)
+    span = max(SHORT_SPAN if options.form else SPAN, round(flows * SECOND / options.rate))
+    for number in range(count):
+        start = (2 * number + 1) * span // (2 * count)
+        world.network.after(start, lambda number=number: connect(world, options, request, number))  # type: ignore[misc]
+    if options.form:
+        heir.announce = partial(announcements, options.form)
+        heir.announce(address_text(heir.addresses[0]), mac_text(heir.mac))  # or say at once that it cannot be
+        owner.hold()
+        world.network.after(span // 2, lambda: _hand_over(owner, heir))
+        return
+    owner.leaves_ns = span * 3 // 10 // SECOND * SECOND + AFTER_ADVERT
+    owner.until_ns = heir.until_ns = span + TAIL
+    if options.graceful:
+        owner.leave = owner.resign
+    owner.start(master=True)
+    heir.start(master=False)
+    world.network.after(owner.leaves_ns, lambda: owner.leave())
+
+
+def virtual_routers(world: World, options: Options) -> tuple[VirtualRouter, VirtualRouter]:
+    """The owner of the VIP, and the load balancer that is to have it next.
+
+    Raises: SpecError for less than two load balancers, UsageError for a VIP that no ARP can tell of.
+    """
+    balancers = world.of(Balancer)[:2]
+    if len(balancers) < 2:
+        raise SpecError("a takeover needs two nodes with role lb")
+    vip = world.vips[0]
+    if not any(interface.holds(vip) for lb in balancers for interface in lb.interfaces):
+        raise UsageError(f"the VIP {address_text(vip)} is in no subnet of the load balancers, so no ARP tells of it")
+    family = 4 if len(vip) == 4 else 6
+    for lb in balancers:
+        lb.announced.update(world.vips)  # arp_announce is for servers; the owner of a VIP may speak in its name
+        lb.forwards = family == 6  # LVS-DR does not need it
+        lb.choose = partial(_by_client, lb)
+    owner, heir = (
+        VirtualRouter(
+            lb,
+            options.vrid,
+            priority,
+            tuple(world.vips),
+            version=3 if family == 6 else options.vrrp,
+            virtual_mac=virtual_mac(options.vrid, family) if options.vmac else None,
+        )
+        for lb, priority in zip(balancers, (MASTER, BACKUP), strict=True)
+    )
+    return owner, heir
+
+
+def _by_client(lb: Balancer, key: Key) -> Server | None:
+    alive = [server for server in lb.servers if server.alive]
+    return alive[(int.from_bytes(key[1], "big") + key[2]) % len(alive)] if alive else None
+
+
+def _hand_over(owner: VirtualRouter, heir: VirtualRouter) -> None:
+    """The VIP is moved by hand."""
+    owner.let_go()
+    heir.hold()
+    heir.tell()
+
+
+GARP = ModeDriver(preset, drive, machines=lambda options: "l2dsr")
