@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
 from dsrkit.craft.complete import completed, spec_options
@@ -14,7 +15,7 @@ from dsrkit.craft.faults import Fault, fault_of
 from dsrkit.craft.frame import Batch
 from dsrkit.craft.modes import DRIVERS
 from dsrkit.craft.network import Network, Weather
-from dsrkit.craft.options import CONNECTIONS, Options, parse_options
+from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, parse_options
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.scenario import Scenario
@@ -74,9 +75,21 @@ def craft(
     chosen = parse_options(known, asked)
     usual = "generic" if chosen.toa else "ipvs"
     habits: Profile = _word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]
+    _check(known, habits, chosen)
     if chosen.toa and habits != "generic":
         raise UsageError(f"--toa: profile {habits} adds no TCP option (leave --profile out, or say generic)")
     return _Build(known, habits, given, chosen, flows, seed, broken).scenario()
+
+
+def _check(mode: Mode, profile: Profile, options: Options) -> None:
+    """Refuse what the profile does not do, and addresses of another family than was asked for."""
+    known = PROFILES[profile]
+    if mode in REWRITES and mode not in known.modes:
+        raise UsageError(f"profile {profile} does not do {mode} (it does: {', '.join(sorted(known.modes))})")
+    if options.vip is not None:
+        version = families(mode, profile, options)[0]
+        if ip_address(options.vip).version != version:
+            raise UsageError(f"--vip: {options.vip} is not an IPv{version} address")
 
 
 @dataclass(frozen=True)

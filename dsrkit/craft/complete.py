@@ -116,7 +116,9 @@ def _moved(base: Spec, spec: Spec) -> Spec:
         own = {
             plan.client: _subnets(spec, "client", version),
             plan.inside: _subnets(spec, "real-server", version),
-            plan.outside: _outside(spec, version),
+            plan.outside: _outside(
+                spec, version, flat=_stands_in(base, "real-server", f"{plan.outside}/{plan.length}")
+            ),
         }
         for prefix, found in own.items():
             if found:
@@ -202,15 +204,20 @@ def _subnets(spec: Spec, role: str, version: int) -> list[Subnet]:
     return list(dict.fromkeys(_networks((node for node in spec.nodes if node.role == role), version)))
 
 
-def _outside(spec: Spec, version: int) -> list[Subnet]:
-    """Where the load balancer meets the router: its subnet without servers, else its only one, else the VIP's."""
+def _stands_in(spec: Spec, role: str, subnet: str) -> bool:
+    return any(subnet in link.networks for node in spec.nodes if node.role == role for link in node.links)
+
+
+def _outside(spec: Spec, version: int, *, flat: bool) -> list[Subnet]:
+    """Where the load balancer meets the router: its subnet without servers, else its only one, else the VIP's.
+
+    `flat`: the servers have to stand in it as well, so theirs will do.
+    """
     own = _subnets(spec, "lb", version)
     inside = _subnets(spec, "real-server", version)
-    if spec.mode == "dns-rr":
-        return inside
-    vips = [
-        ip_network(f"{vip}/{LENGTH[version]}", strict=False) for vip in spec.vips if ip_address(vip).version == version
-    ]
+    vips = [ip_network(f"{v}/{LENGTH[version]}", strict=False) for v in spec.vips if ip_address(v).version == version]
+    if flat:
+        return inside or own or vips
     return [net for net in own if net not in inside] or own or vips
 
 

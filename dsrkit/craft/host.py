@@ -27,6 +27,7 @@ from dsrkit.craft.octets import (
 )
 from dsrkit.craft.packets import arp, ip, nd
 from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten
+from dsrkit.errors import UsageError
 from dsrkit.tables import tables
 
 if TYPE_CHECKING:
@@ -181,10 +182,13 @@ class Host:
             frame = frame[:12] + frame[16:]
         elif interface.vlan is not None:
             return
-        packet = Octets(frame, depth=1)
-        if packet.ether_type == ARP:
+        try:
+            packet = Octets(frame, depth=1)
+        except UsageError:
+            return  # cut short, or with lengths that lie: dropped like anything else that makes no sense
+        if packet.ether_type == ARP and len(frame) >= packet.link_end + 28:
             self._arp(interface, packet, label)
-        elif packet.networks:
+        elif packet.networks and packet.transport_is_whole:
             self.ip_input(interface, packet, label)
 
     def _arp(self, interface: Interface, packet: Octets, label: Label) -> None:

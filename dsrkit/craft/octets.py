@@ -181,6 +181,17 @@ class Octets:
             return None
         return self.word(inner.payload), self.word(inner.payload + 2)
 
+    @property
+    def transport_is_whole(self) -> bool:
+        """Whether the innermost packet has all of its transport header; a later fragment has none to lack."""
+        ip = self.ip
+        if not ip.first:
+            return True
+        room = ip.end - ip.payload
+        if ip.proto == TCP:
+            return room >= 20 and 20 <= 4 * (self.data[ip.payload + 12] >> 4) <= room
+        return room >= {UDP: 8, ICMP: 8, ICMPV6: 8}.get(ip.proto, 0)
+
     def word(self, at: int) -> int:
         return int.from_bytes(self.data[at : at + 2], "big")
 
