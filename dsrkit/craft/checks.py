@@ -66,7 +66,7 @@ class Checker:
         version = 4 if len(self.vip) == 4 else 6
         if self._pins:
             return self.vip, self.port
-        address = server.addresses.get(version, server.addresses[self.lb.outer_version])
+        address = server.addresses.get(version) or server.addresses[self.lb.outer_version]
         return address, server.port or self.lb.services.get((TCP, self.port), self.port)
 
     def _source(self, target: bytes) -> bytes:
