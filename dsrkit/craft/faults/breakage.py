@@ -55,11 +55,11 @@ def server_addresses(world: World) -> set[bytes]:
     return {own for server in world.servers for interface in server.interfaces for own, _ in interface.addresses}
 
 
-def lost_on(link: str, *, sender: bytes) -> Callable[[Wire, bytes, Label], bytes | None]:
-    """A switch that drops the IP packets of one MAC on a link, before the link's tap."""
+def lost_on(link: str, *, sender: bytes, to: set[bytes]) -> Callable[[Wire, bytes, Label], bytes | None]:
+    """A switch that drops what one MAC sends to some addresses on a link, before the link's tap."""
 
     def check(wire: Wire, frame: bytes, label: Label) -> bytes | None:
-        lost = wire.link == link and frame[6:12] == sender and Octets(frame, depth=1).networks
+        lost = wire.link == link and frame[6:12] == sender and Octets(frame, depth=1).get("ip.dst") in to
         return None if lost else frame
 
     return check

@@ -33,7 +33,7 @@ from dsrkit.craft.faults.breakage import (
     with_ports,
 )
 from dsrkit.craft.host import PROHIBITED, Host
-from dsrkit.craft.network import SECOND, Label, Wire
+from dsrkit.craft.network import MILLISECOND, SECOND, Label, Wire
 from dsrkit.craft.octets import Octets
 from dsrkit.craft.options import Options
 from dsrkit.craft.real_server import RealServer
@@ -72,8 +72,11 @@ def _other_port(world: World, options: Options) -> None:
     for server in world.servers:
         assert server.tcp is not None
         for proto, port in served(world):
-            listening: dict[int, Callable[..., None]] = server.tcp.listeners if proto == TCP else server.udp_ports  # type: ignore[assignment]
-            listening[8000 + port % 1000] = listening.pop(port)
+            other = 8000 + port % 1000
+            if proto == TCP:
+                server.tcp.listeners[other] = server.tcp.listeners.pop(port)
+            else:
+                server.udp_ports[other] = server.udp_ports.pop(port)
 
 
 def _reply_by_balancer(world: World, options: Options) -> None:
@@ -230,11 +233,10 @@ def _rehashed(world: World, options: Options) -> None:
         known = {key: session.server.name for lb in (first, second) for key, session in lb.sessions.items()}
         for lb in (first, second):
             lb.sloppy_tcp = True
-            lb.choose = _not_again(
-                lb.servers, {k: s for k, name in known.items() for s in lb.servers if s.name == name}
-            )
+            mine = {server.name: server for server in lb.servers}
+            lb.choose = _not_again(lb.servers, {key: mine[name] for key, name in known.items()})
 
-    world.network.after(1500 * SECOND // 1000, rehash)
+    world.network.after(1500 * MILLISECOND, rehash)
 
 
 # --- the network --------------------------------------------------------------------------------------------------
@@ -288,7 +290,9 @@ def _source_filtered(world: World, options: Options) -> None:
 def _lost_behind(world: World, options: Options) -> None:
     lb = world.balancer
     if world.mode == "l2dsr":
-        world.servers[0].interfaces[0].segment.filters.append(lost_on("C", sender=lb.interfaces[0].mac))
+        world.servers[0].interfaces[0].segment.filters.append(
+            lost_on("C", sender=lb.interfaces[0].mac, to=set(world.vips))
+        )
         return
     inside, outside = server_addresses(world), client_addresses(world) | lb.local
     # before the routing decision, so that the router never asks for the server's MAC
@@ -387,6 +391,7 @@ FAULTS: Final = (
         DSR_MODES,
         "one 4-tuple goes to two servers: the second one, which knows nothing of it, sends a RST from the VIP",
         _forgets,
+        {"reply": 40000},
     ),
     Fault(
         "DSR315",
@@ -410,6 +415,7 @@ FAULTS: Final = (
         DSR_MODES,
         "at one instant several 4-tuples go to the other load balancer and to other servers: RSTs from the VIP",
         _rehashed,
+        {"reply": 40000},
         flows=8,
         spec=second_balancer,
     ),
