@@ -1,8 +1,8 @@
 """Health checks: what a load balancer asks its servers, and what it makes of the answers.
 
 The probes are keepalived's: a ping, a TCP handshake that is closed at once by FIN (SO_LINGER leaves time for it), or a
-GET by HTTP/1.0 that has to be answered with 200 before the server closes. One failure takes a server out of rotation and
-one success brings it back (`retry 0`).
+GET by HTTP/1.0 that has to be answered with 200 before the server closes. One failure takes a server out of rotation
+and one success brings it back (`retry 0`).
 
 Source: keepalived lib/layer4.c socket_bind_connect, keepalived/check/check_tcp.c, check_http.c request_template,
 check_ping.c.

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from dsrkit.craft.balancer import Balancer, Server
 from dsrkit.craft.host import Host, Interface, Route
+from dsrkit.craft.names import NameServer
 from dsrkit.craft.network import MILLISECOND, Network, Segment, Tap, Wire
 from dsrkit.craft.octets import TCP, UDP, mac_octets, packed
 from dsrkit.craft.profiles import Encapsulation
@@ -137,6 +138,8 @@ class World:
             host = Proxy(node.name, self.network)
         elif node.role == "real-server":
             host = RealServer(node.name, self.network)
+        elif node.role == "resolver":
+            host = NameServer(node.name, self.network)
         else:
             host = Host(node.name, self.network)
             host.role = node.role
@@ -194,6 +197,28 @@ class World:
             segment.interfaces.setdefault(node.name, interface)
             host.local.update(own for own, _ in addresses)
         host.local.update((b"\xff" * 4, b"\xe0\0\0\x01"))
+
+    def plug(self, name: str, beside: Host, mac: bytes, address: bytes) -> Host:
+        """One more machine, which the spec does not know, on the first inner link of another one."""
+        near = beside.interfaces[-1]
+        hub = next(
+            (
+                n.name
+                for n in self.spec.nodes
+                if n.role == "bridge" and any(_letter(n, link) == near.link for link in n.links)
+            ),
+            None,
+        )
+        host = Host(name, self.network)
+        TcpStack(host)
+        near.segment.wires.append(Wire(near.link, hub or near.vertex, name))
+        length = DEFAULT_LENGTH[4 if len(address) == 4 else 6]
+        port = Interface(host, near.link, mac, [(address, length)], near.segment, name, near.vlan, near.mtu)
+        near.segment.interfaces[name] = port
+        host.interfaces.append(port)
+        host.local.update((address, b"\xff" * 4, b"\xe0\0\0\x01"))
+        self.hosts[name] = host
+        return host
 
     # --- routes ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.dns_rr import DNS_RR
 from dsrkit.craft.modes.garp import GARP
 from dsrkit.craft.modes.health import HEALTH
 from dsrkit.craft.modes.l7 import L7
@@ -21,6 +22,7 @@ DRIVERS: Final[Mapping[Mode, ModeDriver]] = {
     "l7": L7,
     "garp": GARP,
     "health": HEALTH,
+    "dns-rr": DNS_RR,
 }
 
 __all__ = ["DRIVERS", "ModeDriver"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.craft.packets.headers import ip, within
@@ -13,6 +14,7 @@ from dsrkit.errors import UsageError
 TYPES: Final = {"A": 1, "NS": 2, "CNAME": 5, "AAAA": 28}
 RCODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5}
 
+_NAMES: Final = {number: name for name, number in TYPES.items()}
 _IN = 1
 _OPT = 41
 _QR, _AA, _TC, _RD, _RA = 1 << 15, 1 << 10, 1 << 9, 1 << 8, 1 << 7
@@ -74,6 +76,71 @@ def response(
         | RCODES[rcode]
     )
     return _message(ident, flags, name, qtype, answers, edns, dnssec_ok)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a query or response says; `edns` is the size of UDP payload that its sender takes, None without EDNS."""
+
+    ident: int
+    name: str
+    type: str
+    answers: tuple[Record, ...] = ()
+    truncated: bool = False
+    recursion_desired: bool = True
+    edns: int | None = None
+    dnssec_ok: bool = False
+
+
+def parse(message: bytes) -> Message:
+    """Read a message with one question whose answers are addresses or names.
+
+    Source: RFC 1035 s4.1. Raises: UsageError for anything else.
+    """
+    try:
+        ident, flags, questions, answers, authorities, additional = struct.unpack_from("!HHHHHH", message)
+        if questions != 1:
+            raise UsageError(f"a DNS message with {questions} questions")
+        name, at = _get_name(message, 12)
+        (kind,) = struct.unpack_from("!H", message, at)
+        at += 4
+        found, edns, dnssec_ok = [], None, False
+        for number in range(answers + authorities + additional):
+            owner, at = _get_name(message, at)
+            rtype, size, ttl, length = struct.unpack_from("!HHIH", message, at)
+            at += 10
+            if rtype == _OPT:
+                edns, dnssec_ok = size, bool(ttl & _DNSSEC_OK)
+            elif number < answers:
+                found.append(Record(owner, _NAMES[rtype], _get_data(message, rtype, at, length), ttl))
+            at += length
+        truncated, recursion = bool(flags & _TC), bool(flags & _RD)
+        return Message(ident, name, _NAMES[kind], tuple(found), truncated, recursion, edns, dnssec_ok)
+    except (struct.error, IndexError, KeyError, ValueError):
+        raise UsageError(f"{len(message)} octets are no DNS message that can be read") from None
+
+
+def _get_name(message: bytes, at: int) -> tuple[str, int]:
+    """A name, and where what follows it starts."""
+    labels: list[str] = []
+    end = 0
+    while (length := message[at]) != 0:
+        if length >= _POINTER >> 8:
+            end = end or at + 2
+            target = struct.unpack_from("!H", message, at)[0] & (_POINTER ^ 0xFFFF)
+            if target >= at:
+                raise ValueError("a pointer that does not go back")
+            at = target
+            continue
+        labels.append(message[at + 1 : at + 1 + length].decode("ascii"))
+        at += 1 + length
+    return ".".join(labels), end or at + 1
+
+
+def _get_data(message: bytes, rtype: int, at: int, length: int) -> str:
+    if rtype in (TYPES["A"], TYPES["AAAA"]):
+        return str(ip_address(message[at : at + length]))
+    return _get_name(message, at)[0]
 
 
 def over_tcp(message: bytes) -> bytes:

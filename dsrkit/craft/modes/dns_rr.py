@@ -1,0 +1,203 @@
+"""DNS round robin: clients ask for a name, and connect to the address that happens to stand first.
+
+client -A- r1 -B- resolvers, and r1 -C- the zone's name server and the servers, whose own addresses are the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from dsrkit.craft.conversations import FIRST_PORT, PORTS, get, http_reply, http_request, serve_http, source_of
+from dsrkit.craft.host import Host
+from dsrkit.craft.modes.base import ModeDriver
+from dsrkit.craft.modes.rewriting import start_of
+from dsrkit.craft.names import EDNS, NameServer, Question, ask, records_of
+from dsrkit.craft.octets import packed
+from dsrkit.craft.options import Options
+from dsrkit.craft.packets import dns
+from dsrkit.craft.packets.dns import Message
+from dsrkit.craft.preset import PLANS, ROUTER, clients_link, link_of, mac_of
+from dsrkit.craft.tcp import Connection
+from dsrkit.craft.world import World
+from dsrkit.errors import SpecError
+from dsrkit.model.names import Mode, Profile
+from dsrkit.model.spec import Dns, PathSpec, Port, Spec, SpecNode, SpecService, SpecTap
+
+RESOLVERS: Final = {4: "192.0.2.0", 6: "2001:db8:d::"}
+RESOLVER, NAME_SERVER, FIRST_SERVER = 53, 2, 21
+NEXT_ADDRESS_STEP: Final = 7000
+"""Ports between a client's attempts, so that those of two connections do not meet."""
+
+
+def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
+    """Clients, resolvers, a name server and the servers that the name stands for.
+
+    Raises: UsageError for a name that is none.
+    """
+    name = options.name.rstrip(".")
+    dns.query(name)  # a bad one is refused before anything is built
+    version = int(options.ip)
+    plan = PLANS[version]
+
+    def at(prefix: str, number: int) -> list[tuple[str, int]]:
+        return [(plan.host(prefix, number), plan.length)]
+
+    near, public = RESOLVERS[version], plan.outside
+    r1 = (
+        link_of("A", mac_of("aa", 0x0A), at(plan.client, ROUTER)),
+        link_of("B", mac_of("aa", 0x0B), at(near, ROUTER)),
+        link_of("C", mac_of("aa", 0x0C), at(public, ROUTER)),
+    )
+    nodes = [
+        SpecNode("client", "client", (clients_link(version, options.clients),)),
+        SpecNode("r1", "router", r1),
+        *(
+            _node(f"resolver{n + 1}", "resolver", "B", mac_of("d0", n + 1), at(near, RESOLVER + n), near, version)
+            for n in range(options.resolvers)
+        ),
+        _node("ns1", "resolver", "C", mac_of("d0", 0xFFFF), at(public, NAME_SERVER), public, version),
+        *(
+            _node(f"web{n + 1}", "real-server", "C", mac_of("55", n + 1), at(public, FIRST_SERVER + n), public, version)
+            for n in range(options.real_servers)
+        ),
+    ]
+    servers = tuple(node.ips[0] for node in nodes if node.role == "real-server")
+    return Spec(
+        services=(SpecService(mode, (), (Port("tcp", options.port, options.port),), profile),),
+        path=PathSpec(("client", "r1", "real-server"), ("real-server", "r1", "client")),
+        nodes=tuple(nodes),
+        taps=tuple(SpecTap(letter, link=letter) for letter in "ABC"),
+        dns=Dns(name, servers, options.ttl),
+    )
+
+
+def _node(
+    name: str, role: str, letter: str, mac: str, addresses: list[tuple[str, int]], prefix: str, version: int
+) -> SpecNode:
+    gateway = PLANS[version].host(prefix, ROUTER)
+    return SpecNode(name, role, (link_of(letter, mac, addresses, gateway),))  # type: ignore[arg-type]
+
+
+@dataclass(eq=False)
+class Stub:
+    """What the clients do with a name: ask, take the first address, try the next one where nobody answers.
+
+    `resolver_of` picks the resolver of a client address. `keeps` never asks a second time, as a JVM that caches for
+    ever; `sticks` goes back to the address that worked before, where the answer holds it (RFC 8305 s4);
+    `takes_truncated` is content with the records that fitted into a datagram.
+    """
+
+    client: Host
+    question: Question
+    resolver_of: Callable[[bytes], bytes]
+    service_port: int
+    request: bytes
+    reply_octets: int
+    edns: int | None = None
+    keeps: bool = False
+    sticks: bool = False
+    takes_truncated: bool = False
+    _answers: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    _worked: dict[bytes, str] = field(default_factory=dict)
+
+    def visit(self, source: tuple[bytes, int], flow: int) -> None:
+        """Resolve the name, and fetch a page from what it stands for."""
+        client = source[0]
+        if self.keeps and client in self._answers:
+            self._connect(source, self._answers[client], flow, 0)
+            return
+
+        def answered(message: Message | None) -> None:
+            if message is None:
+                return
+            found = tuple(one.data for one in message.answers if one.type == self.question[1])
+            self._answers[client] = found
+            if self.sticks and self._worked.get(client) in found:
+                found = (self._worked[client], *(one for one in found if one != self._worked[client]))
+            self._connect(source, found, flow, 0)
+
+        ask(
+            self.client,
+            client,
+            self.resolver_of(client),
+            self.question,
+            answered,
+            flow=flow,
+            edns=self.edns,
+            takes_truncated=self.takes_truncated,
+        )
+
+    def _connect(self, source: tuple[bytes, int], addresses: tuple[str, ...], flow: int, attempt: int) -> None:
+        if attempt == len(addresses):
+            return
+        address, client = addresses[attempt], source[0]
+        port = FIRST_PORT + (source[1] - FIRST_PORT + attempt * NEXT_ADDRESS_STEP) % PORTS
+
+        def done(_: Connection, reason: str) -> None:
+            if reason == "fin":
+                self._worked[client] = address
+            else:
+                self._connect(source, addresses, flow, attempt + 1)
+
+        target = packed(address), self.service_port
+        get(self.client, (client, port), target, self.request, self.reply_octets, flow=flow, done=done)
+
+
+def drive(world: World, options: Options, flows: int) -> None:
+    """Visits of the clients, at the rate asked for.
+
+    Raises: SpecError for a spec without a name server, or without records of the IP version.
+    """
+    version = int(options.ip)
+    stated = world.spec.dns or Dns()
+    name = (stated.name or options.name).rstrip(".")
+    servers = [server.address(version) for server in world.servers]
+    zone = records_of(name, stated.records, options.ttl if stated.ttl is None else stated.ttl)
+    question = name.lower(), "A" if version == 4 else "AAAA"
+    if not zone[question]:
+        raise SpecError(f"[dns] has no IPv{version} record for {name}")
+    resolvers = _name_servers(world, zone, version)
+    request, reply = http_request(name, options.request), http_reply(options.reply)
+    for server in world.servers:
+        serve_http(server, options.port, len(request), reply)
+    clients = world.clients(len(servers[0]) if servers else 4)
+    number_of = {client: number for number, client in enumerate(clients)}
+    stub = Stub(
+        world.client,
+        question,
+        lambda client: resolvers[number_of[client] % len(resolvers)],
+        options.port,
+        request,
+        len(reply),
+        EDNS if options.edns else None,
+    )
+    world.parts.append(stub)
+    for flow in range(flows):
+        source = source_of(clients, flow)
+        world.network.after(start_of(flow, options), lambda source=source, flow=flow: stub.visit(source, flow))  # type: ignore[misc]
+
+
+def _name_servers(world: World, zone: dict[Question, tuple[dns.Record, ...]], version: int) -> list[bytes]:
+    """Set up the name servers; returns those that clients ask.
+
+    The one on the servers' link has the zone, the others ask it. A single one has the zone and is asked by the clients,
+    as in the recorded dns-rr.
+    """
+    everyone = world.of(NameServer)
+    if not everyone:
+        raise SpecError("no node of role resolver can answer the clients")
+    near_servers = {id(port.segment) for server in world.servers for port in server.interfaces}
+    owner = next((one for one in everyone if any(id(i.segment) in near_servers for i in one.interfaces)), everyone[-1])
+    owner.zone = zone
+    caching = [one for one in everyone if one is not owner]
+    owner.recursive = not caching
+    for one in caching:
+        one.upstream = owner.address(version)
+    for one in everyone:
+        one.serve()
+    return [one.address(version) for one in caching or [owner]]
+
+
+DNS_RR = ModeDriver(preset, drive)
