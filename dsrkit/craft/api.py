@@ -104,8 +104,13 @@ class _Build:
     seed: int
     fault: Fault | None
 
+    @property
+    def acting(self) -> Mode:
+        """The mode of the machines, which a fault may have made another one than the spec's."""
+        return (self.fault.acts_as if self.fault is not None else None) or self.mode
+
     def scenario(self) -> Scenario:
-        driver = DRIVERS[self.mode]
+        driver = DRIVERS[self.acting]
         volume = driver.alone and self.flows > SIMULATED
         # every server once, with the ARP before it, and a second time with what is known by then
         world = self.run(2 * self.options.real_servers if volume else self.flows)
@@ -139,7 +144,7 @@ class _Build:
 
     def run(self, flows: int) -> World:
         world = self.world(Weather(self.options.jitter, self.options.loss), self.seed)
-        DRIVERS[self.mode].drive(world, self.options, flows)
+        DRIVERS[self.acting].drive(world, self.options, flows)
         if self.fault is not None:
             self.fault.strike(world, self.options)
         world.network.run()
@@ -151,7 +156,7 @@ class _Build:
         distributor = world.distributor
         chosen = distributor.servers[server]
         distributor.choose = lambda key: chosen if chosen.alive else None
-        DRIVERS[self.mode].drive(world, self.options, 1)
+        DRIVERS[self.acting].drive(world, self.options, 1)
         if self.fault is not None:
             self.fault.strike(world, self.options)
         world.network.run()
@@ -169,7 +174,7 @@ class _Build:
         if self.options.skew and not known:
             spread = range(-self.options.skew, self.options.skew + 1)
             network.skew_ns = {tap.name: network.random.choice(spread) for tap in taps}
-        machines = driver.machines(self.options) if driver.machines is not None else self.mode
+        machines = driver.machines(self.options) if driver.machines is not None else self.acting
         pair = families(machines, self.profile, self.options)
         tunnel = encapsulation(self.profile, self.options, pair) if machines == "l3dsr-tunnel" else None
         return World(

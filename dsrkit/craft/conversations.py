@@ -92,6 +92,45 @@ def get(
     return connection
 
 
+def ask_again(
+    client: Host,
+    source: tuple[bytes, int],
+    service: tuple[bytes, int],
+    request: bytes,
+    reply_octets: int,
+    *,
+    flow: int,
+    pause_ns: int,
+    tos: int = 0,
+) -> Connection:
+    """A client's connection that is kept open: ask, be idle, ask again, close."""
+    assert client.tcp is not None
+    connection = client.tcp.connect(source, service, flow=flow, tos=tos)
+    received = bytearray()
+    asked = 0
+
+    def ask_once(one: Connection) -> None:
+        nonlocal asked
+        asked += 1
+        one.send(request)
+
+    def read(one: Connection, data: bytes) -> None:
+        received.extend(data)
+        if len(received) < reply_octets:
+            return
+        received.clear()
+        if asked == 1:
+            client.network.after(pause_ns, lambda: ask_once(one))
+        else:
+            one.close()
+
+    connection.on_open = ask_once
+    connection.on_data = read
+    connection.on_close = lambda one, reason: one.close() if reason == "fin" else None
+    connection.open()
+    return connection
+
+
 def serve_http(
     host: Host,
     port: int,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from dsrkit.craft.balancer import Key, Server
@@ -23,6 +24,7 @@ TURN: Final = 200_000
 """Nanoseconds until a busy event loop gets to a socket again; what arrived meanwhile is carried on together."""
 RETRIES: Final = 3  # HAProxy's `retries`
 RETRY_AFTER: Final = SECOND
+CONNECT_TIMEOUT: Final = 5 * SECOND
 LOWEST_PORT, HIGHEST_PORT = 32768, 60999  # net.ipv4.ip_local_port_range
 
 
@@ -160,6 +162,8 @@ class _Relay:
     def _open(self) -> None:
         proxy, (_, _, vip, vport) = self.proxy, client_of(self.front)
         assert proxy.tcp is not None
+        if self.front.state == "closed":
+            return
         self.attempts += 1
         remote = (proxy.address_of(self.server, vip), proxy.services[vport])
         self.back = proxy.tcp.connect(proxy.source(self.server, self.front), remote, flow=self.front.flow)
@@ -167,6 +171,13 @@ class _Relay:
         self.back.on_data = self._answered
         self.back.on_close = self._server_closed
         self.back.open()
+        self._soon(partial(self._too_late, self.back), CONNECT_TIMEOUT)
+
+    def _too_late(self, back: Connection) -> None:
+        """Nobody has answered: let go of the session without a word, and try another."""
+        if back.state == "syn-sent":
+            back.forsake()
+            self._refused(wait=0)
 
     def _opened(self, back: Connection) -> None:
         def greet() -> None:
@@ -197,10 +208,10 @@ class _Relay:
         else:
             self._soon(self.front.close)
 
-    def _refused(self) -> None:
+    def _refused(self, wait: int = RETRY_AFTER) -> None:
         """Try again, then give up: with a 503 where the proxy speaks HTTP, else without a word (recorded b48)."""
         if self.attempts <= RETRIES:
-            self._soon(self._open, RETRY_AFTER)
+            self._soon(self._open, wait)
             return
         if self.proxy.amend is not None:
             self.front.send(UNAVAILABLE)

@@ -125,6 +125,10 @@ class Connection:
         self.deaf = True
         self.close()
 
+    def forsake(self) -> None:
+        """Forget the connection without a word, as close() does before anybody has answered."""
+        self._end("", tell=False)
+
     def abort(self) -> None:
         """Break off with a RST."""
         self._emit(RST | ACK, self.send_next, b"")

@@ -28,7 +28,8 @@ class Fault:
     `shows` says what the taps see. `strike` breaks the machines after the mode has prepared them and before the clock
     runs; it may schedule later events. `options` are the option values that it needs, taken where the caller says
     nothing, and `flows` the number of connections that show it. `spec` changes the intended set-up (a second load
-    balancer, more taps), `capture` what a tap made of the frames.
+    balancer, more taps), `capture` what a tap made of the frames. `acts_as` is the mode that the machines really have,
+    where it is another one than they are said to have.
     """
 
     code: str
@@ -40,3 +41,4 @@ class Fault:
     flows: int = 4
     spec: Callable[[Spec, Options], Spec] | None = None
     capture: Callable[[list[Frame], Options], list[Frame]] | None = None
+    acts_as: Mode | None = None
