@@ -214,7 +214,7 @@ class Balancer(Host):
         roles: dict[tuple[str, str], int | bytes] = {
             ("real-server", "ip"): rip,
             ("real-server", "port"): server.port or self.services.get((proto, port), port),
-            ("lb", "ip"): self.snat[version] if self.snat else self.address(family),
+            ("lb", "ip"): self.snat[version] if self.snat else self._source_towards(rip),
             ("vip", "ip"): vip,
             ("vip", "port"): port,
             ("client", "ip"): client,
@@ -222,6 +222,13 @@ class Balancer(Host):
         if vip in server.dscp:
             roles[("real-server", "dscp")] = server.dscp[vip]
         return Bindings(roles, client, client_port, vip, port, proto, next_id=lambda: self.next_id(rip))
+
+    def _source_towards(self, rip: bytes) -> bytes:
+        """The load balancer's own address on the way to a server: the source of an outer header (ip_route_output)."""
+        found = self.route(rip)
+        version = 4 if len(rip) == 4 else 6
+        own = found[0].source(version) if found is not None else None
+        return own if own is not None else self.address(version)
 
     def _request_habits(self, session: Session) -> dict[str, Habit]:
         own: dict[str, Habit] = {"l4.dstport": lambda _, b: b.roles[("real-server", "port")]}

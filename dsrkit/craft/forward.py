@@ -49,7 +49,7 @@ class Workbench:
     def forward(self, frame: bytes, node: str) -> list[bytes]:
         """The frames that a node sends because of one that it gets, in order.
 
-        A bridge passes the frame on. A load balancer that has to pick among several servers does so by a hash of the
+        A bridge passes the frame on. A VLAN tag is taken for that of the link, and put on what goes back to it. A load balancer that has to pick among several servers does so by a hash of the
         connection.
 
         Raises: UsageError for a node that the spec does not have, or octets that are no frame; SpecError where the
@@ -65,7 +65,9 @@ class Workbench:
             return [bytes(frame)]
         host = self.world.hosts[node]
         self.bench.sent.clear()
-        host.receive(_arrives_at(host, frame), bytes(frame), self.bench.label())
+        arrives = _arrives_at(host, frame)
+        arrives.vlan = _tag(frame)  # a spec does not know of tags: a link has the one that its frames have
+        host.receive(arrives, bytes(frame), self.bench.label())
         self.bench.run()
         waiting = [hop for hop in host.waiting if hop not in host.neighbours]
         if waiting:
@@ -95,6 +97,10 @@ def _arrives_at(host: Host, frame: bytes) -> Interface:
         if any(source in other.macs for other in interface.segment.interfaces.values()):
             return interface
     return host.interfaces[0]
+
+
+def _tag(frame: bytes) -> int | None:
+    return int.from_bytes(frame[14:16], "big") & 0xFFF if frame[12:14] in (b"\x81\x00", b"\x88\xa8") else None
 
 
 def _by_hash(host: Balancer, key: Key) -> Server | None:
