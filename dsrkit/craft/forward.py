@@ -49,8 +49,8 @@ class Workbench:
     def forward(self, frame: bytes, node: str) -> list[bytes]:
         """The frames that a node sends because of one that it gets, in order.
 
-        A bridge passes the frame on. A VLAN tag is taken for that of the link, and put on what goes back to it. A load balancer that has to pick among several servers does so by a hash of the
-        connection.
+        A bridge passes the frame on. A VLAN tag is taken for that of the link, and put on what goes back to it. A load
+        balancer that has to pick among several servers does so by a hash of the connection.
 
         Raises: UsageError for a node that the spec does not have, or octets that are no frame; SpecError where the
         spec does not tell the MAC address of the next hop.
