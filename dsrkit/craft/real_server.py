@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dsrkit.craft.host import UNREACHABLE_PORT, Host, Interface
 from dsrkit.craft.network import Label, Network
-from dsrkit.craft.octets import ETHERNET, GRE, IPIP, IPV6_IN_IP, Octets
+from dsrkit.craft.octets import ETHERNET, GRE, IPIP, IPV6_IN_IP, TCP, UDP, Octets
 from dsrkit.craft.profiles import Encapsulation
+from dsrkit.craft.profiles.cilium import service_in, service_in_geneve
 
 
 class RealServer(Host):
@@ -17,7 +18,8 @@ class RealServer(Host):
         super().__init__(name, network)
         self.tags: dict[int, bytes] = {}  # DSCP → the VIP that it stands for
         self.device_up = True
-        self.reads_option = False
+        self.learns_vip = False  # from the first packet of a connection, as Cilium tells it
+        self._told: dict[tuple[int, bytes, int, int], bytes] = {}  # protocol, client, both ports → the VIP
 
     def own_vip(self, vip: bytes) -> None:
         """Hold a VIP as DSR wants it: accepted, and kept quiet about."""
@@ -30,27 +32,44 @@ class RealServer(Host):
             self.udp_ports[tunnel.port] = self._from_gue
         elif tunnel.type == "geneve":
             self.udp_ports[tunnel.port] = self._from_geneve
+            self.learns_vip = True
         elif tunnel.type == "gre":
             self.ip_protocols[GRE] = self._from_gre
         elif tunnel.type == "option":
-            self.reads_option = True
+            self.learns_vip = True
         else:
             self.ip_protocols[IPV6_IN_IP if tunnel.type.startswith("6in") else IPIP] = self._from_ip
 
     def intercept(self, interface: Interface, packet: Octets, label: Label) -> bool:
-        """The stateless rule of DSCP mode: destination back to the VIP before the stack looks (raw prerouting)."""
-        dscp, dst = packet.number("ip.dsfield.dscp"), packet.address("ip.dst")
-        if not isinstance(dscp, int) or dscp not in self.tags or dst not in self.local or dst in self.tags.values():
+        """Destination back to the VIP before the stack looks: by the tag in DSCP mode, by the option of Cilium."""
+        vip = self._vip_meant(packet)
+        if vip is None:
             return False
         restored = packet.copy()
-        restored.set("ip.dst", self.tags[dscp])
+        restored.set("ip.dst", vip)
         restored.mend("ip.checksum", packet)
         restored.mend("l4.checksum", packet)
-        if self.tags[dscp] in self.local:
+        if vip in self.local:
             self.network.after(self.think(), lambda: self.deliver(restored, label))
         elif self.forwards:
             self.network.after(self.think(), lambda: self.forward(restored, label))
         return True
+
+    def _vip_meant(self, packet: Octets) -> bytes | None:
+        """The VIP that stands behind a packet for one of this machine's own addresses."""
+        dscp, dst = packet.number("ip.dsfield.dscp"), packet.address("ip.dst")
+        if dst not in self.local or dst in self.tags.values():
+            return None
+        if self.learns_vip and packet.ip.proto in (TCP, UDP):
+            return self._remembered(packet, service_in(packet))
+        return self.tags.get(dscp)
+
+    def _remembered(self, packet: Octets, told: tuple[bytes, int] | None) -> bytes | None:
+        """The VIP that the first packet of a connection told, or this one tells."""
+        key = (packet.ip.proto, packet.address("ip.src"), *(packet.ports or (0, 0)))
+        if told is not None:
+            self._told[key] = told[0]
+        return self._told.get(key)
 
     def _from_ip(self, packet: Octets, label: Label) -> None:
         inner = packet.ip
@@ -71,17 +90,19 @@ class RealServer(Host):
     def _from_geneve(self, packet: Octets, label: Label) -> None:
         inner = packet.ip
         at = inner.payload + 8
-        self._inside(packet, at + 8 + 4 * (packet.data[at] & 0x3F) + ETHERNET, label)
+        start = at + 8 + 4 * (packet.data[at] & 0x3F)
+        frame = Octets(bytes(packet.data[start : inner.end]), depth=1)
+        self._remembered(frame, service_in_geneve(bytes(packet.data[at + 8 : start])))
+        self._inside(packet, start + ETHERNET, label)
 
     def _inside(self, packet: Octets, at: int, label: Label) -> None:
         """The packet inside a tunnel comes in once more, through the tunnel device."""
+        if packet.address("ip.src") in self.local:
+            return  # a packet that this machine should have sent itself (ip_route_input: martian source)
         if not self.device_up:
             self.complain(UNREACHABLE_PORT, packet.ip_packet, label)
             return
         inner = packet.ip
         kind = b"\x08\x00" if packet.data[at] >> 4 == 4 else b"\x86\xdd"
-        # a packet that this machine should have sent itself is martian (ip_route_input: own source address)
         unwrapped = Octets(bytes(packet.data[:12]) + kind + bytes(packet.data[at : inner.end]), depth=1)
-        if packet.address("ip.src") in self.local:
-            return
         self.ip_input(self.interfaces[0], unwrapped, label)
