@@ -391,7 +391,7 @@ FAULTS: Final = (
         DSR_MODES,
         "one 4-tuple goes to two servers: the second one, which knows nothing of it, sends a RST from the VIP",
         _forgets,
-        {"reply": 40000},
+        {"reply": 20000},
     ),
     Fault(
         "DSR315",
@@ -415,7 +415,7 @@ FAULTS: Final = (
         DSR_MODES,
         "at one instant several 4-tuples go to the other load balancer and to other servers: RSTs from the VIP",
         _rehashed,
-        {"reply": 40000},
+        {"reply": 20000},
         flows=8,
         spec=second_balancer,
     ),
