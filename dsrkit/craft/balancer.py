@@ -219,6 +219,8 @@ class Balancer(Host):
             ("vip", "port"): port,
             ("client", "ip"): client,
         }
+        if version in server.addresses:
+            roles[("backend", "ip")] = server.addresses[version]  # what Cilium writes into a packet inside Geneve
         if vip in server.dscp:
             roles[("real-server", "dscp")] = server.dscp[vip]
         return Bindings(roles, client, client_port, vip, port, proto, next_id=lambda: self.next_id(rip))
