@@ -17,7 +17,7 @@ from dsrkit.craft.host import PROHIBITED, TIME_EXCEEDED, TOO_BIG, UNREACHABLE_PO
 from dsrkit.craft.network import Label, Network
 from dsrkit.craft.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets
 from dsrkit.craft.profiles import Encapsulation, profile_of
-from dsrkit.craft.quoted import addresses_at, ports_at, translated
+from dsrkit.craft.quoted import addresses_at, translated, transport_of
 from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten, without
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import NodeTable
@@ -141,7 +141,7 @@ class Balancer(Host):
         return inner.proto, src, ports[0], dst, ports[1]
 
     def _balance(self, packet: Octets, label: Label) -> None:
-        if not self.implementation.stack and (self._is_fragment(packet) or _has_options(packet)):
+        if not self.implementation.stack and (self.is_fragment(packet) or _has_options(packet)):
             return
         whole = self._datagram(packet)
         if whole is None:
@@ -167,7 +167,7 @@ class Balancer(Host):
 
     def _datagram(self, packet: Octets) -> Octets | None:
         """The whole of a fragmented datagram for a service, put together first (ip_vs_core.c ip_vs_gather_frags)."""
-        if not self._is_fragment(packet):
+        if not self.is_fragment(packet):
             return packet
         if not self.reassembles:
             return packet if packet.ip.first else None  # the others have no ports
@@ -310,7 +310,7 @@ class Balancer(Host):
         """A reply on its way back through the load balancer, which routes it and so needs to forward."""
         if not self.forwards:
             return
-        if self._is_fragment(packet):
+        if self.is_fragment(packet):
             whole = self.reassembled(packet)
             if whole is None:
                 return
@@ -365,8 +365,7 @@ class Balancer(Host):
 
     def _session_of(self, packet: bytes) -> Session | None:
         """The session that a quoted packet, as this load balancer sent it on, belongs to."""
-        (start, width), ports = addresses_at(packet), ports_at(packet)
-        proto = packet[9 if width == 4 else 6]
+        (start, width), (proto, ports) = addresses_at(packet), transport_of(packet)
         src, dst = packet[start : start + width], packet[start + width : start + 2 * width]
         sport, dport = (int.from_bytes(packet[ports + i : ports + i + 2], "big") for i in (0, 2))
         if self.returns:

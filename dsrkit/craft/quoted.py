@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dsrkit.craft.octets import TCP, UDP, adjusted
 
+FRAGMENT = 44
+
 
 def addresses_at(packet: bytes) -> tuple[int, int]:
     """Where the source address starts, and how wide addresses are."""
     return (12, 4) if packet[0] >> 4 == 4 else (8, 16)
 
 
-def ports_at(packet: bytes) -> int:
-    """Where the transport header starts, extension headers aside."""
-    return 4 * (packet[0] & 15) if packet[0] >> 4 == 4 else 40
+def transport_of(packet: bytes) -> tuple[int, int]:
+    """Protocol of the transport header, and where it starts; of extension headers only the fragment's is looked past."""
+    if packet[0] >> 4 == 4:
+        return packet[9], 4 * (packet[0] & 15)
+    return (packet[40], 48) if packet[6] == FRAGMENT and len(packet) > 48 else (packet[6], 40)
 
 
 def translated(packet: bytes, src: bytes, sport: int, dst: bytes, dport: int) -> bytes:
@@ -22,10 +26,9 @@ def translated(packet: bytes, src: bytes, sport: int, dst: bytes, dport: int) ->
     """
     data = bytearray(packet)
     start, width = addresses_at(packet)
-    at = ports_at(packet)
+    proto, at = transport_of(packet)
     before = bytes(data[start : start + 2 * width])
     data[start : start + 2 * width] = src + dst
-    proto = data[9 if width == 4 else 6]
     ports = bytes(data[at : at + 4])
     data[at : at + 4] = sport.to_bytes(2, "big") + dport.to_bytes(2, "big")
     if width == 4:

@@ -320,7 +320,7 @@ class Connection:
 
     def _acknowledge(self) -> None:
         """Acknowledge what no other segment has acknowledged by now."""
-        if self.unanswered:
+        if self.unanswered and self.state != "closed":
             self._emit(ACK, self.send_next, b"")
 
     def _finished(self) -> None:

@@ -162,7 +162,8 @@ class World:
             segment = self.segments[letter]
             hubs = [n for n in names if any(letter in group for group in switching[n])]
             members = list(dict.fromkeys(names))
-            delay = FAR if any(nodes[n].role == "client" for n in members) else 50_000
+            roles = {nodes[n].role for n in members}
+            delay = FAR if "client" in roles and "real-server" not in roles else 50_000
             if hubs:
                 centre = hubs[0]
             elif len(members) == 2:
@@ -198,26 +199,18 @@ class World:
             host.local.update(own for own, _ in addresses)
         host.local.update((b"\xff" * 4, b"\xe0\0\0\x01"))
 
-    def plug(self, name: str, beside: Host, mac: bytes, address: bytes) -> Host:
-        """One more machine, which the spec does not know, on the first inner link of another one."""
-        near = beside.interfaces[-1]
-        hub = next(
-            (
-                n.name
-                for n in self.spec.nodes
-                if n.role == "bridge" and any(_letter(n, link) == near.link for link in n.links)
-            ),
-            None,
-        )
-        host = Host(name, self.network)
+    def plug(self, name: str, beside: Host, link: str, mac: bytes, address: bytes) -> Host:
+        """One more machine, which the spec does not know, on a link of another one."""
+        near = beside.interface_on(link)
+        bridges = [n for n in self.spec.nodes if n.role == "bridge" and any(_letter(n, one) == link for one in n.links)]
+        near.segment.wires.append(Wire(link, bridges[0].name if bridges else near.vertex, name))
+        host = self.hosts[name] = Host(name, self.network)
         TcpStack(host)
-        near.segment.wires.append(Wire(near.link, hub or near.vertex, name))
         length = DEFAULT_LENGTH[4 if len(address) == 4 else 6]
-        port = Interface(host, near.link, mac, [(address, length)], near.segment, name, near.vlan, near.mtu)
+        port = Interface(host, link, mac, [(address, length)], near.segment, name, near.vlan, near.mtu)
         near.segment.interfaces[name] = port
         host.interfaces.append(port)
-        host.local.update((address, b"\xff" * 4, b"\xe0\0\0\x01"))
-        self.hosts[name] = host
+        host.local.add(address)
         return host
 
     # --- routes ---------------------------------------------------------------------------------------------------

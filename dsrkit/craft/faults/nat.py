@@ -22,7 +22,7 @@ from dsrkit.craft.options import Options
 from dsrkit.craft.rewrite import with_rule, without
 from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
-from dsrkit.model.spec import Link, Spec, SpecNode
+from dsrkit.model.spec import Link, Spec, SpecNode, SpecTap
 from dsrkit.tables.rules import role
 
 IDLE: Final = 900 * SECOND
@@ -91,8 +91,10 @@ NEIGHBOUR: Final = "near"
 
 
 def client_beside_servers(spec: Spec, options: Options) -> Spec:
-    """The set-up with one more client, in the servers' own subnet."""
-    return with_leg(spec, NEIGHBOUR, inside_link(spec), 2)
+    """The set-up with one more client in the servers' own subnet, and a tap at its port."""
+    letter = inside_link(spec)
+    whole = with_leg(spec, NEIGHBOUR, letter, 2)
+    return replace(whole, taps=(*whole.taps, SpecTap(NEIGHBOUR, link=letter, node=NEIGHBOUR)))
 
 
 def past_the_balancer(world: World, server: Host) -> None:

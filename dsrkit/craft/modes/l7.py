@@ -96,19 +96,22 @@ def serve(server: Host, port: int, reply: bytes, *, expects: bool) -> None:
             nonlocal greeted
             heard.extend(data)
             if not expects and bytes(heard).startswith(SIGNATURES):
-                one.hang_up()
+                server.network.after(server.think(), one.hang_up)
                 return
             if not greeted:
                 length = _header_length(bytes(heard))
                 if length is None:
-                    one.send(BAD_REQUEST)
-                    one.hang_up()
+                    server.network.after(server.think(), lambda: refuse(one))
                     return
                 greeted = length > 0
                 del heard[:length]
             if greeted and heard.endswith(HEAD_END):
                 heard.clear()
                 server.network.after(MILLISECOND, lambda: one.send(reply))
+
+        def refuse(one: Connection) -> None:
+            one.send(BAD_REQUEST)
+            one.hang_up()
 
         connection.on_data = read
         connection.on_close = lambda one, reason: one.close() if reason == "fin" else None
