@@ -342,7 +342,7 @@ class Host:
     def deliver(self, packet: Octets, label: Label) -> None:
         """A packet for one of this machine's addresses, to the protocol that it carries."""
         ip_header = packet.ip
-        if not ip_header.first or self._is_fragment(packet):
+        if not ip_header.first or self.is_fragment(packet):
             first = packet if ip_header.first else None
             whole = self.reassembled(packet)
             if whole is None:
@@ -376,7 +376,7 @@ class Host:
     # --- fragments ------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _is_fragment(packet: Octets) -> bool:
+    def is_fragment(packet: Octets) -> bool:
         ip_header = packet.ip
         if ip_header.version == 4:
             return packet.word(ip_header.at + 6) & 0x3FFF != 0
