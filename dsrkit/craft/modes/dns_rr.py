@@ -85,7 +85,7 @@ class Stub:
     """What the clients do with a name: ask, take the first address, try the next one where nobody answers.
 
     `resolver_of` picks the resolver of a client address. `keeps` never asks a second time, as a JVM that caches for
-    ever; `sticks` goes back to the address that worked before, where the answer holds it (RFC 8305 s4);
+    ever; `sticks` goes back to the address that it has used before, where the answer holds it (RFC 8305 s4);
     `takes_truncated` is content with the records that fitted into a datagram.
     """
 
@@ -100,7 +100,7 @@ class Stub:
     sticks: bool = False
     takes_truncated: bool = False
     _answers: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
-    _worked: dict[bytes, str] = field(default_factory=dict)
+    _used: dict[bytes, str] = field(default_factory=dict)
 
     def visit(self, source: tuple[bytes, int], flow: int) -> None:
         """Resolve the name, and fetch a page from what it stands for."""
@@ -114,8 +114,8 @@ class Stub:
                 return
             found = tuple(one.data for one in message.answers if one.type == self.question[1])
             self._answers[client] = found
-            if self.sticks and self._worked.get(client) in found:
-                found = (self._worked[client], *(one for one in found if one != self._worked[client]))
+            if self.sticks and (used := self._used.get(client)) in found:
+                found = (used, *(one for one in found if one != used))
             self._connect(source, found, flow, 0)
 
         ask(
@@ -135,10 +135,11 @@ class Stub:
         address, client = addresses[attempt], source[0]
         port = FIRST_PORT + (source[1] - FIRST_PORT + attempt * NEXT_ADDRESS_STEP) % PORTS
 
+        self._used.setdefault(client, address)
+
         def done(_: Connection, reason: str) -> None:
-            if reason == "fin":
-                self._worked[client] = address
-            else:
+            if reason != "fin":
+                self._used.pop(client, None)
                 self._connect(source, addresses, flow, attempt + 1)
 
         target = packed(address), self.service_port
