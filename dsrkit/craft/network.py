@@ -199,7 +199,7 @@ class Network:
             if passed is None:
                 return None
             data = passed
-        names = {i.host.name for i in segment.interfaces.values() if target in i.macs}
+        names = {segment.interfaces[vertex].host.name for vertex in segment.owners(target, self.now)}
         for tap in self.taps:
             if tap.name not in seen and tap.hears(wire):
                 seen.add(tap.name)

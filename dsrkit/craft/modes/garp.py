@@ -94,8 +94,8 @@ def drive(world: World, options: Options, flows: int) -> None:
     owner.until_ns = heir.until_ns = span + TAIL
     if options.graceful:
         owner.leave = owner.resign
-    owner.start(master=True)
-    heir.start(master=False)
+    world.network.after(MILLISECOND, lambda: owner.start(master=True))
+    world.network.after(MILLISECOND, lambda: heir.start(master=False))
     world.network.after(owner.leaves_ns, lambda: owner.leave())
 
 
