@@ -34,6 +34,7 @@ _ICMPV6: Final = {
     134: "router advertisement",
     135: "neighbour solicitation",
     136: "neighbour advertisement",
+    137: "redirect",
 }
 
 

@@ -98,6 +98,13 @@ def _dscp(flag: str, given: object) -> int:
         raise UsageError(f"{flag}: {error}") from None
 
 
+def _tag(flag: str, given: object) -> int:
+    tag = _dscp(flag, given)
+    if tag == 0:
+        raise UsageError(f"{flag}: 0 is what packets without a tag carry (1 to 63 can stand for a VIP; see DSC515)")
+    return tag
+
+
 def _address(flag: str, given: object) -> str:
     from ipaddress import ip_address
 
@@ -191,7 +198,7 @@ class Options:
     )
 
     dscp: int = option(
-        7, _dscp, "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.", "DSCP", modes=TAGGED
+        7, _tag, "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.", "DSCP", modes=TAGGED
     )
 
     proxy: int | None = option(None, _integer(1, 2), "Send the PROXY protocol, version 1 or 2.", "1|2", modes=("l7",))

@@ -11,7 +11,7 @@ from dsrkit.craft.conversations import ask, get, http_reply, http_request
 from dsrkit.craft.host import Host
 from dsrkit.craft.modes.rewriting import request_payload
 from dsrkit.craft.network import MILLISECOND, SECOND, Label, Wire
-from dsrkit.craft.octets import TCP, UDP, Octets, address_text
+from dsrkit.craft.octets import TCP, Octets, address_text
 from dsrkit.craft.options import Options
 from dsrkit.craft.tcp import Connection
 from dsrkit.craft.world import World
@@ -161,23 +161,3 @@ def with_ports(spec: Spec, *protocols: str) -> Spec:
     known = {port.proto for port in service.ports}
     more = tuple(replace(first, proto=proto) for proto in protocols if proto not in known)
     return replace(spec, services=(replace(service, ports=(*service.ports, *more)), *spec.services[1:]))
-
-
-__all__ = [
-    "TCP",
-    "UDP",
-    "Rule",
-    "beside",
-    "client_addresses",
-    "dropped",
-    "from_one_of",
-    "is_service",
-    "lost_on",
-    "moved",
-    "other_balancer",
-    "second_balancer",
-    "served",
-    "server_addresses",
-    "slow_answers",
-    "with_ports",
-]

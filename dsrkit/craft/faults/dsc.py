@@ -10,9 +10,10 @@ from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.craft.faults.base import Fault
-from dsrkit.craft.faults.breakage import TCP, UDP, beside
+from dsrkit.craft.faults.breakage import beside
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.octets import Octets, packed
+from dsrkit.craft.host import Host
+from dsrkit.craft.octets import TCP, UDP, Octets, packed
 from dsrkit.craft.options import Options
 from dsrkit.craft.rewrite import Bindings, with_rule, without
 from dsrkit.craft.world import World
@@ -126,7 +127,8 @@ def _tag_reflected(world: World, options: Options) -> None:
 def _fragments_spoiled(world: World, options: Options) -> None:
     """xt_DADDR "corrects" the checksum field that a later fragment does not have: the datagram's own sum is wrong."""
     for server in world.servers:
-        server.firewall.append(lambda packet, label: packet.ip.first)
+        # without a word: the pieces are all there, only the sum of the whole is wrong
+        server.firewall.append(lambda packet, label: not Host.is_fragment(packet))
     for number in range(2):
         beside(world, options, number, proto=UDP, octets=SMALL)
 

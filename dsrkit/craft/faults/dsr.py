@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from dsrkit.craft.balancer import Key, Server
-from dsrkit.craft.conversations import serve_udp
+from dsrkit.craft.conversations import FIRST_PORT, get, http_reply, http_request, serve_udp
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
 from dsrkit.craft.faults.breakage import (
-    TCP,
-    UDP,
+    BESIDE_FLOW,
     Rule,
     beside,
     client_addresses,
@@ -32,17 +31,20 @@ from dsrkit.craft.faults.breakage import (
     slow_answers,
     with_ports,
 )
-from dsrkit.craft.host import PROHIBITED, Host
+from dsrkit.craft.host import PROHIBITED, Host, Interface, Route
 from dsrkit.craft.network import MILLISECOND, SECOND, Label, Wire
-from dsrkit.craft.octets import Octets
+from dsrkit.craft.octets import TCP, UDP, Octets, address_text, mac_text
 from dsrkit.craft.options import Options
+from dsrkit.craft.packets import ip, nd
 from dsrkit.craft.real_server import RealServer
 from dsrkit.craft.tcp import Segment
 from dsrkit.craft.world import World
-from dsrkit.model.spec import Link, Spec
+from dsrkit.model.spec import Link, Spec, SpecNode
 
 STALE_MAC: Final = bytes.fromhex("020000dead01")
 """Of a network card that is not there any more."""
+NEAR: Final = "near"
+"""A client on the servers' link."""
 FEW_HOPS: Final = 2
 """A TTL that lasts for the router in front of the load balancer and no further."""
 
@@ -301,6 +303,65 @@ def _lost_behind(world: World, options: Options) -> None:
     )
 
 
+def _near_client(spec: Spec, options: Options) -> Spec:
+    """A VIP that the router has a route for, and a client on the servers' link whose gateway is the router."""
+    lan = next(node for node in spec.nodes if node.role == "real-server").links[0]
+    taken = {ip for node in spec.nodes for ip in node.ips} | set(spec.vips)
+    near = ip_address(lan.ip[0]) + 29
+    while str(near) in taken:
+        near += 1
+    link = replace(lan, mac=("02:c1:00:00:00:0d",), ip=(str(near),))
+    vip = "2001:db8:d::10" if near.version == 6 else "192.0.2.10"
+    services = (replace(spec.services[0], vip=(vip,)), *spec.services[1:])
+    return replace(spec, services=services, nodes=(*spec.nodes, SpecNode(NEAR, "client", (link,))))
+
+
+def _redirecting(world: World, options: Options) -> None:
+    """The router tells a neighbour that it need not be asked: VIP by way of the load balancer's own address."""
+    router, near, vip = world.router, world.hosts[NEAR], world.vips[0]
+    told: set[bytes] = set()
+
+    def tell(packet: Octets, label: Label) -> bool:
+        source, found = packet.address("ip.src"), router.route(packet.address("ip.dst"))
+        ready = len(source) == 4 or found is not None and found[1] in router.neighbours  # its MAC is in an IPv6 one
+        if found is not None and found[0].holds(source) and ready and source not in told:
+            told.add(source)  # net/ipv4/route.c ip_rt_send_redirect: seldom more than once
+            router.network.after(router.think(), lambda: _redirect(router, packet, *found, label))
+        return True
+
+    def heed(packet: Octets, kind: int, code: int, label: Label) -> None:
+        # IPv6 redirects come from a link-local address, which is no gateway of this host: not heeded (RFC 4861 s8.1)
+        current = near.route(vip)
+        if kind == 5 and current is not None and packet.address("ip.src") == current[1]:
+            at = packet.ip.payload
+            gateway = bytes(packet.data[at + 4 : at + 8])
+            near.routes.append(Route(ip_network(vip), current[0], gateway))
+
+    router.forward_chain.append(tell)
+    near.icmp_listeners.append(heed)
+    text = http_request(address_text(vip), options.request)
+    for number in range(3):
+        source = near.address(4 if len(vip) == 4 else 6), FIRST_PORT + number
+
+        def go(source: tuple[bytes, int] = source, number: int = number) -> None:
+            get(near, source, (vip, options.port), text, len(http_reply(options.reply)), flow=BESIDE_FLOW + number)
+
+        world.network.after((number + 1) * 11 * MILLISECOND, go)
+
+
+def _redirect(router: Host, packet: Octets, interface: Interface, gateway: bytes, label: Label) -> None:
+    source = packet.address("ip.src")
+    if len(source) == 4:
+        own = interface.source(4)
+        assert own is not None
+        header = ip.Header(own, source, router.ttl, 0xC0, router.next_id(source), df=False)
+        router.output(ip.redirect(header, gateway, packet.ip_packet), router.network.label(label.flow))
+        return
+    mac, to, by = (mac_text(one) for one in (interface.mac, packet.address("eth.src"), router.neighbours[gateway]))
+    frame = nd.redirect(address_text(gateway), by, packet.ip_packet, src_mac=mac, dst_mac=to)
+    router.send_frame(interface, frame, router.network.label(label.flow))
+
+
 FAULTS: Final = (
     Fault(
         "DSR301",
@@ -408,6 +469,15 @@ FAULTS: Final = (
         ("l2dsr",),
         "as if the VIP were missing: SYNs reach one server and nothing comes back, the VIP being on its loopback",
         _dropping,
+    ),
+    Fault(
+        "DSR317",
+        "redirects-teach-a-bypass",
+        ("l2dsr",),
+        "ICMP type 5 names the VIP: a client on the servers' link goes past the router from then on (IPv6: does not)",
+        _redirecting,
+        flows=2,
+        spec=_near_client,
     ),
     Fault(
         "DSR318",

@@ -107,3 +107,12 @@ def icmp_error(header: Header, kind: int, code: int, quoted: bytes, *, mtu: int 
             layer.mtu = mtu
         quoted = quoted[: QUOTED_V6 - 48]
     return _octets(header.packet() / layer / Raw(quoted))
+
+
+def redirect(header: Header, gateway: bytes, quoted: bytes) -> bytes:
+    """An ICMP redirect for a host: the next hop for the quoted packet's destination is `gateway`.
+
+    Source: RFC 792; RFC 1812 s5.2.7.2; net/ipv4/route.c ip_rt_send_redirect.
+    """
+    layer = ICMP(type=5, code=1, gw=address_text(gateway))
+    return _octets(header.packet() / layer / Raw(quoted[: QUOTED_V4 - 28]))

@@ -1,4 +1,4 @@
-"""Neighbour discovery as whole Ethernet frames: solicitations and advertisements of RFC 4861."""
+"""Neighbour discovery as whole Ethernet frames: solicitations, advertisements and redirects of RFC 4861."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ ALL_NODES: Final = "ff02::1"
 UNSPECIFIED: Final = "::"
 
 _ICMPV6 = 58
-_SOLICITATION, _ADVERTISEMENT = 135, 136
-_SOURCE_LINK_ADDRESS, _TARGET_LINK_ADDRESS, _NONCE = 1, 2, 14
+_SOLICITATION, _ADVERTISEMENT, _REDIRECT = 135, 136, 137
+_SOURCE_LINK_ADDRESS, _TARGET_LINK_ADDRESS, _REDIRECTED_HEADER, _NONCE = 1, 2, 4, 14
+_LARGEST = 1280  # of an ICMPv6 error, and of a redirect
 _ROUTER, _SOLICITED, _OVERRIDE = 1 << 31, 1 << 30, 1 << 29
 
 
@@ -98,6 +99,22 @@ def unsolicited(
     Source: RFC 4861 s7.2.6; net/ipv6/ndisc.c ndisc_send_unsol_na. Raises: UsageError.
     """
     return advertisement(target, target_mac, src=src, router=router, solicited=False, vlan=vlan)
+
+
+def redirect(
+    target: str, target_mac: str, about: bytes, *, src_mac: str, dst_mac: str, vlan: int | None = None
+) -> bytes:
+    """The better next hop for an IPv6 packet is `target`: from a router, to the packet's source.
+
+    Source: RFC 4861 s4.5, s8.2; net/ipv6/ndisc.c ndisc_send_redirect. Raises: UsageError.
+    """
+    source, destination = (str(ipaddress.IPv6Address(about[at : at + 16])) for at in (8, 24))
+    known = _link_address(_TARGET_LINK_ADDRESS, target_mac)
+    room = _LARGEST - 40 - 40 - len(known) - 8
+    quoted = about[: min(len(about), room) & ~7]
+    header = struct.pack("!BB6x", _REDIRECTED_HEADER, 1 + len(quoted) // 8) + quoted
+    body = bytes(4) + ip(target, 6) + ip(destination, 6) + known + header
+    return _frame(_REDIRECT, body, link_local(src_mac), source, src_mac, dst_mac, vlan)
 
 
 def _link_address(kind: int, address: str) -> bytes:
