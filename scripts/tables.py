@@ -1,8 +1,12 @@
-"""Print the rewrite tables of `dsrkit.tables` into docs/modes/*.md, between these comments:
+"""Print what the package knows as tables into docs/, between comments such as these:
 
     <!-- cells: l2dsr -->
     ...
     <!-- end of cells -->
+
+`cells: MODE` are the rewrite tables, `options: MODE` what craft takes in that mode and not in all (`options: all` those
+of all), `tunnels: profiles` what every profile puts around packets, `forms: garp` the announcements, `faults: AREA`
+what craft can break.
 
 Usage: ``python scripts/tables.py [--write]``; without --write it exits with 1 if a page is out of date.
 """
@@ -11,13 +15,23 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from dsrkit.craft.faults import FAULTS
+from dsrkit.craft.options import flag, options_of
+from dsrkit.craft.packets.arp import FORMS
+from dsrkit.craft.profiles import PROFILES
+from dsrkit.model.names import MODES as ALL_MODES
 from dsrkit.tables import MODES
 from dsrkit.tables.words import words
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(?P<open><!-- cells: (?P<mode>\S+) -->\n).*?(?P<close><!-- end of cells -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(?P<open><!-- (?P<kind>cells|options|tunnels|forms|faults): (?P<what>\S+) -->\n)"
+    r".*?(?P<close><!-- end of (?P=kind) -->)",
+    re.DOTALL,
+)
 
 
 def pages() -> list[Path]:
@@ -28,27 +42,96 @@ def row(*values: str) -> str:
     return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
 
-def printed(mode: str) -> str:
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    names = list(head)
+    return [row(*names), row(*["---"] * len(names)), *(row(*values) for values in rows)]
+
+
+def cells(mode: str) -> list[str]:
     """The field cells of a mode, both directions in one row where they agree, then its presence cells."""
     fields: dict[tuple[str, ...], list[str]] = {}
-    for _, table, cell in MODES[mode].cells():
-        key = (table.node, cell.field, words(cell.field, cell.rule), cell.source)
-        fields.setdefault(key, []).append(table.direction)
-    lines = [row("node", "direction", "field", "must be", "source"), row(*["---"] * 5)]
-    lines += [
-        row(node, " and ".join(directions), f"`{field}`", rule, source)
-        for (node, field, rule, source), directions in fields.items()
-    ]
+    for _, node, cell in MODES[mode].cells():
+        key = (node.node, cell.field, words(cell.field, cell.rule), cell.source)
+        fields.setdefault(key, []).append(node.direction)
     promises: dict[tuple[str, str], list[str]] = {}
     for cell_id, _, presence in MODES[mode].presence():
         promises.setdefault((presence.promise, presence.source), []).append(f"`{cell_id}`")
-    lines += ["", row("what must be so", "cells", "source"), row(*["---"] * 3)]
-    lines += [row(promise, ", ".join(cells), source) for (promise, source), cells in promises.items()]
-    return "\n".join(["", *lines, "", ""])
+    return [
+        *table(
+            ("node", "direction", "field", "must be", "source"),
+            (
+                (node, " and ".join(directions), f"`{field}`", rule, source)
+                for (node, field, rule, source), directions in fields.items()
+            ),
+        ),
+        "",
+        *table(
+            ("what must be so", "cells", "source"),
+            ((promise, ", ".join(ids), source) for (promise, source), ids in promises.items()),
+        ),
+    ]
+
+
+def options(mode: str) -> list[str]:
+    """The options of a mode that are not those of every mode; or those, for `all`."""
+    of_all = [one for one in options_of(ALL_MODES[0]) if set(one[2]["modes"]) == set(ALL_MODES)]
+    names = [name for name, _, _ in of_all]
+    mine = of_all if mode == "all" else [one for one in options_of(mode) if one[0] not in names]
+    rows = []
+    for name, default, entry in mine:
+        metavar = f" {entry['metavar']}" if entry["metavar"] else ""
+        value = f"{default / 10**9:g}s" if entry["metavar"] == "TIME" else default
+        usual = f"`{value}`" if default else ""
+        rows.append((f"`{flag(name)}{metavar}`", entry["help"].rstrip("."), usual))
+    return table(("option", "meaning", "default"), rows)
+
+
+def tunnels(_: str) -> list[str]:
+    """What each profile that tunnels puts around a packet, in the order of its preference."""
+    rows = []
+    for profile in PROFILES.values():
+        for kind, tunnel in profile.tunnels.items():
+            pairs = ", ".join(f"{inner} in {outer}" for inner, outer in sorted(tunnel.pairs))
+            gue = kind == "gue"
+            variants = ", ".join(map(str, sorted(tunnel.variants))) if gue else ""
+            rows.append((f"`{profile.name}`", f"`{kind}`", pairs, variants, str(tunnel.default.port) if gue else ""))
+    return table(("profile", "`--tunnel`", "IP version in IP version", "`--gue-variant`", "GUE's port"), rows)
+
+
+def forms(_: str) -> list[str]:
+    rows = [
+        (f"`{name}`", form.title, " and ".join([*["4"] * bool(form.ipv4), *["6"] * bool(form.ipv6)]), form.source)
+        for name, form in FORMS.items()
+    ]
+    return table(("`--form`", "what is sent", "IP", "source"), rows)
+
+
+def faults(area: str) -> list[str]:
+    return table(
+        ("code", "name", "modes", "what the taps see"),
+        (
+            (f"`{code}`", f"`{fault.name}`", ", ".join(f"`{mode}`" for mode in fault.modes), fault.shows)
+            for code, fault in FAULTS.items()
+            if code.startswith(area)
+        ),
+    )
+
+
+PRINTED: dict[str, Callable[[str], list[str]]] = {
+    "cells": cells,
+    "options": options,
+    "tunnels": tunnels,
+    "forms": forms,
+    "faults": faults,
+}
 
 
 def filled(text: str) -> str:
-    return BLOCK.sub(lambda match: f"{match['open']}{printed(match['mode'])}{match['close']}", text)
+    def block(match: re.Match[str]) -> str:
+        lines = PRINTED[match["kind"]](match["what"])
+        return "\n".join([match["open"], *lines, "", match["close"]])
+
+    return BLOCK.sub(block, text)
 
 
 def stale() -> dict[Path, str]:

@@ -1,7 +1,8 @@
-"""What the documentation says is checked: commands, outputs, pages, schemas."""
+"""What the documentation says is checked: commands, outputs, tables, examples, pages, schemas."""
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import json
 import re
@@ -15,9 +16,13 @@ import jsonschema
 import pytest
 import typer.main
 import yaml
+from typer.testing import CliRunner
 
 import dsrkit
 from dsrkit.cli.main import app
+from dsrkit.craft.faults import FAULTS
+from dsrkit.craft.options import flag, options_of
+from dsrkit.model.names import MODES as CRAFTED
 from dsrkit.model.schema import PUBLISHED, schema_text
 
 ROOT = Path(__file__).parents[2]
@@ -47,21 +52,44 @@ def shown_commands() -> list[tuple[str, str]]:
     return sorted(set(found))
 
 
-def options_of(command: Any) -> set[str]:
+def words_of(line: str) -> list[str]:
+    """The arguments of a shown command, without pipes, redirections and comments."""
+    return shlex.split(line.split("|")[0].split(">")[0], comments=True)[1:]
+
+
+def flags_of(command: Any) -> set[str]:
     return {"--help"} | {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
 
 
 @pytest.mark.parametrize(("page", "line"), shown_commands())
 def test_shown_command_exists(page: str, line: str) -> None:
-    words = shlex.split(line.split("|")[0].split(">")[0], comments=True)[1:]
-    command = cli()
-    if words and words[0] in command.commands:
-        command = command.commands[words.pop(0)]
-    elif words and not words[0].startswith("-"):
-        pytest.fail(f"{page} shows `{line}`, but there is no command {words[0]!r}")
-    wrong = [word for word in words if word.startswith("-") and word != "-"]
-    wrong = [word for word in wrong if word.split("=")[0] not in options_of(command)]
+    command, flags = cli(), set[str]()
+    wrong = []
+    for word in words_of(line):
+        commands = getattr(command, "commands", {})
+        if word in commands:
+            command = commands[word]
+            flags |= flags_of(command)
+        elif word.startswith("-") and word != "-":
+            wrong += [word] if word.split("=")[0] not in flags else []
+        elif commands and word != "MODE":  # stands for any of them
+            pytest.fail(f"{page} shows `{line}`, but there is no command {word!r}")
     assert not wrong, f"{page} shows `{line}`"
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [one for one in shown_commands() if one[1].startswith("dsrkit craft ") and "MODE" not in one[1]],
+)
+def test_shown_craft_runs(page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = words_of(line)
+    if "--send" in words:
+        pytest.skip("sends packets")
+    monkeypatch.chdir(tmp_path)
+    if "--spec" in words:
+        dsrkit.craft(words[1]).write_split(Path(words[words.index("--spec") + 1]).parent)
+    run = CliRunner().invoke(app, words)
+    assert run.exit_code == 0, f"{page} shows `{line}`: {run.output}"
 
 
 def test_something_is_shown() -> None:
@@ -79,6 +107,42 @@ def test_every_option_of_verify_is_documented() -> None:
     shown = [p.opts for p in cli().commands["verify"].params if p.param_type_name == "option"]
     missing = [names for names in shown if not any(f"`{name}" in text for name in names) and names != ["--help"]]
     assert not missing
+
+
+def test_every_output_of_craft_is_documented() -> None:
+    text = (DOCS / "craft.md").read_text(encoding="utf-8")
+    own = {flag(name) for mode in CRAFTED for name, _, _ in options_of(mode)}
+    (nat,) = (command for name, command in cli().commands["craft"].commands.items() if name == "nat")
+    common = [p.opts for p in nat.params if not own & set(p.opts) and p.opts != ["--help"]]
+    missing = [names for names in common if not any(f"`{name}" in text for name in names)]
+    assert not missing
+
+
+@pytest.mark.parametrize("mode", CRAFTED)
+def test_every_option_of_a_mode_is_on_its_page(mode: str) -> None:
+    text = "".join((DOCS / page).read_text(encoding="utf-8") for page in ("craft.md", f"modes/{mode}.md"))
+    missing = [flag(name) for name, _, _ in options_of(mode) if f"| `{flag(name)}" not in text]
+    assert not missing
+
+
+@pytest.mark.parametrize("mode", CRAFTED)
+def test_every_mode_shows_its_ladder(mode: str) -> None:
+    text = (DOCS / "modes" / f"{mode}.md").read_text(encoding="utf-8")
+    ladders = [match["commands"] for match in script("outputs").BLOCK.finditer(text)]
+    assert any(commands.startswith(f"dsrkit craft {mode}") for commands in ladders)
+    assert f"{mode}, profile " in text
+
+
+def test_every_fault_is_listed() -> None:
+    text = (DOCS / "faults.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([A-Z]{3}\d{3})` \|", text, re.MULTILINE) == list(FAULTS)
+
+
+def test_examples_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = doctest.testfile(str(DOCS / "craft.md"), module_relative=False, encoding="utf-8")
+    assert outcome.attempted > 5
+    assert outcome.failed == 0
 
 
 def script(name: str) -> ModuleType:
@@ -103,7 +167,8 @@ def test_shown_tables_are_those_of_the_package() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_shows_its_cells(mode: str) -> None:
     text = (DOCS / "modes" / f"{mode}.md").read_text(encoding="utf-8")
-    assert [match["mode"] for match in script("tables").BLOCK.finditer(text)] == [mode]
+    cells = [match["what"] for match in script("tables").BLOCK.finditer(text) if match["kind"] == "cells"]
+    assert cells == [mode]
     assert f"`{mode}.real-server.answered`" in text
 
 
