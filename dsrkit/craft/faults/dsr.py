@@ -323,7 +323,7 @@ def _redirecting(world: World, options: Options) -> None:
 
     def tell(packet: Octets, label: Label) -> bool:
         source, found = packet.address("ip.src"), router.route(packet.address("ip.dst"))
-        ready = len(source) == 4 or found is not None and found[1] in router.neighbours  # its MAC is in an IPv6 one
+        ready = len(source) == 4 or (found is not None and found[1] in router.neighbours)  # its MAC is in an IPv6 one
         if found is not None and found[0].holds(source) and ready and source not in told:
             told.add(source)  # net/ipv4/route.c ip_rt_send_redirect: seldom more than once
             router.network.after(router.think(), lambda: _redirect(router, packet, *found, label))
