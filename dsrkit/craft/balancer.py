@@ -79,6 +79,7 @@ class Balancer(Host):
         self.sloppy_tcp = False  # net.ipv4.vs.sloppy_tcp: any segment begins a connection, not only a SYN
         self.stateless = False  # on a bench: replies come without the request that they answer
         self.choose: Callable[[Key], Server | None] = self._round_robin
+        self.follow: Callable[[Session], Session] = lambda session: session  # where ICMP errors about replies go
         self.pick_port: Callable[[Key, Server], int] = self._free_port
         self._turn = 0
 
@@ -327,13 +328,18 @@ class Balancer(Host):
     # --- ICMP -----------------------------------------------------------------------------------------------------
 
     def _relay(self, packet: Octets, label: Label) -> bool:
-        """An ICMP error from a server goes on to the client in the VIP's name (ip_vs_core.c ip_vs_in_icmp)."""
+        """An ICMP error from a server goes on to the client in the VIP's name, one about a reply goes to the server.
+
+        Source: ip_vs_core.c ip_vs_in_icmp; ip_vs_in_icmp_v6, which does not look into tunnels.
+        """
         inner = packet.ip
         at = inner.payload
         kind, code = packet.data[at], packet.data[at + 1]
         if kind not in ((3, 4, 11, 12) if inner.version == 4 else (1, 2, 3, 4)):
             return False
         quoted = bytes(packet.data[at + 8 : inner.end])
+        if not self.returns and packet.address("ip.dst") in self.vips:
+            return self._to_its_server(packet, quoted, label)
         lost = self._unwrapped(quoted)
         if lost is None or len(lost) < 28:
             return False
@@ -350,10 +356,28 @@ class Balancer(Host):
             self.network.after(self.think(), lambda: self.complain(complaint, back, label, source=vip))
         return True
 
+    def _to_its_server(self, packet: Octets, quoted: bytes, label: Label) -> bool:
+        """An ICMP error about a reply takes the way of the requests: ip_vs_xmit.c ip_vs_icmp_xmit."""
+        if len(quoted) < 28 or packet.number("ip.ttl") <= 1:
+            return False
+        (start, width), (proto, ports) = addresses_at(quoted), transport_of(quoted)
+        vip, client = quoted[start : start + width], quoted[start + width : start + 2 * width]
+        vport, client_port = (int.from_bytes(quoted[ports + i : ports + i + 2], "big") for i in (0, 2))
+        session = self.sessions.get((proto, client, client_port, vip, vport))
+        if session is None:
+            return False
+        session = self.follow(session)
+        bindings = self.bindings(session)
+        after = rewritten(packet, self.request, bindings, profile=self.profile, habits=self.habits)
+        self.network.after(self.think(), lambda: self._send(packet, after, bindings, session, label))
+        return True
+
     def _unwrapped(self, quoted: bytes) -> bytes | None:
         """The client's packet inside a quoted tunnel packet; in NAT the quoted packet itself."""
         if not self.request.pushes:
             return quoted
+        if not self.implementation.stack or quoted[0] >> 4 == 6 or len(self.vips[0]) == 16:
+            return None
         at, proto = (4 * (quoted[0] & 15), quoted[9]) if quoted[0] >> 4 == 4 else (40, quoted[6])
         if proto == GRE and len(quoted) > at + 4:
             at += 8 if quoted[at] & 0x80 else 4

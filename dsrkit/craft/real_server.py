@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dsrkit.craft.host import UNREACHABLE_PORT, Host, Interface
 from dsrkit.craft.network import Label, Network
 from dsrkit.craft.octets import ETHERNET, GRE, IPIP, IPV6_IN_IP, TCP, UDP, Octets
@@ -19,6 +21,7 @@ class RealServer(Host):
         self.tags: dict[int, bytes] = {}  # DSCP → the VIP that it stands for
         self.device_up = True
         self.learns_vip = False  # from the first packet of a connection, as Cilium tells it
+        self.meant: Callable[[Octets], bytes | None] = self._vip_meant
         self._told: dict[tuple[int, bytes, int, int], bytes] = {}  # protocol, client, both ports → the VIP
 
     def own_vip(self, vip: bytes) -> None:
@@ -42,7 +45,7 @@ class RealServer(Host):
 
     def intercept(self, interface: Interface, packet: Octets, label: Label) -> bool:
         """Destination back to the VIP before the stack looks: by the tag in DSCP mode, by the option of Cilium."""
-        vip = self._vip_meant(packet)
+        vip = self.meant(packet)
         if vip is None:
             return False
         restored = packet.copy()

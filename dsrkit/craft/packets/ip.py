@@ -12,6 +12,7 @@ from scapy.layers.inet6 import (
     ICMPv6EchoReply,
     ICMPv6EchoRequest,
     ICMPv6PacketTooBig,
+    ICMPv6ParamProblem,
     ICMPv6TimeExceeded,
     IPv6,
 )
@@ -25,6 +26,8 @@ QUOTED_V4: Final = 576
 """An ICMP error is at most this long: net/ipv4/icmp.c icmp_send, RFC 1812 s4.3.2.3."""
 QUOTED_V6: Final = 1280
 """RFC 4443 s2.4 (c)."""
+NEXT_HEADER: Final = 6
+"""The octet that a parameter problem is about: the one header that nobody wants is named there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,12 @@ def icmp_error(header: Header, kind: int, code: int, quoted: bytes, *, mtu: int 
             layer.nexthopmtu = mtu
         quoted = quoted[: QUOTED_V4 - 28]
     else:
-        layer = {1: ICMPv6DestUnreach, 2: ICMPv6PacketTooBig, 3: ICMPv6TimeExceeded}[kind](code=code)
+        layers = {1: ICMPv6DestUnreach, 2: ICMPv6PacketTooBig, 3: ICMPv6TimeExceeded, 4: ICMPv6ParamProblem}
+        layer = layers[kind](code=code)
         if kind == 2:
             layer.mtu = mtu
+        elif kind == 4:
+            layer.ptr = NEXT_HEADER
         quoted = quoted[: QUOTED_V6 - 48]
     return _octets(header.packet() / layer / Raw(quoted))
 
