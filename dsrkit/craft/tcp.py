@@ -311,17 +311,23 @@ class Connection:
         self.heard |= bool(data)
         if data and self.on_data is not None:
             self.on_data(self, data)
+        if self.state == "closed":  # the reader broke off
+            return
         if finished:
             self._finished()
         if finished and not data and self.state == "close-wait":
-            self.stack.host.network.after(DELAYED_ACK if self.heard else NEXT_TICK, self._acknowledge)
+            self.stack.host.network.after(DELAYED_ACK if self.heard else NEXT_TICK, self._acknowledge_late)
         elif finished or segment.flags & PSH or self.unanswered >= 2:
             self._acknowledge()
 
     def _acknowledge(self) -> None:
         """Acknowledge what no other segment has acknowledged by now."""
-        if self.unanswered and self.state != "closed":
+        if self.unanswered:
             self._emit(ACK, self.send_next, b"")
+
+    def _acknowledge_late(self) -> None:
+        if self.state != "closed":
+            self._acknowledge()
 
     def _finished(self) -> None:
         """The peer has sent its last octet."""
