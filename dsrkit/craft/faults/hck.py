@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.craft.checks import Checker
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
-from dsrkit.craft.modes.health import stop
+from dsrkit.craft.faults.breakage import beside
+from dsrkit.craft.modes.health import hang, stop
 from dsrkit.craft.network import Label
-from dsrkit.craft.octets import TCP, Octets
+from dsrkit.craft.octets import TCP, UDP, Octets
 from dsrkit.craft.options import Options
 from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
+from dsrkit.model.spec import Spec
 
 _OVER_TIME: Final = {"rate": 1}  # connections before and after the first verdicts
 
@@ -55,17 +59,35 @@ def _only_pings(world: World, options: Options) -> None:
     stop(world.servers[0], world.balancer.services[TCP, options.port])
 
 
+def _another_vip(spec: Spec, options: Options) -> Spec:
+    """The set-up with a second VIP; where servers are checked, one will do."""
+    if spec.health:
+        return spec
+    service, *others = spec.services
+    taken = {ip_address(ip) for node in spec.nodes for ip in node.ips} | {ip_address(vip) for vip in spec.vips}
+    vip = ip_address(service.vip[0])
+    while vip in taken:
+        vip += 1
+    tag = next(tag for tag in range(1, 64) if tag not in spec.dscp)
+    return replace(
+        spec,
+        services=(replace(service, vip=(*service.vip, str(vip))), *others),
+        dscp={**spec.dscp, tag: str(vip)} if spec.dscp else {},
+    )
+
+
 def _nobody_left(world: World, options: Options) -> None:
-    """No server is configured; where servers are checked, all of them fail."""
+    """A VIP without servers beside one that has them; where servers are checked, all of them fail in between."""
     lb = world.balancer
-    for server in lb.servers:
-        server.alive = False
-    if any(isinstance(part, Checker) for part in world.parts):
-        for host in world.servers:
-            if options.check == "ping":
-                host.firewall.append(lambda *_: False)
-            else:
-                stop(host, lb.services[TCP, options.port])
+    if not world.spec.health:
+        usual, empty, proto = lb.choose, world.vips[0], UDP if options.protocol == "udp" else TCP
+        lb.choose = lambda key: None if key[3] == empty else usual(key)
+        for number in range(2):
+            beside(world, options, number, proto=proto, service=(world.vips[-1], options.port))
+        return
+    fail, port = hang if options.check == "ping" else stop, lb.services[TCP, options.port]
+    for host in world.servers:
+        world.network.after(3 * options.interval // 4, lambda host=host: fail(host, port))  # type: ignore[misc]
 
 
 FAULTS: Final = (
@@ -120,7 +142,10 @@ FAULTS: Final = (
         "HCK706",
         "no-real-server",
         (*REWRITING_MODES, "health"),
-        "requests reach the load balancer and nothing comes after it; it answers at once with ICMP port unreachable",
+        "requests for a VIP reach the load balancer and nothing comes after it; it answers at once with ICMP port"
+        " unreachable, while another VIP is served",
         _nobody_left,
+        _OVER_TIME,
+        spec=_another_vip,
     ),
 )
