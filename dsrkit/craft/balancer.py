@@ -101,10 +101,16 @@ class Balancer(Host):
         if dst in self.vips and (not inner.first or self._serves(packet) and self._may_start(packet)):
             self.network.after(self.think(), lambda: self._balance(packet, label))
             return True
-        if self.returns and (session := self._session_back(packet)) is not None:
-            self.network.after(self.think(), lambda: self._return(packet, session, label))
+        if self.returns and self._may_be_reply(packet):
+            self.network.after(self.think(), lambda: self._return(packet, label))
             return True
         return False
+
+    def _may_be_reply(self, packet: Octets) -> bool:
+        """Whether a packet is a reply of a server's; of its fragments only the whole can tell."""
+        if self.is_fragment(packet) and self.reassembles:
+            return any(packet.address("ip.src") in server.addresses.values() for server in self.servers)
+        return self._session_back(packet) is not None
 
     def _session_back(self, packet: Octets) -> Session | None:
         """The connection that a server's packet belongs to; `stateless`, whatever its addresses say."""
@@ -307,15 +313,22 @@ class Balancer(Host):
 
     # --- replies --------------------------------------------------------------------------------------------------
 
-    def _return(self, packet: Octets, session: Session, label: Label) -> None:
-        """A reply on its way back through the load balancer, which routes it and so needs to forward."""
+    def _return(self, packet: Octets, label: Label) -> None:
+        """A reply on its way back through the load balancer, which routes it and so needs to forward.
+
+        Source: ip_vs_core.c ip_vs_out_hook, which puts fragments together before it looks for their connection.
+        """
         if not self.forwards:
             return
-        if self.is_fragment(packet):
-            whole = self.reassembled(packet)
+        if self.is_fragment(packet) and self.reassembles:
+            whole = self.reassembled(packet) if self.implementation.stack else None
             if whole is None:
                 return
             packet = whole
+        session = self._session_back(packet)
+        if session is None:
+            self.forward(packet, label)
+            return
         if session.first_ack < 0:
             session.first_ack = toa.after_syn(packet)
         _, _, client_port, _, port = session.key
