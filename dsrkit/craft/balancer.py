@@ -204,11 +204,14 @@ class Balancer(Host):
         return alive[(self._turn - 1) % len(alive)]
 
     def _free_port(self, key: Key, server: Server) -> int:
-        """The port of full NAT: the client's, unless another client has it at that server (nf_nat_core.c)."""
+        """The port of full NAT: the client's, unless another client has it at that server.
+
+        Source: net/netfilter/nf_nat_core.c nf_nat_l4proto_unique_tuple (any from 1024 on); recorded ipvs-fullnat.
+        """
         taken = {s.own_port for s in self.sessions.values() if s.server is server and s.key[0] == key[0]}
         port = key[2]
         while port in taken:
-            port = self.network.random.randrange(32768, 61000)
+            port = self.network.random.randrange(1024, 65536)
         return port
 
     def bindings(self, session: Session) -> Bindings:
@@ -304,6 +307,11 @@ class Balancer(Host):
             session = self.pinned.get(_own_key(own))
         if session is None:
             return super().output(packet, label, hop=hop)
+        check = self.implementation.check
+        if check is not None and self.request.pushes:
+            rip = session.server.addresses[self.outer_version]
+            whole = check(packet, self.address(self.outer_version), rip, self.encapsulation)
+            return super().output(whole, label.changed(changes(own, Octets(linked(whole)))))
         bindings = self.bindings(session)
         # IPVS takes one from the TTL of its own packets too (decrement_ttl); nft on the output hook does not
         table = without(self.request, "ip.ttl") if self.mode == "l3dsr-dscp" else self.request
