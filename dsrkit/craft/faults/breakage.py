@@ -107,7 +107,8 @@ def beside(
         if proto == TCP:
             get(world.client, source, (vip, port), text, len(http_reply(options.reply)), flow=flow, tos=mark)
         else:
-            ask(world.client, source, (vip, port), request_payload(size), flow=flow, tos=mark)
+            payload = request_payload(size + number)[number:]  # no two alike
+            ask(world.client, source, (vip, port), payload, flow=flow, tos=mark)
 
     start = 26 * MILLISECOND + round(number * SECOND / options.rate) if start_ns is None else start_ns
     world.network.after(start, go)

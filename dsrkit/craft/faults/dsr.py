@@ -195,6 +195,8 @@ def _too_old(world: World, options: Options) -> None:
         return bytes(after)
 
     world.client.interfaces[0].segment.filters.append(worn)
+    for number in range(2):
+        beside(world, options, number, proto=UDP)
 
 
 def _client_link(world: World) -> str:
@@ -505,6 +507,7 @@ FAULTS: Final = (
         "one client's requests reach the load balancer with TTL 1: ICMP 11/0 from the VIP, nothing leaves",
         _too_old,
         {"clients": 2},
+        spec=lambda spec, options: with_ports(spec, "tcp", "udp"),
     ),
     Fault(
         "DSR321",
