@@ -6,14 +6,13 @@ ARP102, ARP114 and ARP119 have the same packets as ARP101, other settings of the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from ipaddress import ip_address, ip_network
 from typing import Final
 
 from dsrkit.craft.conversations import FIRST_PORT, get, http_reply, http_request, ping
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
 from dsrkit.craft.faults.breakage import beside
 from dsrkit.craft.host import Host
+from dsrkit.craft.modes.garp import on_one_switch
 from dsrkit.craft.network import MILLISECOND, SECOND, Filter, Label, Segment, Wire
 from dsrkit.craft.octets import ARP, ICMPV6, TCP, Octets, address_text, mac_octets
 from dsrkit.craft.options import Options
@@ -23,9 +22,9 @@ from dsrkit.craft.vrrp import PROTOCOL, VirtualRouter, keepalived, nothing, virt
 from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
 from dsrkit.model.names import Mode
-from dsrkit.model.spec import Link, Spec, SpecNode
+from dsrkit.model.spec import Spec
 
-SLOW_NS: Final = 80_000
+SLOW_NS: Final = 300_000
 """How long a machine takes whose answer comes last."""
 AGEING: Final = 300 * SECOND
 """How long a switch remembers a MAC: the default of Linux bridges and of most others."""
@@ -35,36 +34,8 @@ AGEING: Final = 300 * SECOND
 
 
 def _one_segment(spec: Spec, options: Options) -> Spec:
-    """Servers in the VIP's own subnet, which alone lets them hear questions for it; L2DSR has them there already."""
-    if spec.services[0].mode == "l2dsr":
-        return spec
-    router = next(node for node in spec.nodes if node.role == "router")
-    port = next(link for link in router.links if link.link == "B")
-    servers = [node for node in spec.nodes if node.role == "real-server"]
-    moved: dict[str, SpecNode] = {
-        router.name: replace(router, links=tuple(_port(link, port) for link in router.links)),
-        **{node.name: replace(node, links=tuple(_outside(link, n, port) for link in node.links))
-           for n, node in enumerate(servers)},
-    }  # fmt: skip
-    return replace(spec, nodes=tuple(moved.get(node.name, node) for node in spec.nodes))
-
-
-def _port(link: Link, port: Link) -> Link:
-    """One VLAN on the router's ports B and C."""
-    return replace(port, link="C") if link.link == "C" else link
-
-
-def _outside(link: Link, number: int, router: Link) -> Link:
-    """The same interface with addresses of the router's port, as far up in its subnets as L2DSR has them."""
-    nets = [ip_network((ip, length or (24 if ":" not in ip else 64)), strict=False)
-            for ip, length in zip(router.ip, router.prefix, strict=True)]  # fmt: skip
-    family = ip_address(link.gateway or link.ip[0]).version
-    return replace(
-        link,
-        ip=tuple(str(net.network_address + 21 + number) for net in nets),
-        prefix=tuple(net.prefixlen for net in nets),
-        gateway=next(ip for ip in router.ip if ip_address(ip).version == family),
-    )
+    """Servers in the VIP's own subnet, which alone lets them hear questions for it."""
+    return on_one_switch(spec)
 
 
 def _family(world: World) -> int:
@@ -91,9 +62,7 @@ def _one_answers(world: World, options: Options) -> None:
 
 def _one_asks(world: World, options: Options) -> None:
     """A server asks for its gateway in the VIP's name, as soon as it has to answer the first client."""
-    _only_arp(
-        world, "ARP103: in IPv6 an address on lo is never the source of a solicitation"
-    )
+    _only_arp(world, "ARP103: in IPv6 an address on lo is never the source of a solicitation")
     world.servers[0].announced.update(world.vips)
 
 

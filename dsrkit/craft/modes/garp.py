@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from dsrkit.craft.balancer import Balancer, Key, Server
@@ -24,8 +24,10 @@ from dsrkit.craft.vrrp import VirtualRouter, virtual_mac
 from dsrkit.craft.world import World
 from dsrkit.errors import SpecError, UsageError
 from dsrkit.model.names import Mode, Profile
-from dsrkit.model.spec import Link, Port, Spec, SpecService, SpecTap, Takeover
+from dsrkit.model.spec import Link, PathSpec, Port, Spec, SpecNode, SpecService, SpecTap, Takeover
 
+FIRST_SERVER: Final = 21
+"""The last part of the first server's address, as L2DSR has it."""
 MASTER, BACKUP = 150, 100
 """The priorities of the recorded pair."""
 SPAN: Final = 12 * SECOND
@@ -43,24 +45,68 @@ def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
 
     Raises: UsageError for options that contradict each other.
     """
-    spec = usual("l2dsr", profile, options)
-    nodes = {node.name: node for node in spec.nodes}
-    first = nodes["lb1"]
-    r1 = replace(nodes["r1"], links=tuple(link for link in nodes["r1"].links if link.link != "C"))
-    lb2 = replace(first, name="lb2", links=tuple(_second(link) for link in first.links))
-    sw1 = replace(nodes["sw1"], links=(Link(link="B"), Link(link="D")))
-    servers = [node for node in spec.nodes if node.role == "real-server"]
-    return Spec(
+    spec = on_one_switch(usual("l2dsr", profile, options))
+    first = next(node for node in spec.nodes if node.role == "lb")
+    second = replace(first, name="lb2", links=tuple(_second(link) for link in first.links))
+    at = spec.nodes.index(first) + 1
+    return replace(
+        spec,
         services=(SpecService(mode, spec.vips, (Port("tcp", options.port, options.port),), profile),),
-        nodes=(nodes["client"], r1, first, lb2, sw1, *servers),
+        path=PathSpec(),
+        nodes=(*spec.nodes[:at], second, *spec.nodes[at:]),
+        taps=(*spec.taps[:3], SpecTap("B2", link="B", node="lb2"), *spec.taps[3:]),
+        takeover=Takeover("garp" if options.form else "vrrp", None if options.form else options.vrid),
+    )
+
+
+def on_one_switch(spec: Spec) -> Spec:
+    """A set-up of direct server return with router, load balancer and servers in one subnet, on one switch's ports.
+
+    Taps: A, B at the router's port, B1 at the load balancer's, D in front of the servers.
+    Raises: SpecError where the router has no link B.
+    """
+    router = next(node for node in spec.nodes if node.role == "router")
+    balancer = next(node for node in spec.nodes if node.role == "lb")
+    port = next((link for link in router.links if link.link == "B"), None)
+    if port is None:
+        raise SpecError(f"{router.name} needs a link B: there the load balancer and the servers are to be")
+    servers = [node for node in spec.nodes if node.role == "real-server"]
+    moved = {
+        router.name: replace(router, links=tuple(link for link in router.links if link.link != "C")),
+        **{node.name: replace(node, links=(_beside(node.links[0], port, n),)) for n, node in enumerate(servers)},
+    }
+    return replace(
+        spec,
+        path=PathSpec(
+            ("client", router.name, "sw1", balancer.name, "sw1", "real-server"),
+            ("real-server", "sw1", router.name, "client"),
+        ),
+        nodes=(
+            *(moved.get(node.name, node) for node in spec.nodes if node.role != "bridge"),
+            SpecNode("sw1", "bridge", (Link(link="B"), Link(link="D"))),
+        ),
         taps=(
             SpecTap("A", link="A"),
-            SpecTap("B", link="B", node="r1"),
-            SpecTap("B1", link="B", node="lb1"),
-            SpecTap("B2", link="B", node="lb2"),
+            SpecTap("B", link="B", node=router.name),
+            SpecTap("B1", link="B", node=balancer.name),
             SpecTap("D", link="D"),
         ),
-        takeover=Takeover("garp" if options.form else "vrrp", None if options.form else options.vrid),
+    )
+
+
+def _beside(link: Link, router: Link, number: int) -> Link:
+    """A server's interface with addresses in the subnets of the router's port."""
+    nets = [
+        ip_network((ip, length or (24 if ":" not in ip else 64)), strict=False)
+        for ip, length in zip(router.ip, router.prefix, strict=True)
+    ]
+    family = ip_address(link.gateway or link.ip[0]).version
+    return replace(
+        link,
+        link="D",
+        ip=tuple(str(net.network_address + FIRST_SERVER + number) for net in nets),
+        prefix=tuple(net.prefixlen for net in nets),
+        gateway=next(ip for ip in router.ip if ip_address(ip).version == family),
     )
 
 
