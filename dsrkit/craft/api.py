@@ -73,8 +73,11 @@ def craft(
     asked = {**spec_options(given, known), **{name: value for name, value in options.items() if value is not None}}
     asked.setdefault("clients", -(-flows // FLOWS_PER_CLIENT))
     chosen = parse_options(known, asked)
-    usual = "generic" if chosen.toa else "ipvs"
+    required = None if broken is None else broken.profile
+    usual = required or ("generic" if chosen.toa else "ipvs")
     habits: Profile = _word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]
+    if required is not None and broken is not None and habits != required:
+        raise UsageError(f"{broken.code} ({broken.name}) is a fault of profile {required}, not of {habits}")
     _check(known, habits, chosen)
     if chosen.toa and habits != "generic":
         raise UsageError(f"--toa: profile {habits} adds no TCP option (leave --profile out, or say generic)")

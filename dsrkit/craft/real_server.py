@@ -102,10 +102,16 @@ class RealServer(Host):
         """The packet inside a tunnel comes in once more, through the tunnel device."""
         if packet.address("ip.src") in self.local:
             return  # a packet that this machine should have sent itself (ip_route_input: martian source)
-        if not self.device_up:
-            self.complain(UNREACHABLE_PORT, packet.ip_packet, label)
-            return
         inner = packet.ip
+        if not self.device_up:
+            quoted = bytearray(packet.ip_packet)
+            if inner.proto == UDP:
+                # net/ipv4/fou.c fou_recv_pull takes the UDP tunnel off the length, and leaves the header checksum
+                length = slice(2, 4) if inner.version == 4 else slice(4, 6)
+                left = int.from_bytes(quoted[length], "big") - (at - inner.payload)
+                quoted[length] = left.to_bytes(2, "big")
+            self.complain(UNREACHABLE_PORT, bytes(quoted), label)
+            return
         kind = b"\x08\x00" if packet.data[at] >> 4 == 4 else b"\x86\xdd"
         unwrapped = Octets(bytes(packet.data[:12]) + kind + bytes(packet.data[at : inner.end]), depth=1)
         self.ip_input(self.interfaces[0], unwrapped, label)

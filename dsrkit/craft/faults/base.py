@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.options import Options
 from dsrkit.craft.world import World
-from dsrkit.model.names import Mode
+from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec
 
 DSR_MODES: tuple[Mode, ...] = ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
@@ -29,7 +29,8 @@ class Fault:
     runs; it may schedule later events. `options` are the option values that it needs, taken where the caller says
     nothing, and `flows` the number of connections that show it. `spec` changes the intended set-up (a second load
     balancer, more taps), `capture` what a tap made of the frames. `acts_as` is the mode that the machines really have,
-    where it is another one than they are said to have.
+    where it is another one than they are said to have, `profile` the implementation that has the fault, where only one
+    does.
     """
 
     code: str
@@ -42,3 +43,4 @@ class Fault:
     spec: Callable[[Spec, Options], Spec] | None = None
     capture: Callable[[list[Frame], Options], list[Frame]] | None = None
     acts_as: Mode | None = None
+    profile: Profile | None = None
