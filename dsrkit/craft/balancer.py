@@ -98,7 +98,7 @@ class Balancer(Host):
             return self.translates_errors and self._relay(packet, label)
         if inner.proto not in (TCP, UDP):
             return False
-        if dst in self.vips and (not inner.first or self._serves(packet) and self._may_start(packet)):
+        if dst in self.vips and (not inner.first or (self._serves(packet) and self._may_start(packet))):
             self.network.after(self.think(), lambda: self._balance(packet, label))
             return True
         if self.returns and self._may_be_reply(packet):

@@ -12,6 +12,7 @@ from dsrkit.craft.network import MILLISECOND, SECOND
 from dsrkit.craft.octets import TCP
 from dsrkit.craft.options import DEFAULTS, Options, flag
 from dsrkit.craft.preset import preset as usual
+from dsrkit.craft.profiles import profile_of
 from dsrkit.craft.real_server import RealServer
 from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
@@ -37,8 +38,12 @@ def machines(options: Options) -> Mode:
 def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
     """The usual set-up of the data path's mode, with the check in it.
 
-    Raises: UsageError for options of another data path.
+    Raises: UsageError for options of another data path, or one that the profile does not do.
     """
+    known = profile_of(profile)
+    if options.data_path not in known.modes:
+        does = ", ".join(sorted(known.modes))
+        raise UsageError(f"profile {profile} does not do --data-path {options.data_path} (it does: {does})")
     for name, paths in PATHS.items():
         if getattr(options, name) != getattr(DEFAULTS, name) and options.data_path not in paths:
             raise UsageError(f"{flag(name)} needs --data-path {' or '.join(paths)}, not {options.data_path}")

@@ -153,6 +153,9 @@ class Profile:
     became too long. The others work frame by frame: the identification follows the habit for ``outer.id``, or is 0,
     fragments and packets with IP options are none of theirs, and `too_big` makes the frame that answers a packet which
     does not fit (None: there is no answer) from that packet as a frame and the MTU that is left.
+
+    `check` wraps a health check, given as an IP packet with the addresses of the load balancer and the server, where
+    that is not done as for the packets of clients.
     """
 
     name: str
@@ -162,6 +165,7 @@ class Profile:
     habits: Mapping[str, Habit] = field(default_factory=dict)
     stack: bool = False
     too_big: Callable[[Octets, int], bytes] | None = None
+    check: Callable[[bytes, bytes, bytes, Encapsulation], bytes] | None = None
 
     def tunnel(self, encapsulation: Encapsulation, pair: Pair) -> Tunnel:
         """How it does a tunnel.

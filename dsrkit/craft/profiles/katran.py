@@ -126,6 +126,7 @@ KATRAN: Final = Profile(
     title="katran",
     modes=frozenset({"l3dsr-tunnel"}),
     too_big=lambda frame, mtu: too_big(frame, mtu=mtu),
+    check=lambda packet, source, server, tunnel: health_check(packet, source, server, gue=tunnel.type == "gue"),
     tunnels={
         **{
             kind: Tunnel(
