@@ -27,6 +27,8 @@ from dsrkit.tables.rules import role
 
 IDLE: Final = 900 * SECOND
 """IPVS and most firewalls forget an idle TCP connection after 15 minutes (ipvsadm --set 900 120 300)."""
+PORTS_DIFFER: Final = {"server_port": 8080}
+"""Without replies, only a translated port tells NAT from a tag (DSCP mode)."""
 POOL: Final = (61000, 61001)
 """All the ports that an exhausted load balancer has left for each server."""
 LATER: Final = 2000
@@ -362,6 +364,7 @@ FAULTS: Final = (
         NAT_MODES,
         "behind the load balancer the checksum fits the addresses before it; no answer, requests are repeated",
         _checksum_kept,
+        options=PORTS_DIFFER,
         flows=2,
     ),
     Fault(
@@ -437,6 +440,7 @@ FAULTS: Final = (
         NAT_MODES,
         "requests pass; the servers' SYN-ACKs reach the load balancer's inside and never leave its outside",
         _forwarding_off,
+        options=PORTS_DIFFER,
         flows=2,
     ),
 )
