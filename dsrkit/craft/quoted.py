@@ -13,7 +13,7 @@ def addresses_at(packet: bytes) -> tuple[int, int]:
 
 
 def transport_of(packet: bytes) -> tuple[int, int]:
-    """Protocol of the transport header, and where it starts; of extension headers only the fragment's is looked past."""
+    """Protocol of the transport header, and where it starts; of extension headers only a fragment's is skipped."""
     if packet[0] >> 4 == 4:
         return packet[9], 4 * (packet[0] & 15)
     return (packet[40], 48) if packet[6] == FRAGMENT and len(packet) > 48 else (packet[6], 40)
