@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
-from dsrkit.craft.options import REWRITES, SERVED
+from dsrkit.craft.options import BALANCED, REWRITES, SERVED
 from dsrkit.craft.preset import PLANS
 from dsrkit.errors import SpecError
 from dsrkit.model.names import Mode
@@ -24,7 +24,8 @@ def spec_options(spec: Spec, mode: Mode) -> dict[str, Any]:
     path = _data_path(spec, mode)
     service = next((one for one in spec.services if one.mode in (None, mode, path)), None)
     if service is not None and service.vip:
-        found["vip"] = service.vip[0]
+        if mode in BALANCED:
+            found["vip"] = service.vip[0]
         found["ip"] = str(ip_address(service.vip[0]).version)
     if service is not None and service.ports:
         found.update(_port(service.ports[0], mode))

@@ -18,6 +18,7 @@ from dsrkit.model.names import MODES, Mode
 
 REWRITES: Final[tuple[Mode, ...]] = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 CONNECTIONS: Final[tuple[Mode, ...]] = (*REWRITES, "l7")
+BALANCED: Final[tuple[Mode, ...]] = tuple(mode for mode in MODES if mode != "dns-rr")
 SERVED: Final[tuple[Mode, ...]] = (*CONNECTIONS, "dns-rr", "health")
 TUNNELLED: Final[tuple[Mode, ...]] = ("l3dsr-tunnel", "health")
 TAGGED: Final[tuple[Mode, ...]] = ("l3dsr-dscp", "health")
@@ -152,7 +153,7 @@ class Options:
     protocol: str = _choice("tcp", "What the clients speak.", "tcp", "udp", "icmp", modes=REWRITES)
     clients: int = option(1, _integer(1, 60000), "Number of client addresses.", "N")
     real_servers: int = option(2, _integer(1, 200), "Number of real servers.", "N")
-    vip: str | None = option(None, _address, "The virtual address.", "ADDRESS")
+    vip: str | None = option(None, _address, "The virtual address.", "ADDRESS", modes=BALANCED)
     port: int = option(80, _integer(1, 65535), "The service's port.", "PORT", modes=SERVED)
     server_port: int | None = option(
         None,
