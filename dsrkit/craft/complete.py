@@ -92,7 +92,7 @@ def completed(spec: Spec, base: Spec) -> Spec:
         dscp=spec.dscp or base.dscp,
         tunnel=spec.tunnel or base.tunnel,
         nodes=nodes,
-        taps=_taps(spec.taps, nodes) or base.taps,
+        taps=_taps(spec.taps, nodes) or _taps_at(nodes, base),
         snat=spec.snat or base.snat,
         proxy=spec.proxy or base.proxy,
         dns=spec.dns or base.dns,
@@ -104,6 +104,15 @@ def completed(spec: Spec, base: Spec) -> Spec:
 def _taps(taps: tuple[SpecTap, ...], nodes: tuple[SpecNode, ...]) -> tuple[SpecTap, ...]:
     """The spec's own taps, without the files that they were once read from."""
     return tuple(replace(tap, file=None, interface=None) for tap in taps)
+
+
+def _taps_at(nodes: tuple[SpecNode, ...], base: Spec) -> tuple[SpecTap, ...]:
+    """The usual taps, at the spec's machines where they stand in the places of the usual ones."""
+    names: dict[str | None, str] = {}
+    for role in {node.role for node in base.nodes}:
+        usual, own = ([node.name for node in group if node.role == role] for group in (base.nodes, nodes))
+        names.update(zip(usual, own, strict=False))
+    return tuple(replace(tap, node=names.get(tap.node)) for tap in base.taps)
 
 
 # --- the usual set-up in the spec's subnets ---------------------------------------------------------------------------
