@@ -18,7 +18,7 @@ from dsrkit.craft.network import Network, Weather
 from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, parse_options
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
-from dsrkit.craft.scenario import Scenario
+from dsrkit.craft.scenario import ETHERNET, Scenario
 from dsrkit.craft.world import World, taps_of
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, Mode, Profile
@@ -114,12 +114,14 @@ class _Build:
 
     def scenario(self) -> Scenario:
         driver = DRIVERS[self.acting]
-        volume = driver.alone and self.flows > SIMULATED
+        captured = self.fault is not None and self.fault.capture is not None  # made of frames, one by one
+        apart = driver.alone and (self.fault is None or self.fault.alone)
+        volume = apart and self.flows > SIMULATED and not captured
         # every server once, with the ARP before it, and a second time with what is known by then
         world = self.run(2 * self.options.real_servers if volume else self.flows)
         frames = sorted(world.network.frames, key=lambda frame: frame.ts_ns)
         if self.fault is not None and self.fault.capture is not None:
-            frames = self.fault.capture(frames, self.options)
+            frames = self.fault.capture(frames, world, self.options)
         taps = tuple(tap.name for tap in world.network.taps)
         scenario = Scenario(
             mode=self.mode,
@@ -128,6 +130,7 @@ class _Build:
             spec=world.spec,
             kept=() if volume else tuple(frames),
             fault=None if self.fault is None else self.fault.code,
+            link_type=ETHERNET if self.fault is None else self.fault.link_type,
         )
         if not volume:
             return scenario

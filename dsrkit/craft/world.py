@@ -82,10 +82,10 @@ class World:
         owner = next(iter(self.of(Host, "lb")), None)
         for segment in {id(segment): segment for segment in self.segments.values()}.values():
             known = {own: port.mac for port in segment.interfaces.values() for own, _ in port.addresses}
-            if owner is not None and owner.name in segment.interfaces:
-                known |= dict.fromkeys(self.vips, segment.interfaces[owner.name].mac)
+            beside = segment.interfaces.get(owner.name) if owner is not None else None
             for port in segment.interfaces.values():
-                port.host.neighbours |= {ip: mac for ip, mac in known.items() if ip not in port.host.local}
+                vips = {vip: beside.mac for vip in self.vips if port.holds(vip)} if beside is not None else {}
+                port.host.neighbours |= {ip: m for ip, m in {**known, **vips}.items() if ip not in port.host.local}
 
     # --- machines -------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.options import Options
+from dsrkit.craft.scenario import ETHERNET
 from dsrkit.craft.world import World
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec
@@ -28,9 +29,10 @@ class Fault:
     `shows` says what the taps see. `strike` breaks the machines after the mode has prepared them and before the clock
     runs; it may schedule later events. `options` are the option values that it needs, taken where the caller says
     nothing, and `flows` the number of connections that show it. `spec` changes the intended set-up (a second load
-    balancer, more taps), `capture` what a tap made of the frames. `acts_as` is the mode that the machines really have,
+    balancer, more taps), `capture` what the taps made of the frames, and `link_type`
+    how they wrote them. `acts_as` is the mode that the machines really have,
     where it is another one than they are said to have, `profile` the implementation that has the fault, where only one
-    does.
+    does. `alone` says that connections still do not touch each other, so that copies of one show it.
     """
 
     code: str
@@ -41,6 +43,8 @@ class Fault:
     options: Mapping[str, object] = field(default_factory=dict)
     flows: int = 4
     spec: Callable[[Spec, Options], Spec] | None = None
-    capture: Callable[[list[Frame], Options], list[Frame]] | None = None
+    capture: Callable[[list[Frame], World, Options], list[Frame]] | None = None
+    link_type: int = ETHERNET
     acts_as: Mode | None = None
     profile: Profile | None = None
+    alone: bool = True

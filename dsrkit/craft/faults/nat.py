@@ -374,6 +374,7 @@ FAULTS: Final = (
         "SYNs of later connections end before the load balancer, repeated after 1, 3 and 7 s; earlier ones worked",
         _ports_exhausted,
         flows=6,
+        alone=False,
     ),
     Fault(
         "NAT206",
