@@ -24,7 +24,7 @@ help: ## List the targets
 	@echo
 	@echo "  PYTHON=$(PYTHON)  VENV=$(VENV) (demo)  TEST_VENV=$(TEST_VENV) (everything else)  PYTEST_ARGS='$(PYTEST_ARGS)'"
 
-demo: $(VENV)/.installed ## Install dsrkit into .venv and verify a few recorded captures
+demo: $(VENV)/.installed ## Install dsrkit into .venv, verify a few recorded captures, craft one
 	@scripts/demo.sh $(VENV)/bin/dsrkit
 
 # pytest comes last, so that its summary is the end of the output; it runs outside the checkout's root, against the wheel
@@ -47,7 +47,7 @@ docs-serve: $(TEST_VENV)/.installed ## Serve the documentation on http://127.0.0
 docs-output: $(TEST_VENV)/.installed ## Run the commands shown in README.md and docs/ and paste their output
 	$(TEST_VENV)/bin/python scripts/outputs.py --write
 
-docs-tables: $(TEST_VENV)/.installed ## Print the rewrite tables into docs/modes/
+docs-tables: $(TEST_VENV)/.installed ## Print what the package knows as tables into docs/
 	$(TEST_VENV)/bin/python scripts/tables.py --write
 
 build: $(TEST_VENV)/.installed ## Build sdist and wheel into dist/

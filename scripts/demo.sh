@@ -1,9 +1,11 @@
 #!/bin/sh
-# Verify a few recorded captures and compare each exit code with what is expected.
+# Verify a few recorded captures, craft one, and compare each exit code with what is expected.
 #   demo.sh DSRKIT
 set -u
 cd "$(dirname "$0")/.."
 dsrkit=$1
+crafted=$(mktemp -d)
+trap 'rm -rf "$crafted"' EXIT
 failed=0
 
 show() { # show EXPECTED_EXIT_CODE EXPECTED_VERDICT SENTENCE ARGUMENT...
@@ -13,7 +15,7 @@ show() { # show EXPECTED_EXIT_CODE EXPECTED_VERDICT SENTENCE ARGUMENT...
     shift 2
     printf ' %s' "$@"
     printf '\n\n'
-    output=$("$dsrkit" "$@")
+    output=$("$dsrkit" "$@" 2>&1)
     code=$?
     printf '%s\n' "$output"
     # the word as well: a crash of Python's has exit code 1 too
@@ -35,11 +37,17 @@ show 0 PASS "L3DSR by DSCP: the destination is rewritten and a DSCP value stands
     verify pcaps/l3dsr-dscp/l3dsr-dscp/*.pcap
 show 1 FAIL "The same mode, broken: a router clears the DSCP between load balancer and servers (exit code 1: findings)" \
     verify pcaps/l3dsr-dscp/b04-dscp-bleached/*.pcap
+show 0 l2dsr "What L2DSR does, crafted: a column per tap, a star where the machine before it changed something" \
+    craft l2dsr --limit 10
+show 0 wrote "The frames of a fault: one server does not have the VIP" \
+    craft l2dsr --fault vip-missing-on-real-server --write "$crafted/broken.pcapng"
+show 1 FAIL "The same file, verified" \
+    verify --quiet "$crafted/broken.pcapng"
 
 echo
 if [ "$failed" -eq 0 ]; then
-    echo "demo: every capture was judged as expected; now try: $dsrkit verify YOUR.pcap"
+    echo "demo: everything was as expected; now try: $dsrkit verify YOUR.pcap, $dsrkit craft --help"
 else
-    echo "demo: at least one capture was not judged as expected" >&2
+    echo "demo: at least one outcome was not the expected one" >&2
 fi
 exit "$failed"
