@@ -112,7 +112,8 @@ def _taps_at(nodes: tuple[SpecNode, ...], base: Spec) -> tuple[SpecTap, ...]:
     for role in {node.role for node in base.nodes}:
         usual, own = ([node.name for node in group if node.role == role] for group in (base.nodes, nodes))
         names.update(zip(usual, own, strict=False))
-    return tuple(replace(tap, node=names.get(tap.node)) for tap in base.taps)
+    links = {link.link for node in nodes for link in node.links}
+    return tuple(replace(tap, node=names.get(tap.node)) for tap in base.taps if tap.link is None or tap.link in links)
 
 
 # --- the usual set-up in the spec's subnets ---------------------------------------------------------------------------
@@ -243,9 +244,16 @@ def _networks(nodes: Iterable[SpecNode], version: int) -> Iterable[Subnet]:
 
 
 def _nodes(spec: Spec, base: Spec) -> tuple[SpecNode, ...]:
-    letters = {link.link for node in base.nodes for link in node.links}
-    named = {link.link for node in spec.nodes for link in node.links if link.link is not None}
-    if strange := sorted(named - letters):
+    letters: dict[str, set[str | None]] = {}
+    for node in base.nodes:
+        letters.setdefault(node.role, set()).update(link.link for link in node.links)
+    elsewhere = [
+        (link.link, node.role)
+        for node in spec.nodes
+        for link in node.links
+        if link.link is not None and link.link not in letters.get(node.role, {link.link})
+    ]
+    if elsewhere:
         roles = {node.role for node in spec.nodes}
         missing = [
             node.role for node in base.nodes if node.role not in roles and node.role in ("client", "lb", "real-server")
@@ -253,9 +261,10 @@ def _nodes(spec: Spec, base: Spec) -> tuple[SpecNode, ...]:
         loose = [node.name for node in spec.nodes if any(link.link is None for link in node.links) or not node.links]
         if missing or loose:
             what = f"a node of role {missing[0]}" if missing else f"the links of node {loose[0]}"
-            usual_letters = ", ".join(sorted(filter(None, letters)))
+            letter, role = elsewhere[0]
+            usual_letters = ", ".join(sorted(filter(None, letters[role])))
             raise SpecError(
-                f"the spec's link {strange[0]!r} is not one of {usual_letters}: then the spec has to name {what} too"
+                f"link {letter!r} of a {role} is not one of {usual_letters}: then the spec has to name {what} too"
             )
         return spec.nodes
     places: Mapping[str, list[SpecNode]] = {

@@ -149,12 +149,11 @@ class Stub:
 def drive(world: World, options: Options, flows: int) -> None:
     """Visits of the clients, at the rate asked for.
 
-    Raises: SpecError for a spec without a name server, or without records of the IP version.
+    Raises: SpecError for a spec without clients, a name server or records of the IP version.
     """
     version = int(options.ip)
     stated = world.spec.dns or Dns()
     name = (stated.name or options.name).rstrip(".")
-    servers = [server.address(version) for server in world.servers]
     zone = records_of(name, stated.records, options.ttl if stated.ttl is None else stated.ttl)
     question = name.lower(), "A" if version == 4 else "AAAA"
     if not zone[question]:
@@ -163,7 +162,9 @@ def drive(world: World, options: Options, flows: int) -> None:
     request, reply = http_request(name, options.request), http_reply(options.reply)
     for server in world.servers:
         serve_http(server, options.port, len(request), reply)
-    clients = world.clients(len(servers[0]) if servers else 4)
+    clients = world.clients(4 if version == 4 else 16)
+    if not clients:
+        raise SpecError(f"no client has an IPv{version} address")
     number_of = {client: number for number, client in enumerate(clients)}
     stub = Stub(
         world.client,
@@ -186,9 +187,9 @@ def _name_servers(world: World, zone: dict[Question, tuple[dns.Record, ...]], ve
     The one on the servers' link has the zone, the others ask it. A single one has the zone and is asked by the clients,
     as in the recorded dns-rr.
     """
-    everyone = world.of(NameServer)
+    everyone = [server for server in world.of(NameServer) if any(i.source(version) for i in server.interfaces)]
     if not everyone:
-        raise SpecError("no node of role resolver can answer the clients")
+        raise SpecError(f"no node of role resolver with an IPv{version} address can answer the clients")
     near_servers = {id(port.segment) for server in world.servers for port in server.interfaces}
     owner = next((one for one in everyone if any(id(i.segment) in near_servers for i in one.interfaces)), everyone[-1])
     owner.zone = zone
