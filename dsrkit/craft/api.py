@@ -18,7 +18,7 @@ from dsrkit.craft.network import Network, Weather
 from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, parse_options
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
-from dsrkit.craft.scenario import ETHERNET, Scenario
+from dsrkit.craft.scenario import LINKTYPE_ETHERNET, Scenario
 from dsrkit.craft.world import World, taps_of
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, Mode, Profile
@@ -130,7 +130,7 @@ class _Build:
             spec=world.spec,
             kept=() if volume else tuple(frames),
             fault=None if self.fault is None else self.fault.code,
-            link_type=ETHERNET if self.fault is None else self.fault.link_type,
+            link_type=LINKTYPE_ETHERNET if self.fault is None else self.fault.link_type,
         )
         if not volume:
             return scenario

@@ -31,7 +31,6 @@ from dsrkit.model.toml import dump
 SPEC_NAME: Final = "dsr.toml"
 SNAPLEN: Final = 262_144
 """What tcpdump writes when it cuts nothing."""
-_LINKTYPE_ETHERNET: Final = 1
 _SHB: Final = 0x0A0D0D0A
 _IDB: Final = 1
 _EPB: Final = 6
@@ -77,7 +76,7 @@ def write_split(folder: str | os.PathLike[str], scenario: Scenario) -> list[Path
                 undo.callback(base.rmdir)
             streams = [_create(file, undo) for file in files]
             for stream in streams:
-                stream.write(_pcap_header())
+                stream.write(_pcap_header(scenario.link_type))
             for batch in scenario.batches():
                 for index, stream in enumerate(streams):
                     stream.write(_pcap_records(batch, np.flatnonzero(batch.tap == index)))
@@ -92,7 +91,7 @@ def write_split(folder: str | os.PathLike[str], scenario: Scenario) -> list[Path
 def _write_pcapng(stream: BinaryIO, scenario: Scenario) -> int:
     stream.write(_section_header())
     for tap in scenario.taps:
-        stream.write(_interface(tap))
+        stream.write(_interface(tap, scenario.link_type))
     frames = 0
     for batch in scenario.batches():
         stream.write(_packet_blocks(batch))
@@ -177,9 +176,9 @@ def _section_header() -> bytes:
     return _block(_SHB, fixed + _option(_SHB_USERAPPL, f"dsrkit {__version__}".encode()) + _words(_ENDOFOPT))
 
 
-def _interface(tap: str) -> bytes:
+def _interface(tap: str, link_type: int) -> bytes:
     options = _option(_IF_NAME, tap.encode()) + _option(_IF_TSRESOL, b"\x09") + _words(_ENDOFOPT)
-    return _block(_IDB, _words(_LINKTYPE_ETHERNET, SNAPLEN) + options)
+    return _block(_IDB, _words(link_type, SNAPLEN) + options)
 
 
 def _comment_option(comment: str) -> bytes:
@@ -222,8 +221,8 @@ def _packet_blocks(batch: Batch) -> memoryview:
     return out.data.cast("B")
 
 
-def _pcap_header() -> bytes:
-    return _words(_MAGIC_NS, 2 | 4 << 16, 0, 0, SNAPLEN, _LINKTYPE_ETHERNET)  # version 2.4
+def _pcap_header(link_type: int) -> bytes:
+    return _words(_MAGIC_NS, 2 | 4 << 16, 0, 0, SNAPLEN, link_type)  # version 2.4
 
 
 def _pcap_records(batch: Batch, rows: npt.NDArray[np.intp]) -> memoryview:

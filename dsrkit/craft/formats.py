@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Final
 
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.scenario import Scenario
+from dsrkit.craft.scenario import LINKTYPE_ETHERNET, Scenario
 from dsrkit.errors import UsageError
 
 _SCAPY_HEADER: Final = """\
@@ -60,20 +60,21 @@ def _scapy(scenario: Scenario, tap: str | None) -> Iterator[str]:
     """Python that rebuilds every frame: `frames` is a list of packets per tap."""
     yield _SCAPY_HEADER
     yield f"\nframes = {{{', '.join(f'{name!r}: []' for name in scenario.taps if tap in (None, name))}}}\n"
+    layer = "Ether" if scenario.link_type == LINKTYPE_ETHERNET else "CookedLinuxV2"
     for number, frame in _numbered(scenario, tap):
-        yield f"\n# {_title(number, frame)}\nframes[{frame.tap!r}].append({_command(frame.data)})\n"
+        yield f"\n# {_title(number, frame)}\nframes[{frame.tap!r}].append({_command(frame.data, layer)})\n"
 
 
-def _command(data: bytes) -> str:
+def _command(data: bytes, layer: str) -> str:
     """The scapy expression of a frame, where it gives the same octets; else the octets."""
     names = _scapy_names()
     try:
-        command: str = names["Ether"](data).command()
+        command: str = names[layer](data).command()
         if bytes(eval(command, dict(names))) == data:
             return command
     except Exception:  # whatever a dissector of scapy makes of a broken or cut frame
         pass
-    return f"Ether(bytes.fromhex({data.hex()!r}))"
+    return f"{layer}(bytes.fromhex({data.hex()!r}))"
 
 
 @cache

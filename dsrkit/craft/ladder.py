@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations, islice
 from typing import Final
 
@@ -22,8 +23,9 @@ from dsrkit.craft.octets import (
     address_text,
     mac_text,
 )
+from dsrkit.craft.packets.cooked import uncooked
 from dsrkit.craft.rewrite import text
-from dsrkit.craft.scenario import Scenario
+from dsrkit.craft.scenario import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL2, Scenario
 from dsrkit.errors import UsageError
 from dsrkit.model.ladder import Ladder, LadderCell, LadderField, LadderRow, LadderTap
 
@@ -67,6 +69,9 @@ def ladder(scenario: Scenario, limit: int = LIMIT) -> Ladder:
 
     Frames made at volume do not say which packet they are: each of those is a row of its own.
     """
+    if scenario.link_type == LINKTYPE_LINUX_SLL2:
+        kept = tuple(replace(frame, data=uncooked(frame.data)) for frame in scenario.kept)
+        scenario = replace(scenario, kept=kept, link_type=LINKTYPE_ETHERNET)
     if scenario.source is None:
         packets = _packets(scenario.frames())
         left_out: int | None = max(len(packets) - limit, 0)

@@ -6,10 +6,14 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dsrkit.craft.frame import Batch, Frame, batch_of
 from dsrkit.model.spec import Spec
+
+LINKTYPE_ETHERNET: Final = 1
+LINKTYPE_LINUX_SLL2: Final = 276
+"""Link types of captures: https://www.tcpdump.org/linktypes.html."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Scenario:
     kept: tuple[Frame, ...] = ()
     fault: str | None = None
     notes: tuple[str, ...] = field(default=())
+    link_type: int = LINKTYPE_ETHERNET
 
     def batches(self) -> Iterator[Batch]:
         """All frames as columns, in time order over the batches."""
@@ -74,11 +79,12 @@ class Scenario:
 
     def packets(self, tap: str) -> list[Any]:
         """The frames of a tap as scapy packets, times included."""
-        from scapy.layers.l2 import Ether
+        from scapy.layers.l2 import CookedLinuxV2, Ether
 
+        layer = Ether if self.link_type == LINKTYPE_ETHERNET else CookedLinuxV2
         packets = []
         for frame in self.frames(tap):
-            packet = Ether(frame.data)
+            packet = layer(frame.data)
             packet.time = frame.ts_ns / 1e9
             packets.append(packet)
         return packets

@@ -20,7 +20,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from dsrkit.craft.frame import Batch
 from dsrkit.craft.octets import ARP, ETHERNET, IPV4, IPV6, VLAN_TYPES, address_text, mac_text
-from dsrkit.craft.scenario import Scenario
+from dsrkit.craft.scenario import LINKTYPE_ETHERNET, Scenario
 from dsrkit.errors import UsageError
 
 _SIOCGIFFLAGS: Final = 0x8913
@@ -53,6 +53,8 @@ def send(scenario: Scenario, interface: str, *, tap: str, fast: bool = False) ->
     Raises: UsageError for an interface or a tap that is not there, a lack of permission, frames that are too long, or
     were cut by a snaplen.
     """
+    if scenario.link_type != LINKTYPE_ETHERNET:
+        raise UsageError("a cooked capture (-i any) has no destination MAC addresses: its frames cannot be sent")
     load = _load(scenario, tap)
     if load.cut:
         raise UsageError("frames that are cut cannot be sent: leave out the snaplen")

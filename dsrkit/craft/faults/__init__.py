@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Final
 
-from dsrkit.craft.faults import arp, dns, dsc, dsr, hck, nat, prx, tun
+from dsrkit.craft.faults import arp, cap, dns, dsc, dsr, hck, nat, prx, tun
 from dsrkit.craft.faults.base import Fault
 from dsrkit.errors import UsageError
 
-AREAS: Final = (arp, nat, dsr, tun, dsc, dns, hck, prx)
+AREAS: Final = (arp, nat, dsr, tun, dsc, dns, hck, prx, cap)
 
 FAULTS: Final[Mapping[str, Fault]] = {fault.code: fault for area in AREAS for fault in area.FAULTS}
 """Every fault by its code, in the order of the catalogue."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.options import Options
-from dsrkit.craft.scenario import ETHERNET
+from dsrkit.craft.scenario import LINKTYPE_ETHERNET
 from dsrkit.craft.world import World
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec
@@ -44,7 +44,7 @@ class Fault:
     flows: int = 4
     spec: Callable[[Spec, Options], Spec] | None = None
     capture: Callable[[list[Frame], World, Options], list[Frame]] | None = None
-    link_type: int = ETHERNET
+    link_type: int = LINKTYPE_ETHERNET
     acts_as: Mode | None = None
     profile: Profile | None = None
     alone: bool = True

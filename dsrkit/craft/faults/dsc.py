@@ -159,7 +159,7 @@ def _tap_on_server(spec: Spec, options: Options) -> Spec:
     return replace(spec, taps=(*spec.taps, SpecTap(ABOVE_HOOK, node=server.name)))
 
 
-def _seen_above_hook(frames: list[Frame], options: Options) -> list[Frame]:
+def _seen_above_hook(frames: list[Frame], world: World, options: Options) -> list[Frame]:
     """FreeBSD's dscp_rewrite turns the destination into the VIP and leaves the TCP checksum alone, for it is known to
     be right: a capture taken after it shows a wrong one."""
     vips = {b"".join(packed(vip) for vip in (options.vip,) if vip)}
