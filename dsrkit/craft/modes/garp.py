@@ -154,7 +154,7 @@ def virtual_routers(world: World, options: Options) -> tuple[VirtualRouter, Virt
     if len(balancers) < 2:
         raise SpecError("a takeover needs two nodes with role lb")
     vip = world.vips[0]
-    if not any(interface.holds(vip) for lb in balancers for interface in lb.interfaces):
+    if not all(any(interface.holds(vip) for interface in lb.interfaces) for lb in balancers):
         raise UsageError(f"the VIP {address_text(vip)} is in no subnet of the load balancers, so no ARP tells of it")
     family = 4 if len(vip) == 4 else 6
     for lb in balancers:
@@ -166,7 +166,7 @@ def virtual_routers(world: World, options: Options) -> tuple[VirtualRouter, Virt
             lb,
             options.vrid,
             priority,
-            tuple(world.vips),
+            tuple(one for one in world.vips if len(one) == len(vip)),
             version=3 if family == 6 else options.vrrp,
             virtual_mac=virtual_mac(options.vrid, family) if options.vmac else None,
         )
