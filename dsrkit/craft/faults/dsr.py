@@ -281,7 +281,8 @@ def _half_seen(world: World, options: Options) -> None:
 def _source_filtered(world: World, options: Options) -> None:
     """Source validation (RFC 2827) of what the router thinks cannot come from inside."""
     lb = world.balancer
-    if lb.request.pushes and "outer.src" in lb.habits:
+    tunnel = lb.implementation.tunnels.get(lb.encapsulation.type) if lb.request.pushes else None
+    if tunnel is not None and "outer.src" in tunnel.derived:
         inside, own = server_addresses(world), lb.local
         world.router.forward_chain.append(
             lambda packet, label: packet.address("ip.dst") not in inside or packet.address("ip.src") in own
