@@ -68,12 +68,19 @@ class Connection:
     server: int = -1
     answered: bool = False
     answer_at: list[Point] = field(default_factory=list)
+    answer_time: dict[int, int] = field(default_factory=dict)  # tap -> when the first answer passed
     refusal: Refusal | None = None
 
     @property
     def copies(self) -> int:
         """Transmissions: what one tap shows before and after a node is one."""
         return max(self.sent.values(), default=0)
+
+    @property
+    def repeated_after_answer(self) -> bool:
+        """Whether the client asked again though the answer was on its way, by the clock of a tap that saw both."""
+        both = [when > self.answer_time[tap] for (tap, *_), (_, when) in self.seen.items() if tap in self.answer_time]
+        return any(both) if both else True
 
     @property
     def group(self) -> Group:
@@ -135,7 +142,7 @@ class Connections:
 
     def _close(self, c: Connection) -> None:
         self.answered[c.group] += 1
-        if c.proto == TCP and c.copies >= COPIES and len(self.unheard) < _MOST_OPEN:
+        if c.proto == TCP and c.copies >= COPIES and c.repeated_after_answer and len(self.unheard) < _MOST_OPEN:
             self.unheard.append(c)
 
     def _of_service(self, f: Frames, flows: Flows) -> Mask:
@@ -174,6 +181,7 @@ class Connections:
     def _answer(self, f: Frames, c: Connection, row: int) -> None:
         c.answered = True
         tap = int(f.tap[row])
+        c.answer_time.setdefault(tap, int(f.ts[row]))
         if tap not in c.asked:
             return
         self.two_way.add((c.proto, tap))
