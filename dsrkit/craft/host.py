@@ -452,7 +452,7 @@ class Host:
             source = dst if dst in self.local else own
         if source is None:
             return
-        header = ip.Header(source, src, self.ttl, 0xC0 if four else 0, self.next_id(src), df=False)
+        header = ip.Header(source, src, self.ttl, packet[1] & 0x1E | 0xC0 if four else 0, self.next_id(src), df=False)
         kind, code = what[0] if four else what[1]
         error = ip.icmp_error(header, kind, code, packet, mtu=mtu)
         self.output(error, self.network.label(label.flow))
