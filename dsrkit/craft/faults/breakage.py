@@ -55,12 +55,13 @@ def server_addresses(world: World) -> set[bytes]:
     return {own for server in world.servers for interface in server.interfaces for own, _ in interface.addresses}
 
 
-def lost_on(link: str, *, sender: bytes, to: set[bytes]) -> Callable[[Wire, bytes, Label], bytes | None]:
-    """A switch that drops what one MAC sends to some addresses on a link, before the link's tap."""
+def lost_behind(sender: Host, to: set[bytes]) -> Callable[[Wire, bytes, Label], bytes | None]:
+    """A switch that drops what a machine sends to some addresses, one wire away from it."""
+    macs = {mac for interface in sender.interfaces for mac in interface.macs}
 
     def check(wire: Wire, frame: bytes, label: Label) -> bytes | None:
-        lost = wire.link == link and frame[6:12] == sender and Octets(frame, depth=1).get("ip.dst") in to
-        return None if lost else frame
+        away = sender.name not in (wire.a, wire.b)
+        return None if away and frame[6:12] in macs and Octets(frame, depth=1).get("ip.dst") in to else frame
 
     return check
 

@@ -13,7 +13,7 @@ from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.breakage import beside
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.host import Host
-from dsrkit.craft.octets import TCP, UDP, Octets, packed
+from dsrkit.craft.octets import TCP, UDP, Octets
 from dsrkit.craft.options import Options
 from dsrkit.craft.rewrite import Bindings, with_rule, without
 from dsrkit.craft.world import World
@@ -40,7 +40,8 @@ def _remarked(world: World, options: Options) -> None:
 
     def top_bits(packet: Octets, bindings: Bindings) -> int:
         mark = packet.number(DSCP)
-        return 0x08 if mark and mark & 0x38 in (0, mark) else mark & 0x38
+        kept = mark & 0x38
+        return kept if kept not in (0, mark) or mark == 0 else 0x10 if mark == 0x08 else 0x08
 
     router = world.router
     router.router_table = with_rule(router.router_table, DSCP, Free())
@@ -162,9 +163,8 @@ def _tap_on_server(spec: Spec, options: Options) -> Spec:
 def _seen_above_hook(frames: list[Frame], world: World, options: Options) -> list[Frame]:
     """FreeBSD's dscp_rewrite turns the destination into the VIP and leaves the TCP checksum alone, for it is known to
     be right: a capture taken after it shows a wrong one."""
-    vips = {b"".join(packed(vip) for vip in (options.vip,) if vip)}
-    vips |= {Octets(f.data, depth=1).address("ip.src") for f in frames if f.tap == ABOVE_HOOK and _answers(f)}
-    vip = next((one for one in vips if one), b"")
+    whole = [f for f in frames if f.tap == ABOVE_HOOK and len(f.data) == f.wire_octets]
+    vip = next((Octets(f.data, depth=1).address("ip.src") for f in whole if _answers(f)), b"")
     return [_rewritten(frame, vip, options.dscp) if frame.tap == ABOVE_HOOK else frame for frame in frames]
 
 
@@ -173,6 +173,8 @@ def _answers(frame: Frame) -> bool:
 
 
 def _rewritten(frame: Frame, vip: bytes, tag: int) -> Frame:
+    if len(frame.data) < frame.wire_octets:
+        return frame  # cut by the snaplen, as some of its checksum's octets are
     before = Octets(frame.data, depth=1)
     if not before.networks or before.get(DSCP) != tag or len(before.address("ip.dst")) != len(vip):
         return frame

@@ -22,7 +22,7 @@ from dsrkit.craft.faults.breakage import (
     dropped,
     from_one_of,
     is_service,
-    lost_on,
+    lost_behind,
     moved,
     other_balancer,
     second_balancer,
@@ -292,12 +292,10 @@ def _source_filtered(world: World, options: Options) -> None:
     world.router.forward_chain.append(lambda packet, label: not from_vip(packet))
 
 
-def _lost_behind(world: World, options: Options) -> None:
+def _lost(world: World, options: Options) -> None:
     lb = world.balancer
     if world.mode == "l2dsr":
-        world.servers[0].interfaces[0].segment.filters.append(
-            lost_on("C", sender=lb.interfaces[0].mac, to=set(world.vips))
-        )
+        world.servers[0].interfaces[0].segment.filters.append(lost_behind(lb, set(world.vips)))
         return
     inside, outside = server_addresses(world), client_addresses(world) | lb.local
     # before the routing decision, so that the router never asks for the server's MAC
@@ -524,7 +522,7 @@ FAULTS: Final = (
         "request-lost-behind-balancer",
         DSR_MODES,
         "requests leave the load balancer and never appear at the next tap; the router does not even ask for the RIP",
-        _lost_behind,
+        _lost,
     ),
     Fault(
         "DSR323",
