@@ -139,7 +139,7 @@ def test_replies_through_the_balancer() -> None:
 
 
 def test_a_firewall_refuses_by_icmp_from_the_vip() -> None:
-    scenario = made("DSR319")
+    scenario = made("DSR319", client_dscp=0)
     theirs = errors(frames_of(REJECT.folder / "A_client.pcap"), roles_of(REJECT))
     ours = errors((f.data for f in scenario.kept if f.tap == "A"), roles_of_crafted(scenario))
     assert set(ours) == set(theirs) == {Error(3, 13, "vip", "client", 63, 0xC0, ("client", "vip", 62, 60), 88)}
