@@ -41,7 +41,6 @@ class Checker:
     timeout_ns: int
     through: str = "vip"
     by_address: bool = False
-    results: list[tuple[int, str, bool]] = field(default_factory=list)  # time, server, passed
     _pings: dict[tuple[int, int], Callable[[], None]] = field(default_factory=dict)
     _made: int = 0
 
@@ -51,7 +50,7 @@ class Checker:
     def check(self, server: Server, flow: int) -> None:
         """Ask a server once."""
         self._made += 1
-        verdict = _Verdict(self, server)
+        verdict = _Verdict(server)
         if self.kind == "ping":
             self._ping(server, flow, verdict)
         else:
@@ -132,7 +131,6 @@ class Checker:
 class _Verdict:
     """The outcome of one check; the first word counts."""
 
-    checker: Checker
     server: Server
     open: bool = True
 
@@ -140,7 +138,6 @@ class _Verdict:
         if self.open:
             self.open = False
             self.server.alive = passed
-            self.checker.results.append((self.checker.lb.network.now, self.server.name, passed))
 
 
 def page_request(target: bytes, port: int, path: str) -> bytes:
