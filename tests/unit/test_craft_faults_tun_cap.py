@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 import pytest
-from scapy.utils import wrpcap
 
 import dsrkit
 from dsrkit.craft.api import craft
@@ -78,7 +78,9 @@ def test_tshark_finds_nothing_malformed(tmp_path: Path) -> None:
 
 
 def tshark(folder: Path, frames: list[bytes]) -> list[str]:
-    wrpcap(str(folder / "all.pcap"), frames, linktype=1)
+    records = (struct.pack("<IIII", n, 0, len(frame), len(frame)) + frame for n, frame in enumerate(frames))
+    header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1)
+    (folder / "all.pcap").write_bytes(header + b"".join(records))
     wrong = " || ".join(f"{name}.checksum.status == 0" for name in ("ip", "tcp", "udp", "icmp", "icmpv6"))
     command = ["tshark", "-n", "-r", str(folder / "all.pcap")]
     command += ["-Y", f"(_ws.malformed || {wrong}) && !(icmp.type == 3) && !(icmpv6.type in {{1, 2}})"]
