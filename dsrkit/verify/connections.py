@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, TCP, UDP, Frames, Ints, Mask, mix
+from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
 from dsrkit.verify.journeys import Joiner, Journeys
 from dsrkit.verify.scene import HEADER_MODES, Scene
 from dsrkit.verify.verdicts import Frame, Point
@@ -121,6 +121,11 @@ class Connections:
                     point = journeys.ways[REPLY].points[int(journeys.point_of_row[row])]
                     if point not in self._tcp[key].answer_at:
                         self._tcp[key].answer_at.append(point)
+        # Only who got the SYN-ACK acknowledges it: an answer that this tap does not show.
+        opened = f.is_tcp & ((f.flags & (SYN | ACK | RST)) == ACK) & wanted
+        for _, key in _keyed((f.seq - 1) & 0xFFFF_FFFF, who, np.flatnonzero(opened)):
+            if key in self._tcp:
+                self._tcp[key].answered = True
         refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
         for row, key in _keyed(back, whom, np.flatnonzero(refused)):
             if key in self._tcp and self._tcp[key].refusal is None:

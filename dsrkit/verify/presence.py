@@ -148,7 +148,8 @@ class Presence:
             members = len(groups[group]) + answered + c.unknown[group]
             if group[0] < 0:
                 members = sizes[group[1:]]
-            many = len(silent) > 1 or group[1] == TCP
+            # A datagram may be lost like any packet; nobody repeats it.
+            many = group[1] == TCP or sum(x.copies for x in silent) >= COPIES
             if many and len(silent) >= _SHARE_SILENT * members:
                 guilty = guilty + silent
             self._count_answers(out, group, judged - len(guilty), guilty)
