@@ -211,12 +211,14 @@ def test_verify_finds_nothing_wrong(case: Case, seed: int) -> None:
     """A cross-check of two implementations of the same tables: it proves nothing by itself.
 
     Path-MTU discovery and loss are left out: a packet that is too big or lost does not come out again, and verify may
-    well say so, as it does of the recorded b07.
+    well say so, as it does of the recorded b07. Cilium's IP option is no mode that verify has a table for. Datagrams in
+    fragments are not joined by verify, which then cannot say that all is well.
     """
-    assume(case.get("protocol") == "tcp" and not case.get("pmtud") and not case.get("loss"))
+    assume(not case.get("pmtud") and not case.get("loss") and case.tunnel != "option")
+    pieces = case.get("protocol") == "udp" and max(case.get("request"), case.get("reply")) > 1400
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "case.pcapng")
         case.craft(seed).write(path)
         report = dsrkit.verify(path)
     assert not [finding for finding in report.findings if finding.severity in ("warning", "error")]
-    assert report.exit_code == 0
+    assert report.exit_code in ((0, 2) if pieces else (0,))
