@@ -371,6 +371,10 @@ class _Inference:
             return "nat", "and replies from the real server become replies from the VIP"
         if any(s.a.port != s.b.port for s in asked):
             return "nat", "with the port, which DSCP mode cannot translate"
+        if any(s.grown for s in asked):
+            # Cilium tells the server about the VIP in an IP option: for that there is no table yet.
+            self.s.notes.append("the load balancer adds an IP option to requests: such a mode is not judged")
+            return None, ""
         tags: dict[tuple[int, int], Counter[int]] = defaultdict(Counter)
         for step in asked:
             tags[step.a.server, step.b.server][step.b.dscp] += step.count

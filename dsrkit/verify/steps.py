@@ -53,6 +53,7 @@ class Step:
     proto: int
     fall: int
     client_kept: bool
+    grown: bool  # the IP header itself became longer: an option was added
     count: int = field(default=0, compare=False)
 
     @property
@@ -118,7 +119,10 @@ def steps(f: Frames, flows: Flows) -> Counter[Step]:
         return out
     fall = f.wire_ttl[a] - f.wire_ttl[b]
     client_kept = endpoint_address(flows.client[a]) == endpoint_address(flows.client[b])
-    _, first, count = np.unique(mix(place[a], place[b], fall, client_kept), return_index=True, return_counts=True)
+    header = f.inner("hdr_len")
+    grown = (f.tunnel[a] == 0) & (f.tunnel[b] == 0) & (header[b] > header[a])
+    kinds = mix(place[a], place[b], fall, client_kept, grown)
+    _, first, count = np.unique(kinds, return_index=True, return_counts=True)
     for i, n in zip(first.tolist(), count.tolist(), strict=True):
         step = Step(
             sight(f, flows, int(a[i])),
@@ -127,6 +131,7 @@ def steps(f: Frames, flows: Flows) -> Counter[Step]:
             int(f.proto[a[i]]),
             int(fall[i]),
             bool(client_kept[i]),
+            bool(grown[i]),
         )
         out[step] += n
     return out
