@@ -79,11 +79,11 @@ def options(mode: str) -> list[str]:
     mine = of_all if mode == "all" else [one for one in options_of(mode) if one[0] not in names]
     rows = []
     for name, default, entry in mine:
-        metavar = f" {entry['metavar']}" if entry["metavar"] else ""
+        choices = ", ".join((entry["metavar"] or "").split("|"))  # GitHub and mkdocs disagree about | in tables
         value = f"{default / 10**9:g}s" if entry["metavar"] == "TIME" else default
         usual = f"`{value}`" if default else ""
-        rows.append((f"`{flag(name)}{metavar}`", entry["help"].rstrip("."), usual))
-    return table(("option", "meaning", "default"), rows)
+        rows.append((f"`{flag(name)}`", choices, entry["help"].rstrip("."), usual))
+    return table(("option", "value", "meaning", "default"), rows)
 
 
 def tunnels(_: str) -> list[str]:
