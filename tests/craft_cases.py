@@ -178,10 +178,22 @@ def _form_of_other_version(case: Case) -> bool:
     return form is not None and not (form.ipv6 if case.get("ip") == "6" else form.ipv4)
 
 
+def _named(case: Case) -> Any:
+    """The IP versions that the name of the tunnel says, whether or not the data path has one."""
+    return IPIP_PAIRS.get(case.options.get("tunnel", ""))
+
+
 REFUSALS: Final[Mapping[str, Any]] = {
     "does not do": lambda case: (
         case.data_path in REWRITES and case.mode != "garp" and case.data_path not in PROFILES[case.profile].modes
     ),
+    "carries IPv": lambda case: (
+        _named(case) is not None and int(case.options.get("ip", _named(case)[0])) != _named(case)[0]
+    ),
+    "has an IPv": lambda case: (
+        _named(case) is not None and int(case.get("outer_ip") or _named(case)[1]) != _named(case)[1]
+    ),
+    "at least 1280": lambda case: case.get("mtu") < 1280 and 6 in (*case.pair, int(case.get("ip"))),
     "needs --data-path": _elsewhere,
     "adds no TCP option": lambda case: case.get("toa") and case.profile != "generic",
     "needs --proxy 2": lambda case: (case.get("crc32c") or case.get("proxy_tlv")) and case.get("proxy") != 2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
@@ -18,6 +18,7 @@ from dsrkit.craft.network import Network, Weather
 from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, parse_options
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
+from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.craft.scenario import LINKTYPE_ETHERNET, Scenario
 from dsrkit.craft.world import World, taps_of
 from dsrkit.errors import UsageError
@@ -78,19 +79,27 @@ def craft(
     habits: Profile = _word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]
     if required is not None and broken is not None and habits != required:
         raise UsageError(f"{broken.code} ({broken.name}) is a fault of profile {required}, not of {habits}")
-    _check(known, habits, chosen)
+    _check(known, habits, chosen, asked)
     if chosen.toa and habits != "generic":
         raise UsageError(f"--toa: profile {habits} adds no TCP option (leave --profile out, or say generic)")
     return _Build(known, habits, given, chosen, flows, seed, broken).scenario()
 
 
-def _check(mode: Mode, profile: Profile, options: Options) -> None:
-    """Refuse what the profile does not do, and addresses of another family than was asked for."""
+def _check(mode: Mode, profile: Profile, options: Options, asked: Mapping[str, object]) -> None:
+    """Refuse what the profile does not do, and what would silently be of another IP version than was asked for."""
     known = PROFILES[profile]
     if mode in REWRITES and mode not in known.modes:
         raise UsageError(f"profile {profile} does not do {mode} (it does: {', '.join(sorted(known.modes))})")
+    pair = IPIP_PAIRS.get(options.tunnel or "")
+    if pair is not None and asked.get("ip") not in (None, str(pair[0]), pair[0]):
+        raise UsageError(f"--tunnel {options.tunnel} carries IPv{pair[0]} packets, not --ip {options.ip}")
+    if pair is not None and options.outer_ip not in (None, str(pair[1])):
+        raise UsageError(f"--tunnel {options.tunnel} has an IPv{pair[1]} header, not --outer-ip {options.outer_ip}")
+    versions = families(mode, profile, options)
+    if 6 in versions and options.mtu < 1280:
+        raise UsageError(f"--mtu: IPv6 needs links of at least 1280 octets, not {options.mtu} (RFC 8200 s5)")
     if options.vip is not None:
-        version = families(mode, profile, options)[0]
+        version = versions[0]
         if ip_address(options.vip).version != version:
             raise UsageError(f"--vip: {options.vip} is not an IPv{version} address")
 
