@@ -29,7 +29,7 @@ demo: $(VENV)/.installed ## Install dsrkit into .venv, verify a few recorded cap
 
 # pytest comes last, so that its summary is the end of the output; it runs outside the checkout's root, against the wheel
 test: lint docs ## Lint, types, docs, and the tests against the built wheel
-	@scripts/ensure.sh tshark
+	@scripts/ensure.sh programs
 	cd tests && DSRKIT_TEST_WHEEL=1 ../$(TEST_VENV)/bin/pytest -p no:cacheprovider $(PYTEST_ARGS)
 
 lint: $(TEST_VENV)/.installed ## ruff, its formatter, mypy --strict on the package and on the public API as installed

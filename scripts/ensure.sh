@@ -2,7 +2,7 @@
 # Make sure that a part of the machine is there; install the Debian package for it where we are root.
 #   ensure.sh venv PYTHON DIR      a virtual environment in DIR
 #   ensure.sh compiler PYTHON      a C compiler and Python's headers (absent is no error: dsrkit then runs interpreted)
-#   ensure.sh tshark               tshark, the outside decoder the tests compare with
+#   ensure.sh programs             what the tests use: tshark, the outside decoder they compare with, and ip
 set -eu
 
 apt_install() {
@@ -46,9 +46,13 @@ compiler)
     have_compiler "$1" "$tmp" ||
         echo "no C compiler (or no Python.h): going on without; dsrkit will read captures interpreted, which is much slower"
     ;;
-tshark)
-    command -v tshark >/dev/null 2>&1 && exit 0
-    apt_install tshark ||
+programs)
+    missing=
+    command -v tshark >/dev/null 2>&1 || missing="tshark"
+    command -v ip >/dev/null 2>&1 || missing="$missing iproute2" # network namespaces, for the tests that send
+    [ -n "$missing" ] || exit 0
+    # shellcheck disable=SC2086 # one argument per package
+    apt_install $missing || command -v tshark >/dev/null 2>&1 ||
         { echo "error: the tests compare with tshark; as root: apt-get install tshark" >&2; exit 1; }
     ;;
 *)

@@ -185,7 +185,8 @@ def _named(case: Case) -> Any:
 
 REFUSALS: Final[Mapping[str, Any]] = {
     "does not do": lambda case: (
-        case.data_path in REWRITES and case.mode != "garp" and case.data_path not in PROFILES[case.profile].modes
+        case.data_path not in PROFILES[case.profile].modes
+        and (case.data_path in REWRITES or case.profile not in ("ipvs", "generic"))
     ),
     "carries IPv": lambda case: (
         _named(case) is not None and int(case.options.get("ip", _named(case)[0])) != _named(case)[0]

@@ -88,8 +88,10 @@ def craft(
 def _check(mode: Mode, profile: Profile, options: Options, asked: Mapping[str, object]) -> None:
     """Refuse what the profile does not do, and what would silently be of another IP version than was asked for."""
     known = PROFILES[profile]
-    if mode in REWRITES and mode not in known.modes:
-        raise UsageError(f"profile {profile} does not do {mode} (it does: {', '.join(sorted(known.modes))})")
+    machines = DRIVERS[mode].machines
+    done = mode if machines is None else machines(options)
+    if done not in known.modes and (done in REWRITES or profile not in ("ipvs", "generic")):
+        raise UsageError(f"profile {profile} does not do {done} (it does: {', '.join(sorted(known.modes))})")
     pair = IPIP_PAIRS.get(options.tunnel or "")
     if pair is not None and asked.get("ip") not in (None, str(pair[0]), pair[0]):
         raise UsageError(f"--tunnel {options.tunnel} carries IPv{pair[0]} packets, not --ip {options.ip}")

@@ -121,7 +121,7 @@ print(json.dumps([down, refused(long, "v0", tap="A"), *(refused(l2dsr(), name, t
 def test_an_interface_that_goes_down_meanwhile() -> None:
     found = in_namespace("""
 ip("link", "set", "v0", "up")
-import dsrkit.craft.send as module
+module = sys.modules["dsrkit.craft.send"]
 module.time.sleep = lambda seconds: ip("link", "set", "v0", "down")
 print(json.dumps(refused(l2dsr(), "v0", tap="B")))
 """)
