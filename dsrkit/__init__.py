@@ -78,7 +78,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps ``dsrkit.verify`` and ``dsrkit.craft`` the functions: importing a subpackage would put it in their place."""
+    """Keeps `dsrkit.verify` and `dsrkit.craft` the functions: importing a subpackage would put it in their place."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):
