@@ -328,6 +328,9 @@ class Balancer(Host):
         """
         if not self.forwards:
             return
+        if packet.number("ip.ttl") <= 1 and self.implementation.stack:  # net/ipv4/ip_forward.c, in front of the hook
+            self.complain(TIME_EXCEEDED, packet.ip_packet, label)
+            return
         if self.is_fragment(packet) and self.reassembles:
             whole = self.reassembled(packet) if self.implementation.stack else None
             if whole is None:

@@ -9,6 +9,7 @@ from dsrkit.craft.network import Label, Network
 from dsrkit.craft.octets import ETHERNET, GRE, IPIP, IPV6_IN_IP, TCP, UDP, Octets
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.cilium import service_in, service_in_geneve
+from dsrkit.errors import UsageError
 
 
 class RealServer(Host):
@@ -86,15 +87,19 @@ class RealServer(Host):
     def _from_gue(self, packet: Octets, label: Label) -> None:
         inner = packet.ip
         at = inner.payload + 8
-        if packet.data[at] >> 6 == 0:  # variant 0 has a header, variant 1 is the IP packet itself
+        if at < inner.end and packet.data[at] >> 6 == 0:  # variant 0 has a header, variant 1 is the IP packet itself
             at += 4 + 4 * (packet.data[at] & 0x1F)
         self._inside(packet, at, label)
 
     def _from_geneve(self, packet: Octets, label: Label) -> None:
         inner = packet.ip
         at = inner.payload + 8
+        if at + 8 > inner.end:
+            return
         start = at + 8 + 4 * (packet.data[at] & 0x3F)
-        frame = Octets(bytes(packet.data[start : inner.end]), depth=1)
+        frame = _whole(bytes(packet.data[start : inner.end]))
+        if frame is None:
+            return
         self._remembered(frame, service_in_geneve(bytes(packet.data[at + 8 : start])))
         self._inside(packet, start + ETHERNET, label)
 
@@ -103,6 +108,8 @@ class RealServer(Host):
         if packet.address("ip.src") in self.local:
             return  # a packet that this machine should have sent itself (ip_route_input: martian source)
         inner = packet.ip
+        if at >= inner.end:
+            return
         if not self.device_up:
             quoted = bytearray(packet.ip_packet)
             if inner.proto == UDP:
@@ -113,5 +120,15 @@ class RealServer(Host):
             self.complain(UNREACHABLE_PORT, bytes(quoted), label)
             return
         kind = b"\x08\x00" if packet.data[at] >> 4 == 4 else b"\x86\xdd"
-        unwrapped = Octets(bytes(packet.data[:12]) + kind + bytes(packet.data[at : inner.end]), depth=1)
-        self.ip_input(self.interfaces[0], unwrapped, label)
+        unwrapped = _whole(bytes(packet.data[:12]) + kind + bytes(packet.data[at : inner.end]))
+        if unwrapped is not None:
+            self.ip_input(self.interfaces[0], unwrapped, label)
+
+
+def _whole(frame: bytes) -> Octets | None:
+    """What a tunnel carried, None for what `Host.receive` would drop as well."""
+    try:
+        packet = Octets(frame, depth=1)
+    except UsageError:
+        return None
+    return packet if packet.networks and packet.transport_is_whole else None
