@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsrkit.craft.balancer import Balancer, Server
-from dsrkit.craft.conversations import http_reply, ping
+from dsrkit.craft.conversations import authority, http_reply, ping
 from dsrkit.craft.host import Host
 from dsrkit.craft.network import MILLISECOND, Label
-from dsrkit.craft.octets import ICMP, ICMPV6, TCP, Octets, address_text
+from dsrkit.craft.octets import ICMP, ICMPV6, TCP, Octets
 from dsrkit.craft.tcp import Connection
 
 PAGE = 160  # octets of the health page's reply
@@ -142,8 +142,7 @@ class _Verdict:
 
 def page_request(target: bytes, port: int, path: str) -> bytes:
     """The GET of a check: by address, since no virtual host is configured."""
-    host = address_text(target) if len(target) == 4 else f"[{address_text(target)}]"
-    return f"GET {path} HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: {host}:{port}\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.0\r\nUser-Agent: KeepAliveClient\r\nHost: {authority(target)}:{port}\r\n\r\n".encode()
 
 
 def serve_pages(host: Host, port: int, reply: bytes) -> None:

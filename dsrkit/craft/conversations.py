@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from dsrkit.craft.host import UNREACHABLE_PORT, Host
 from dsrkit.craft.network import MILLISECOND, Label
-from dsrkit.craft.octets import Octets
+from dsrkit.craft.octets import Octets, address_text
 from dsrkit.craft.packets import ip
 from dsrkit.craft.tcp import Connection
 
@@ -17,12 +16,9 @@ LAST_PORT = 60999  # net.ipv4.ip_local_port_range
 PORTS = LAST_PORT - FIRST_PORT + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Octets of a request and of its reply, headers of HTTP included."""
-
-    request: int
-    reply: int
+def authority(address: bytes) -> str:
+    """An address as it stands in a Host field (RFC 9110 s7.2; RFC 3986 s3.2.2)."""
+    return address_text(address) if len(address) == 4 else f"[{address_text(address)}]"
 
 
 def http_request(host: str, octets: int, path: str = "/", headers: tuple[str, ...] = ()) -> bytes:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dsrkit.craft.conversations import FIRST_PORT, get, http_reply, http_request, ping
+from dsrkit.craft.conversations import FIRST_PORT, authority, get, http_reply, http_request, ping
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
 from dsrkit.craft.faults.breakage import beside
 from dsrkit.craft.host import Host
 from dsrkit.craft.modes.garp import on_one_switch
 from dsrkit.craft.network import MILLISECOND, SECOND, Filter, Label, Segment, Wire
-from dsrkit.craft.octets import ARP, ICMPV6, TCP, Octets, address_text, mac_octets
+from dsrkit.craft.octets import ARP, ICMPV6, TCP, Octets, mac_octets
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.arp import REPLY, announcements, arp
 from dsrkit.craft.packets.headers import BROADCAST
@@ -271,8 +271,7 @@ def _not_followed(world: World, options: Options) -> None:
     _forgotten(world, owner.leaves_ns + 18 * SECOND)
     inside = world.plug("inside", world.router, "B", mac_octets("02:c1:00:00:00:0e"), _neighbour(world, 60))
     vip = world.vips[0]
-    host = address_text(vip)
-    text = http_request(f"[{host}]" if ":" in host else host, options.request)
+    text = http_request(authority(vip), options.request)
     for number, at in enumerate((SECOND, owner.leaves_ns + 4 * SECOND, owner.leaves_ns + 8 * SECOND)):
         source = _neighbour(world, 60), FIRST_PORT + number
 

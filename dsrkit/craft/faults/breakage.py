@@ -7,11 +7,11 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from dsrkit.craft.balancer import Balancer
-from dsrkit.craft.conversations import ask, get, http_reply, http_request
+from dsrkit.craft.conversations import ask, authority, get, http_reply, http_request
 from dsrkit.craft.host import Host
 from dsrkit.craft.modes.rewriting import request_payload
 from dsrkit.craft.network import MILLISECOND, SECOND, Label, Wire
-from dsrkit.craft.octets import TCP, Octets, address_text
+from dsrkit.craft.octets import TCP, Octets
 from dsrkit.craft.options import Options
 from dsrkit.craft.tcp import Connection
 from dsrkit.craft.world import World
@@ -100,8 +100,7 @@ def beside(
     source = world.clients(len(vip))[0], BESIDE_PORT + number
     mark = options.client_dscp << 2 if tos is None else tos
     size = options.request if octets is None else octets
-    host = address_text(vip)
-    text = http_request(f"[{host}]" if ":" in host else host, size)
+    text = http_request(authority(vip), size)
 
     def go() -> None:
         flow = BESIDE_FLOW + number

@@ -12,7 +12,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from dsrkit.craft.balancer import Key, Server
-from dsrkit.craft.conversations import FIRST_PORT, get, http_reply, http_request, serve_udp
+from dsrkit.craft.conversations import FIRST_PORT, authority, get, http_reply, http_request, serve_udp
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
 from dsrkit.craft.faults.breakage import (
     BESIDE_FLOW,
@@ -340,7 +340,7 @@ def _redirecting(world: World, options: Options) -> None:
 
     router.forward_chain.append(tell)
     near.icmp_listeners.append(heed)
-    text = http_request(address_text(vip), options.request)
+    text = http_request(authority(vip), options.request)
     for number in range(3):
         source = near.address(4 if len(vip) == 4 else 6), FIRST_PORT + number
 

@@ -12,12 +12,12 @@ from typing import Final
 
 from dsrkit.craft.balancer import Balancer, Key
 from dsrkit.craft.balancer import Server as Known
-from dsrkit.craft.conversations import FIRST_PORT, ask, ask_again, get, http_reply, http_request, source_of
+from dsrkit.craft.conversations import FIRST_PORT, ask, ask_again, authority, get, http_reply, http_request, source_of
 from dsrkit.craft.faults.base import DSR_MODES, NAT_MODES, Fault
 from dsrkit.craft.host import UNREACHABLE_PORT, Host
 from dsrkit.craft.modes.rewriting import start_of
 from dsrkit.craft.network import MILLISECOND, SECOND, Label
-from dsrkit.craft.octets import TCP, Octets, address_text
+from dsrkit.craft.octets import TCP, Octets
 from dsrkit.craft.options import Options
 from dsrkit.craft.rewrite import with_rule, without
 from dsrkit.craft.world import World
@@ -112,8 +112,7 @@ def past_the_balancer(world: World, server: Host) -> None:
 
 
 def request_of(world: World, options: Options) -> bytes:
-    host = address_text(world.vips[0])
-    return http_request(f"[{host}]" if ":" in host else host, options.request)
+    return http_request(authority(world.vips[0]), options.request)
 
 
 def service_of(world: World, options: Options) -> tuple[bytes, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dsrkit.craft.balancer import Server
-from dsrkit.craft.conversations import HEAD_END, get, http_reply, http_request, source_of
+from dsrkit.craft.conversations import HEAD_END, authority, get, http_reply, http_request, source_of
 from dsrkit.craft.host import Host
 from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import start_of
@@ -144,9 +144,7 @@ def prepare(world: World, options: Options) -> bytes:
     for host in (world.client, proxy, *world.servers):
         assert host.tcp is not None
         host.tcp.ecn = options.ecn
-    vip = world.vips[0]
-    host_name = address_text(vip)
-    return http_request(f"[{host_name}]" if len(vip) == 16 else host_name, options.request)
+    return http_request(authority(world.vips[0]), options.request)
 
 
 def drive(world: World, options: Options, flows: int) -> None:

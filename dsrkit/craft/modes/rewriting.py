@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dsrkit.craft.conversations import ask, get, http_reply, http_request, ping, serve_http, serve_udp, source_of
+from dsrkit.craft.conversations import (
+    ask,
+    authority,
+    get,
+    http_reply,
+    http_request,
+    ping,
+    serve_http,
+    serve_udp,
+    source_of,
+)
 from dsrkit.craft.encapsulate import overhead
 from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.network import MILLISECOND, SECOND
-from dsrkit.craft.octets import address_text
 from dsrkit.craft.options import Options
 from dsrkit.craft.preset import preset
 from dsrkit.craft.world import World
@@ -17,8 +26,7 @@ def prepare(world: World, options: Options) -> bytes:
     lb = world.balancer
     lb.toa = options.toa
     vip = world.vips[0]
-    host = address_text(vip)
-    request = http_request(f"[{host}]" if len(vip) == 16 else host, options.request)
+    request = http_request(authority(vip), options.request)
     reply = http_reply(options.reply)
     for server in world.servers:
         assert server.tcp is not None
