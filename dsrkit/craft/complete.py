@@ -92,7 +92,7 @@ def completed(spec: Spec, base: Spec) -> Spec:
         dscp=spec.dscp or base.dscp,
         tunnel=spec.tunnel or base.tunnel,
         nodes=nodes,
-        taps=_taps(spec.taps, nodes) or _taps_at(nodes, base),
+        taps=_taps(spec.taps) or _taps_at(nodes, base),
         snat=spec.snat or base.snat,
         proxy=spec.proxy or base.proxy,
         dns=spec.dns or base.dns,
@@ -101,7 +101,7 @@ def completed(spec: Spec, base: Spec) -> Spec:
     )
 
 
-def _taps(taps: tuple[SpecTap, ...], nodes: tuple[SpecNode, ...]) -> tuple[SpecTap, ...]:
+def _taps(taps: tuple[SpecTap, ...]) -> tuple[SpecTap, ...]:
     """The spec's own taps, without the files that they were once read from."""
     return tuple(replace(tap, file=None, interface=None) for tap in taps)
 

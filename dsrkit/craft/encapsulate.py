@@ -11,14 +11,12 @@ from zlib import crc32
 from dsrkit.craft.headers import ether_type_of, ipv4_header, ipv6_header, udp_header, udp_pseudo_header
 from dsrkit.craft.octets import GRE, IPIP, IPV6_IN_IP, UDP, Octets, Value
 from dsrkit.craft.packets.headers import internet_checksum
-from dsrkit.craft.profiles import PROFILES, Encapsulation, Profile, Tunnel, profile_of
+from dsrkit.craft.profiles import Encapsulation, Profile, Tunnel, profile_of
 from dsrkit.craft.profiles.cilium import WORLD, geneve_option, inner_frame, to_backend, told, with_option
 from dsrkit.craft.rewrite import Bindings, Habit, value
 from dsrkit.errors import UsageError
 from dsrkit.tables.nodes import NodeTable
 from dsrkit.tables.rules import Rule
-
-__all__ = ["PROFILES", "Encapsulation", "fragments", "overhead", "push"]
 
 _GRE_CHECKSUM: Final = 0x8000
 _DF, _MF = 0x4000, 0x2000

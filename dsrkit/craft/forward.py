@@ -7,6 +7,7 @@ from zlib import crc32
 from dsrkit.craft.balancer import Balancer, Key, Server
 from dsrkit.craft.host import Host, Interface
 from dsrkit.craft.network import Label, Network
+from dsrkit.craft.octets import address_text
 from dsrkit.craft.preset import encapsulation_of
 from dsrkit.craft.profiles import profile_of
 from dsrkit.craft.world import World
@@ -71,7 +72,8 @@ class Workbench:
         self.bench.run()
         waiting = [hop for hop in host.waiting if hop not in host.neighbours]
         if waiting:
-            raise SpecError(f"{node}: the spec does not tell the MAC address of its next hop {_shown(waiting[0])}")
+            hop = address_text(waiting[0])
+            raise SpecError(f"{node}: the spec does not tell the MAC address of its next hop {hop}")
         return [sent for sender, sent in self.bench.sent if sender is host]
 
 
@@ -106,9 +108,3 @@ def _tag(frame: bytes) -> int | None:
 def _by_hash(host: Balancer, key: Key) -> Server | None:
     alive = [server for server in host.servers if server.alive]
     return alive[crc32(repr(key).encode()) % len(alive)] if alive else None
-
-
-def _shown(address: bytes) -> str:
-    from dsrkit.craft.octets import address_text
-
-    return address_text(address)

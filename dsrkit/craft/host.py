@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
 
+from dsrkit.craft.encapsulate import fragments
 from dsrkit.craft.network import SECOND, Label, Network, Segment
 from dsrkit.craft.octets import (
     ARP,
@@ -297,8 +298,6 @@ class Host:
             return False
         interface, gateway = found
         gateway = self.next_hop(packet, gateway)
-        from dsrkit.craft.encapsulate import fragments
-
         for piece in fragments(packet, interface.mtu):
             self._to_neighbour(interface, gateway, piece, label)
         return True

@@ -1,4 +1,4 @@
-"""The set-ups that craft builds when nobody says otherwise, as specs; and what a user's spec leaves open, filled in.
+"""The set-ups that craft builds when nobody says otherwise, as specs.
 
 Two paths, with the links named A to D everywhere:
 

@@ -13,12 +13,10 @@ from typing import TypeAlias
 from dsrkit.craft.frame import Change
 from dsrkit.craft.octets import Octets, Value, address_text, mac_text
 from dsrkit.model.dscp import dscp_text
+from dsrkit.tables.fields import LINK
 from dsrkit.tables.nodes import Cell, NodeTable
 from dsrkit.tables.rules import Affine, Const, Field, Recomputed, Role, Rule, narrow
 from dsrkit.tables.rules import Union as AnyOf
-
-LINK_FIELDS = ("eth.src", "eth.dst", "vlan.id")
-"""Written when the frame is put on a link, where the next hop is known."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def rewritten(
     after = packet.copy()
     sums = []
     for cell in table.cells:
-        if cell.field in LINK_FIELDS or cell.field.startswith(("outer.", "tunnel.")):
+        if cell.field in LINK or cell.field.startswith(("outer.", "tunnel.")):
             continue
         if isinstance(narrow(cell.rule, profile), Recomputed):
             sums.append(cell.field)

@@ -236,7 +236,7 @@ class Connection:
 
     # --- receiving ------------------------------------------------------------------------------------------------
 
-    def input(self, segment: Segment, ack: int, options: dict[str, int], ecn: int) -> None:
+    def input(self, segment: Segment, ack: int, options: dict[str, int]) -> None:
         """A segment of this connection."""
         if segment.flags & RST:
             self._end("refused" if self.state == "syn-sent" else "reset")
@@ -408,7 +408,6 @@ class TcpStack:
         self.data_retries = DATA_RETRIES
         self.reflects_tos = False
         self.ecn = False
-        self.labels: dict[Ends, int] = {}
         host.tcp = self
         host.icmp_listeners.append(self._icmp)
 
@@ -470,13 +469,12 @@ class TcpStack:
         header = 4 * (data[at + 12] >> 4)
         segment = Segment(seq, data[at + 13], bytes(data[at + header : inner.end]))
         connection = self.connections.get(ends)
-        ecn = packet.number("ip.dsfield.ecn")
         if connection is not None and connection.deaf and segment.payload:
             self.reset(packet, segment, ack, label)  # data after close(): tcp_input.c tcp_rcv_state_process
             connection._end("reset", tell=False)
             return
         if connection is not None:
-            connection.input(segment, ack, _options(bytes(data[at + 20 : at + header])), ecn)
+            connection.input(segment, ack, _options(bytes(data[at + 20 : at + header])))
             return
         if segment.flags & RST:
             return

@@ -18,21 +18,16 @@ def belongs(packet: Octets, first_ack: int) -> bool:
     inner = packet.inner
     if inner is None or inner.proto != TCP or not inner.first:
         return False
-    flags = packet.data[inner.payload + 13]
-    return bool(flags & SYN) or (not flags & RST and _number(packet, 8) == first_ack)
+    flags = packet.number("tcp.flags")
+    return bool(flags & SYN) or (not flags & RST and packet.number("tcp.ack") == first_ack)
 
 
 def after_syn(packet: Octets) -> int:
     """What acknowledges a server's SYN; -1 for any other packet."""
     inner = packet.inner
-    if inner is None or inner.proto != TCP or packet.data[inner.payload + 13] & (SYN | ACK) != SYN | ACK:
+    if inner is None or inner.proto != TCP or packet.number("tcp.flags") & (SYN | ACK) != SYN | ACK:
         return -1
-    return (_number(packet, 4) + 1) & 0xFFFFFFFF
-
-
-def _number(packet: Octets, offset: int) -> int:
-    at = packet.ip.payload + offset
-    return int.from_bytes(packet.data[at : at + 4], "big")
+    return (packet.number("tcp.seq") + 1) & 0xFFFFFFFF
 
 
 def added(packet: Octets, client: bytes, port: int, *, mtu: int) -> Octets:

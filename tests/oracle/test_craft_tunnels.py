@@ -17,8 +17,9 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
-from dsrkit.craft.encapsulate import PROFILES, Encapsulation, fragments, overhead, push
+from dsrkit.craft.encapsulate import fragments, overhead, push
 from dsrkit.craft.octets import Octets, packed
+from dsrkit.craft.profiles import PROFILES, Encapsulation
 from dsrkit.craft.profiles.katran import too_big
 from dsrkit.craft.rewrite import Bindings, rewritten
 from dsrkit.tables import tables

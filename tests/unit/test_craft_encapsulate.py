@@ -18,9 +18,9 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 from scapy.utils import RawPcapReader
 
-from dsrkit.craft.encapsulate import PROFILES, Encapsulation, fragments, overhead, push
+from dsrkit.craft.encapsulate import fragments, overhead, push
 from dsrkit.craft.octets import Octets, packed
-from dsrkit.craft.profiles import Flows, profile_of
+from dsrkit.craft.profiles import PROFILES, Encapsulation, Flows, profile_of
 from dsrkit.craft.profiles.cilium import geneve_source_port
 from dsrkit.craft.profiles.glb import source_port
 from dsrkit.craft.profiles.hashes import siphash24
@@ -377,9 +377,8 @@ def test_a_profile_has_a_default_for_the_families_it_does() -> None:
 
 
 def test_the_usual_gue_of_a_profile() -> None:
-    assert (PROFILES["katran"].gue_variant, PROFILES["katran"].gue_port) == (1, 9886)
-    with pytest.raises(UsageError, match="no tunnel of type gue"):
-        assert PROFILES["cilium"].gue_port
+    assert PROFILES["katran"].tunnels["gue"].default == Encapsulation("gue", variant=1, port=9886, checksum=True)
+    assert "gue" not in PROFILES["cilium"].tunnels
 
 
 @pytest.mark.parametrize(

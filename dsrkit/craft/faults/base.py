@@ -13,7 +13,6 @@ from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec
 
 DSR_MODES: tuple[Mode, ...] = ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
-L3DSR_MODES: tuple[Mode, ...] = ("l3dsr-tunnel", "l3dsr-dscp")
 NAT_MODES: tuple[Mode, ...] = ("nat", "fullnat")
 REWRITING_MODES: tuple[Mode, ...] = (*NAT_MODES, *DSR_MODES)
 

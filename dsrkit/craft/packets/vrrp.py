@@ -24,7 +24,6 @@ GROUPS: Final = {4: ("224.0.0.18", "01:00:5e:00:00:12"), 6: ("ff02::12", "33:33:
 """Address and MAC address that all virtual routers listen to. Source: RFC 5798 s5.1.1.2, s5.1.2.2."""
 RELEASE: Final = 0
 """Priority of a master that stops. Source: RFC 5798 s5.2.4."""
-OWNER: Final = 255
 
 _VRRP = 112
 _ADVERTISEMENT = 1

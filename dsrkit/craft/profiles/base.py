@@ -200,25 +200,3 @@ class Profile:
         """The habits that belong to a tunnel type, besides those that it always has."""
         tunnel = self.tunnels.get(type)
         return {**self.habits, **(tunnel.all_habits() if tunnel else {})}
-
-    @property
-    def gue_variant(self) -> int:
-        """The GUE variant that it uses when nothing is asked for.
-
-        Raises: UsageError where it has no GUE.
-        """
-        return self._gue.variant
-
-    @property
-    def gue_port(self) -> int:
-        """The UDP port that it sends GUE to when nothing is asked for.
-
-        Raises: UsageError where it has no GUE.
-        """
-        return self._gue.port
-
-    @property
-    def _gue(self) -> Encapsulation:
-        if "gue" not in self.tunnels:
-            raise UsageError(f"profile {self.name} has no tunnel of type gue (it does: {', '.join(self.tunnels)})")
-        return self.tunnels["gue"].default
