@@ -15,7 +15,7 @@ from dsrkit.craft.faults import Fault, fault_of
 from dsrkit.craft.frame import Batch
 from dsrkit.craft.modes import DRIVERS
 from dsrkit.craft.network import Network, Weather
-from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, parse_options
+from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, parse_options, whole
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.profiles.base import IPIP_PAIRS
@@ -30,6 +30,9 @@ W = TypeVar("W", bound=str)
 
 SIMULATED: Final = 200
 """Up to here every connection is simulated; more are copies."""
+FLOWS: Final = 10_000_000
+"""The most connections of a scenario: each costs some 100 octets of memory, and copies of it 3,000 of a file."""
+SEEDS: Final = 2**64 - 1
 FLOWS_PER_CLIENT: Final = 20000
 """A client has about this many ports (net.ipv4.ip_local_port_range)."""
 
@@ -65,8 +68,7 @@ def craft(
     known: Mode = _word(mode, MODES, "mode")
     given = _spec(spec, known)
     stated = next((one.profile for one in given.services if one.profile != "any"), None)
-    if flows < 1:
-        raise UsageError(f"--flows: {flows} connections are none")
+    flows, seed = whole(1, FLOWS)("--flows", flows), whole(-SEEDS, SEEDS)("--seed", seed)
     broken = None if fault is None else fault_of(fault, known)
     if broken is not None:
         options = {**broken.options, **{name: value for name, value in options.items() if value is not None}}
@@ -185,6 +187,9 @@ class _Build:
         spec = usual if self.spec == Spec() else completed(self.spec, usual)
         if self.fault is not None and self.fault.spec is not None:
             spec = self.fault.spec(spec, self.options)
+        taken = next((n for n in spec.nodes if n.role in ("client", "router") and set(n.ips) & set(spec.vips)), None)
+        if taken is not None:
+            raise UsageError(f"the VIP is also an address of {taken.name}, which would keep its packets")
         taps = taps_of(spec)
         # a single connection is copied later, with the clocks and the snaplen of the whole
         network = Network(taps, seed=seed, weather=weather, snaplen=None if known else self.options.snaplen)

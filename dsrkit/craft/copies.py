@@ -47,7 +47,7 @@ def copies(
     done = len({frame.flow for frame in first if frame.flow >= 0})
     start = max((frame.ts_ns for frame in first), default=EPOCH) + MILLISECOND
     numbers = np.arange(done, flows, dtype=np.int64)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(abs(seed))  # as Random takes a negative one
     variants = VARIANTS if options.loss else 1
     variant = random.integers(variants, size=len(numbers))
     keys = random.integers(1 << 63, size=len(numbers), dtype=np.int64).astype(np.uint64)

@@ -25,7 +25,9 @@ TAGGED: Final[tuple[Mode, ...]] = ("l3dsr-dscp", "health")
 NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
-def _integer(low: int, high: int) -> Callable[[str, object], int]:
+def whole(low: int, high: int) -> Callable[[str, object], int]:
+    """The parser of a whole number within two bounds."""
+
     def parse(flag: str, given: object) -> int:
         try:
             number = int(str(given), 0) if not isinstance(given, bool) else -1
@@ -40,7 +42,7 @@ def _integer(low: int, high: int) -> Callable[[str, object], int]:
 
 def _word(*words: str) -> Callable[[str, object], str]:
     def parse(flag: str, given: object) -> str:
-        if given in words:
+        if str(given) in words:
             return str(given)
         near = get_close_matches(str(given), words, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -52,11 +54,21 @@ def _word(*words: str) -> Callable[[str, object], str]:
 def _text(flag: str, given: object) -> str:
     if not isinstance(given, str) or not given.strip():
         raise UsageError(f"{flag}: must not be empty")
+    if not given.isprintable():
+        raise UsageError(f"{flag}: {given!r} has control characters, or is not UTF-8")
     return given
 
 
+def _path(flag: str, given: object) -> str:
+    path = _text(flag, given)
+    if re.fullmatch(r"/[!-~]*", path) is None:
+        raise UsageError(f"{flag}: {path!r} must start with / and have neither blanks nor letters outside ASCII")
+    return path
+
+
 def _texts(flag: str, given: object) -> tuple[str, ...]:
-    return tuple(_text(flag, item) for item in ([given] if isinstance(given, str) else given))  # type: ignore[attr-defined]
+    items = given if isinstance(given, list | tuple) else [given]
+    return tuple(_text(flag, item) for item in items)
 
 
 def _flag(flag: str, given: object) -> bool:
@@ -107,12 +119,16 @@ def _tag(flag: str, given: object) -> int:
 
 
 def _address(flag: str, given: object) -> str:
-    from ipaddress import ip_address
+    from ipaddress import IPv4Address, ip_address
 
     try:
-        return str(ip_address(str(given)))
+        address = ip_address(str(given))
     except ValueError:
         raise UsageError(f"{flag}: {given!r} is not an IP address") from None
+    groups = address.is_multicast or address == IPv4Address("255.255.255.255")
+    if groups or address.is_unspecified or address.is_loopback or "%" in str(address):
+        raise UsageError(f"{flag}: {given!r} is not an address that a service can have")
+    return str(address)
 
 
 def option(
@@ -151,25 +167,25 @@ class Options:
 
     ip: str = _choice("4", "IP version.", "4", "6")
     protocol: str = _choice("tcp", "What the clients speak.", "tcp", "udp", "icmp", modes=REWRITES)
-    clients: int = option(1, _integer(1, 60000), "Number of client addresses.", "N")
-    real_servers: int = option(2, _integer(1, 200), "Number of real servers.", "N")
+    clients: int = option(1, whole(1, 60000), "Number of client addresses.", "N")
+    real_servers: int = option(2, whole(1, 200), "Number of real servers.", "N")
     vip: str | None = option(None, _address, "The virtual address.", "ADDRESS", modes=BALANCED)
-    port: int = option(80, _integer(1, 65535), "The service's port.", "PORT", modes=SERVED)
+    port: int = option(80, whole(1, 65535), "The service's port.", "PORT", modes=SERVED)
     server_port: int | None = option(
         None,
-        _integer(1, 65535),
+        whole(1, 65535),
         "The servers' port, where it differs.",
         "PORT",
         modes=("nat", "fullnat", "l7", "health"),
     )
-    request: int = option(120, _integer(0, 1 << 24), "Octets that a client sends.", "OCTETS", modes=SERVED)
-    reply: int = option(600, _integer(0, 1 << 26), "Octets that a server answers with.", "OCTETS", modes=SERVED)
+    request: int = option(120, whole(0, 1 << 24), "Octets that a client sends.", "OCTETS", modes=SERVED)
+    reply: int = option(600, whole(0, 1 << 26), "Octets that a server answers with.", "OCTETS", modes=SERVED)
     rate: float = option(20.0, _rate, "New connections per second.", "NUMBER")
     client_dscp: int = option(0, _dscp, "The DSCP that clients mark with.", "DSCP", modes=CONNECTIONS)
     ecn: bool = option(False, _flag, "Clients and servers use ECN.", modes=CONNECTIONS)
-    vlan: int | None = option(None, _integer(1, 4094), "VLAN tag on every link behind the router.", "ID")
-    mtu: int = option(1500, _integer(576, 65535), "MTU of every link.", "OCTETS")
-    snaplen: int | None = option(None, _integer(14, 262144), "Octets kept of each frame.", "OCTETS")
+    vlan: int | None = option(None, whole(1, 4094), "VLAN tag on every link behind the router.", "ID")
+    mtu: int = option(1500, whole(576, 65535), "MTU of every link.", "OCTETS")
+    snaplen: int | None = option(None, whole(14, 262144), "Octets kept of each frame.", "OCTETS")
     jitter: int = option(0, _duration, "Random extra delay per link, up to this (5ms, 250us).", "TIME")
     loss: float = option(0.0, _share, "Share of frames lost per link (1%, 0.01).", "SHARE")
     skew: int = option(0, _duration, "Clocks of the taps differ by up to this.", "TIME")
@@ -189,9 +205,9 @@ class Options:
         modes=TUNNELLED,
     )
     gue_variant: int | None = option(
-        None, _integer(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=TUNNELLED
+        None, whole(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=TUNNELLED
     )
-    tunnel_port: int | None = option(None, _integer(1, 65535), "UDP port of the tunnel.", "PORT", modes=TUNNELLED)
+    tunnel_port: int | None = option(None, whole(1, 65535), "UDP port of the tunnel.", "PORT", modes=TUNNELLED)
     tunnel_checksum: bool = option(False, _flag, "Checksum in the GRE or GUE header.", modes=TUNNELLED)
     pmtud: bool = option(
         False,
@@ -204,7 +220,7 @@ class Options:
         7, _tag, "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.", "DSCP", modes=TAGGED
     )
 
-    proxy: int | None = option(None, _integer(1, 2), "Send the PROXY protocol, version 1 or 2.", "1|2", modes=("l7",))
+    proxy: int | None = option(None, whole(1, 2), "Send the PROXY protocol, version 1 or 2.", "1|2", modes=("l7",))
     proxy_tlv: tuple[str, ...] = option(
         (),
         _texts,
@@ -217,8 +233,8 @@ class Options:
     xff: bool = option(False, _flag, "Add X-Forwarded-For to the request.", modes=("l7",))
 
     name: str = option("www.example.com", _text, "The name that is asked for.", "NAME", modes=("dns-rr",))
-    ttl: int = option(60, _integer(0, 2**31 - 1), "TTL of the records, in seconds.", "SECONDS", modes=("dns-rr",))
-    resolvers: int = option(1, _integer(1, 50), "Caching resolvers the clients ask.", "N", modes=("dns-rr",))
+    ttl: int = option(60, whole(0, 2**31 - 1), "TTL of the records, in seconds.", "SECONDS", modes=("dns-rr",))
+    resolvers: int = option(1, whole(1, 50), "Caching resolvers the clients ask.", "N", modes=("dns-rr",))
     edns: bool = option(False, _flag, "The clients ask with EDNS, as dig does.", modes=("dns-rr",))
 
     check: str = _choice("http", "What the load balancer checks with.", "ping", "tcp", "http", modes=("health",))
@@ -227,8 +243,8 @@ class Options:
     )
     data_path: str = _choice("l2dsr", "The mode whose data path is checked.", *REWRITES, modes=("health",))
     interval: int = option(2 * 10**9, _duration, "Time between checks (2s).", "TIME", modes=("health",))
-    checks: int = option(5, _integer(1, 10000), "Checks of each server.", "N", modes=("health",))
-    path: str = option("/health", _text, "Path of the HTTP check.", "PATH", modes=("health",))
+    checks: int = option(5, whole(1, 10000), "Checks of each server.", "N", modes=("health",))
+    path: str = option("/health", _path, "Path of the HTTP check.", "PATH", modes=("health",))
     outage: bool = option(
         False,
         _flag,
@@ -239,9 +255,9 @@ class Options:
     form: str | None = _choice(
         None, "Only the announcement of one sender, without a takeover around it.", *GARP_FORMS, modes=("garp",)
     )
-    vrrp: int = option(2, _integer(2, 3), "VRRP version of the takeover's adverts.", "2|3", modes=("garp",))
+    vrrp: int = option(2, whole(2, 3), "VRRP version of the takeover's adverts.", "2|3", modes=("garp",))
     vmac: bool = option(False, _flag, "The VIP lives on the VRRP virtual MAC.", modes=("garp",))
-    vrid: int = option(51, _integer(1, 255), "Virtual router id.", "ID", modes=("garp",))
+    vrid: int = option(51, whole(1, 255), "Virtual router id.", "ID", modes=("garp",))
     graceful: bool = option(
         False, _flag, "The old owner gives up with a priority-0 advert, instead of dying.", modes=("garp",)
     )

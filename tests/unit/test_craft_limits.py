@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from dsrkit import craft
+from dsrkit import UsageError, craft
 from dsrkit.craft.forward import Workbench
 from dsrkit.craft.octets import Octets
 
@@ -43,3 +45,44 @@ def test_tunnels_that_hold_less_than_they_say_are_dropped(tunnel: str) -> None:
         if tunnel == "gue":
             cut.put(packet.outer.payload + 6, 0)
         assert bench.forward(bytes(cut.data[:size]), "web1") == []
+
+
+# --- values of options ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "words"),
+    [
+        ("nat", {"flows": "many"}, "--flows: 'many' must be a whole number"),
+        ("nat", {"flows": 10**12}, "--flows: 1000000000000 must be a whole number within 1 and 10000000"),
+        ("nat", {"flows": 1.5}, "--flows"),
+        ("nat", {"flows": True}, "--flows"),
+        ("nat", {"seed": "x"}, "--seed"),
+        ("health", {"path": "/a\r\nHost: b"}, "--path.*control characters"),
+        ("health", {"path": "/\udcff"}, "--path.*UTF-8"),
+        ("health", {"path": "index.html"}, "--path.*must start with /"),
+        ("health", {"path": "/a b"}, "--path.*blanks"),
+        ("dns-rr", {"name": "a\nb"}, "--name.*control characters"),
+        ("l7", {"proxy": 2, "proxy_tlv": 5}, "--proxy-tlv"),
+        ("l7", {"proxy": 2, "proxy_tlv": "authority=\udcff"}, "--proxy-tlv.*UTF-8"),
+        ("nat", {"vip": "224.0.0.1"}, "--vip"),
+        ("nat", {"vip": "255.255.255.255"}, "--vip"),
+        ("l2dsr", {"vip": "0.0.0.0"}, "--vip"),
+        ("l2dsr", {"vip": "fe80::1%eth0", "ip": 6}, "--vip"),
+        ("l2dsr", {"vip": "127.0.0.1"}, "--vip"),
+        ("nat", {"vip": "198.51.100.10"}, "the VIP is also an address of client"),
+        ("l2dsr", {"vip": "203.0.113.1"}, "the VIP is also an address of r1"),
+    ],
+)
+def test_nonsense_is_refused_in_words(mode: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        craft(mode, **options)
+
+
+def test_a_number_is_as_good_as_its_digits() -> None:
+    assert craft("nat", ip=6, flows="2", seed="3")["A"] == craft("nat", ip="6", flows=2, seed=3)["A"]  # type: ignore[arg-type]
+
+
+def test_copies_take_a_negative_seed() -> None:
+    batches = craft("nat", flows=300, seed=-1).batches()
+    assert sum(len(batch) for batch in batches) > 300
