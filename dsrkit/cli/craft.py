@@ -186,6 +186,7 @@ def _run(mode: Mode, common: _Common, options: Mapping[str, Any]) -> None:
     call: dict[str, Any] = {name: getattr(common, name) for name in _CALL if getattr(common, name) is not None}
     scenario = craft(mode, spec, **call, **options)
     tap = _tap(common, scenario)
+    _check_files(common, scenario)
     if common.write or common.split or common.kind or common.send:
         for note in scenario.notes:
             complain(f"note: {note}")
@@ -207,6 +208,10 @@ def _run(mode: Mode, common: _Common, options: Mapping[str, Any]) -> None:
 def _check(common: _Common) -> None:
     """Refuse what contradicts itself, or would silently do nothing, before the work."""
     outputs = [common.write, common.split, common.kind, common.send]
+    named = {"--write": common.write, "--split": common.split, "--send": common.send, "--spec": common.spec}
+    for name, value in named.items():
+        if value == "":
+            raise UsageError(f"{name}: must not be empty")
     if common.tap and not (common.kind or common.send):
         raise UsageError("--tap belongs to --as and --send")
     if (common.yes or common.fast) and not common.send:
@@ -222,6 +227,17 @@ def _check(common: _Common) -> None:
         written = [*filter(None, [common.write]), *([f"{common.split}/dsr.toml"] if common.split else [])]
         if any(os.path.realpath(file) == os.path.realpath(common.spec) for file in written):
             raise UsageError(f"this would overwrite {common.spec!r}")
+
+
+def _check_files(common: _Common, scenario: Scenario) -> None:
+    """Refuse a -w that --split would write over, or make its folder impossible."""
+    if not (common.write and common.split):
+        return
+    from dsrkit.craft.files import split_names
+
+    own = os.path.realpath(common.write)
+    if own in (os.path.realpath(os.path.join(common.split, name)) for name in ("", *split_names(scenario.taps))):
+        raise UsageError(f"-w {common.write!r} and --split {common.split!r} would write over each other")
 
 
 def _tap(common: _Common, scenario: Scenario) -> str | None:

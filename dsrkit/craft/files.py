@@ -88,6 +88,11 @@ def write_split(folder: str | os.PathLike[str], scenario: Scenario) -> list[Path
     return [*files, base / SPEC_NAME]
 
 
+def split_names(taps: Sequence[str]) -> list[str]:
+    """The names of the files that `write_split` writes, the spec last."""
+    return [*_file_names(taps), SPEC_NAME]
+
+
 def _write_pcapng(stream: BinaryIO, scenario: Scenario) -> int:
     stream.write(_section_header())
     for tap in scenario.taps:

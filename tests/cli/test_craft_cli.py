@@ -365,3 +365,18 @@ def test_volume_is_written_without_being_kept(library: Library, tmp_path: Path) 
 def test_completion(words: str, expected: str) -> None:
     environment = {"_DSRKIT_COMPLETE": "complete_bash", "COMP_WORDS": f"dsrkit craft nat {words}", "COMP_CWORD": "4"}
     assert CliRunner().invoke(app, [], env=environment, prog_name="dsrkit").stdout.split() == [expected]
+
+
+@pytest.mark.parametrize("option", ["--write", "--split", "--send", "--spec"])
+def test_an_empty_name_is_a_mistake(option: str, library: Library) -> None:
+    assert error("l2dsr", option, "") == f"error: {option}: must not be empty\n"
+    assert library.calls == []
+
+
+@pytest.mark.parametrize("name", ["out", "out/A.pcap", "out/../out/dsr.toml"])
+def test_two_outputs_do_not_write_over_each_other(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "would write over each other" in error("l2dsr", "-w", str(tmp_path / name), "--split", str(out))
+    assert not out.exists()
+    out.mkdir()
+    assert run("l2dsr", "-w", str(out / "all.pcapng"), "--split", str(out)).exit_code == 0
