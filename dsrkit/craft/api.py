@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
@@ -77,7 +78,7 @@ def craft(
     asked.setdefault("clients", -(-flows // FLOWS_PER_CLIENT))
     chosen = parse_options(known, asked)
     required = None if broken is None else broken.profile
-    usual = required or ("generic" if chosen.toa else "ipvs")
+    usual = required or _usual_profile(known, chosen)
     habits: Profile = _word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]
     if required is not None and broken is not None and habits != required:
         raise UsageError(f"{broken.code} ({broken.name}) is a fault of profile {required}, not of {habits}")
@@ -85,6 +86,18 @@ def craft(
     if chosen.toa and habits != "generic":
         raise UsageError(f"--toa: profile {habits} adds no TCP option (leave --profile out, or say generic)")
     return _Build(known, habits, given, chosen, flows, seed, broken).scenario()
+
+
+def _usual_profile(mode: Mode, options: Options) -> str:
+    """IPVS, or where it cannot do what was asked for the first profile that can."""
+    if options.toa:
+        return "generic"
+    if mode == "l3dsr-tunnel":
+        for name in PROFILES:
+            with suppress(UsageError):
+                encapsulation(name, options, families(mode, name, options))
+                return name
+    return "ipvs"
 
 
 def _check(mode: Mode, profile: Profile, options: Options, asked: Mapping[str, object]) -> None:
