@@ -18,7 +18,7 @@ from dsrkit.craft.network import Label, Network
 from dsrkit.craft.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets
 from dsrkit.craft.profiles import Encapsulation, profile_of
 from dsrkit.craft.quoted import addresses_at, translated, transport_of
-from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten, without
+from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten, value, without
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import NodeTable
 
@@ -165,12 +165,20 @@ class Balancer(Host):
             if self.implementation.stack:
                 self.complain(UNREACHABLE_PORT, packet.ip_packet, label, source=vip)
             return
-        bindings = self.bindings(session)
-        after = rewritten(packet, self.request, bindings, profile=self.profile, habits=self._request_habits(session))
+        bindings, habits = self.bindings(session), self._request_habits(session)
+        if ttl <= 1 and self._takes_ttl(packet, bindings, habits):
+            return  # Cilium bpf/lib/ipv4.h ipv4_dec_ttl: dropped without a word
+        after = rewritten(packet, self.request, bindings, profile=self.profile, habits=habits)
         if self.toa and toa.belongs(packet, session.first_ack):
             found = self.route(after.address("ip.dst"))
             after = toa.added(after, key[1], key[2], mtu=found[0].mtu if found else 0)
         self._send(packet, after, bindings, session, label)
+
+    def _takes_ttl(self, packet: Octets, bindings: Bindings, habits: Mapping[str, Habit]) -> bool:
+        rules = (cell.rule for cell in self.request.cells if cell.field == "ip.ttl")
+        return any(
+            value(rule, "ip.ttl", packet, bindings, self.profile, habits) != packet.get("ip.ttl") for rule in rules
+        )
 
     def _datagram(self, packet: Octets) -> Octets | None:
         """The whole of a fragmented datagram for a service, put together first (ip_vs_core.c ip_vs_gather_frags)."""

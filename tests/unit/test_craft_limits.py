@@ -30,6 +30,15 @@ def test_a_reply_without_ttl_is_answered_with_time_exceeded() -> None:
         assert answer.address("ip.dst") == old.address("ip.src")
 
 
+@pytest.mark.parametrize(("profile", "passes"), [("katran", True), ("cilium", False)])
+def test_who_takes_from_the_ttl_drops_what_has_none_left(profile: str, passes: bool) -> None:
+    scenario = craft("l3dsr-tunnel", profile=profile, real_servers=1)
+    bench = Workbench(scenario.spec, profile=profile)
+    request = Octets(next(f.data for f in scenario.frames("B") if f.sender == "r1" and f.flow >= 0))
+    request.set("ip.ttl", 1)
+    assert bool(bench.forward(bytes(request.data), "lb1")) is passes
+
+
 @pytest.mark.parametrize("tunnel", ["ipip", "gre", "gue"])
 def test_tunnels_that_hold_less_than_they_say_are_dropped(tunnel: str) -> None:
     scenario = craft("l3dsr-tunnel", tunnel=tunnel, real_servers=1)
