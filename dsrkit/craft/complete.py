@@ -282,7 +282,18 @@ def _nodes(spec: Spec, base: Spec) -> tuple[SpecNode, ...]:
             out.append(_placed(node, usual[number], fill=True))
         else:
             out.append(_placed(node, usual[-1], fill=False))
-    return (*out, *(node for node in base.nodes if not used.get(node.role)))
+    names = {node.name for node in spec.nodes}
+    return (*out, *(replace(n, name=_free(n.name, names)) for n in base.nodes if not used.get(n.role)))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or one like it where the spec has given it to a machine of another role."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    taken.add(free)
+    return free
 
 
 def _placed(node: SpecNode, usual: SpecNode, *, fill: bool) -> SpecNode:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dsrkit import UsageError, craft
+from dsrkit import Spec, UsageError, craft
 from dsrkit.craft.forward import Workbench
 from dsrkit.craft.octets import Octets
 
@@ -95,3 +95,13 @@ def test_a_number_is_as_good_as_its_digits() -> None:
 def test_copies_take_a_negative_seed() -> None:
     batches = craft("nat", flows=300, seed=-1).batches()
     assert sum(len(batch) for batch in batches) > 300
+
+
+# --- specs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_of_the_usual_set_up_may_be_given_to_another_machine() -> None:
+    text = '[service]\nmode = "nat"\nvip = "203.0.113.10"\n[[node]]\nname = "client"\nrole = "lb"\n'
+    scenario = craft("nat", Spec.parse(text))
+    assert [(n.name, n.role) for n in scenario.spec.nodes][:2] == [("client", "lb"), ("client-2", "client")]
+    assert len(scenario["A"]) == len(craft("nat")["A"])
