@@ -28,7 +28,7 @@ from dsrkit.craft.octets import (
 )
 from dsrkit.craft.packets import arp, ip, nd
 from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten
-from dsrkit.errors import UsageError
+from dsrkit.errors import SpecError, UsageError
 from dsrkit.tables import tables
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Host:
         for interface in self.interfaces:
             if (own := interface.source(version)) is not None:
                 return own
-        raise KeyError(f"{self.name} has no IPv{version} address")
+        raise SpecError(f"{self.name} has no IPv{version} address")
 
     def next_id(self, dst: bytes = b"") -> int:
         """The next IPv4 identification towards a destination: a counter from a random start (ip_select_ident)."""

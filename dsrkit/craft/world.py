@@ -93,13 +93,19 @@ class World:
         """The machines of a class, in the spec's order."""
         return [h for h in self.hosts.values() if isinstance(h, kind) and role in (None, h.role)]
 
+    def _first(self, role: str) -> Host:
+        for host in self.hosts.values():
+            if host.role == role:
+                return host
+        raise SpecError(f"the spec has no {role}")
+
     def part(self, kind: type[P]) -> P:
         """The first part of a class that the mode has added."""
         return next(part for part in self.parts if isinstance(part, kind))
 
     @property
     def client(self) -> Host:
-        return next(host for host in self.hosts.values() if host.role == "client")
+        return self._first("client")
 
     def clients(self, width: int) -> list[bytes]:
         """The client addresses of a family, by its octets per address."""
@@ -112,7 +118,7 @@ class World:
 
     @property
     def router(self) -> Host:
-        return next(host for host in self.hosts.values() if host.role == "router")
+        return self._first("router")
 
     @property
     def balancer(self) -> Balancer:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dsrkit import Spec, UsageError, craft
+from dsrkit import Spec, SpecError, UsageError, craft
 from dsrkit.craft.forward import Workbench
 from dsrkit.craft.octets import Octets
 
@@ -105,3 +105,12 @@ def test_a_name_of_the_usual_set_up_may_be_given_to_another_machine() -> None:
     scenario = craft("nat", Spec.parse(text))
     assert [(n.name, n.role) for n in scenario.spec.nodes][:2] == [("client", "lb"), ("client-2", "client")]
     assert len(scenario["A"]) == len(craft("nat")["A"])
+
+
+def test_what_a_world_lacks_is_named() -> None:
+    world = Workbench(craft("nat").spec).world
+    with pytest.raises(SpecError, match="lb1 has no IPv6 address"):
+        world.balancer.address(6)
+    del world.hosts["r1"]
+    with pytest.raises(SpecError, match="the spec has no router"):
+        assert world.router
