@@ -200,7 +200,8 @@ class _Build:
         spec = usual if self.spec == Spec() else completed(self.spec, usual)
         if self.fault is not None and self.fault.spec is not None:
             spec = self.fault.spec(spec, self.options)
-        taken = next((n for n in spec.nodes if n.role in ("client", "router") and set(n.ips) & set(spec.vips)), None)
+        others = {"client", "router"} | ({"real-server"} if self.mode in ("nat", "fullnat", "l7") else set())
+        taken = next((n for n in spec.nodes if n.role in others and set(n.ips) & set(spec.vips)), None)
         if taken is not None:
             raise UsageError(f"the VIP is also an address of {taken.name}, which would keep its packets")
         taps = taps_of(spec)

@@ -80,6 +80,8 @@ def test_tunnels_that_hold_less_than_they_say_are_dropped(tunnel: str) -> None:
         ("l2dsr", {"vip": "fe80::1%eth0", "ip": 6}, "--vip"),
         ("l2dsr", {"vip": "127.0.0.1"}, "--vip"),
         ("nat", {"vip": "198.51.100.10"}, "the VIP is also an address of client"),
+        ("nat", {"vip": "10.0.0.12"}, "the VIP is also an address of web2"),
+        ("l7", {"vip": "10.0.0.11"}, "the VIP is also an address of web1"),
         ("l2dsr", {"vip": "203.0.113.1"}, "the VIP is also an address of r1"),
     ],
 )
