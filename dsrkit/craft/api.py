@@ -16,7 +16,7 @@ from dsrkit.craft.faults import Fault, fault_of
 from dsrkit.craft.frame import Batch
 from dsrkit.craft.modes import DRIVERS
 from dsrkit.craft.network import Network, Weather
-from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, parse_options, whole
+from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, flag, parse_options, whole
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.profiles.base import IPIP_PAIRS
@@ -60,11 +60,11 @@ def craft(
     """Build the whole conversation of a mode at every hop.
 
     The same arguments give the same octets. `options` are the long flags of ``dsrkit craft MODE``, with _ for -; they
-    go before what the spec says, and the spec before the mode's usual set-up. `profile` is the spec's if it names one,
-    else ipvs (generic with the TOA option, which IPVS does not have).
+    have to agree with what the spec says, and go before the mode's usual set-up. `profile` is the spec's if it names
+    one, else ipvs (generic with the TOA option, which IPVS does not have).
 
-    Raises: UsageError for an unknown mode, profile, fault or option and for options that contradict each other;
-    SpecError for a spec that cannot be built.
+    Raises: UsageError for an unknown mode, profile, fault or option and for options that contradict each other or the
+    spec; SpecError for a spec that cannot be built.
     """
     known: Mode = _word(mode, MODES, "mode")
     given = _spec(spec, known)
@@ -72,9 +72,8 @@ def craft(
     flows, seed = whole(1, FLOWS)("--flows", flows), whole(-SEEDS, SEEDS)("--seed", seed)
     broken = None if fault is None else fault_of(fault, known)
     if broken is not None:
-        options = {**broken.options, **{name: value for name, value in options.items() if value is not None}}
         flows = max(flows, broken.flows)
-    asked = {**spec_options(given, known), **{name: value for name, value in options.items() if value is not None}}
+    asked = _agreed(known, given, {name: value for name, value in options.items() if value is not None}, broken)
     asked.setdefault("clients", -(-flows // FLOWS_PER_CLIENT))
     chosen = parse_options(known, asked)
     required = None if broken is None else broken.profile
@@ -86,6 +85,26 @@ def craft(
     if chosen.toa and habits != "generic":
         raise UsageError(f"--toa: profile {habits} adds no TCP option (leave --profile out, or say generic)")
     return _Build(known, habits, given, chosen, flows, seed, broken).scenario()
+
+
+def _agreed(mode: Mode, spec: Spec, given: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
+    """The options of a call, with those that its fault needs and those that the spec answers.
+
+    Raises: UsageError for an option that is not what the spec says: the spec's machines would go on without it.
+    """
+    needed = {} if fault is None else fault.options
+    chosen = {**needed, **given}
+    wanted = parse_options(mode, chosen)
+    stated = spec_options(spec, mode, {name: getattr(wanted, name) for name in chosen})
+    says = parse_options(mode, stated)
+    for name, value in chosen.items():
+        asked, said = getattr(wanted, name), getattr(says, name)
+        enough = name not in given and name in ("clients", "real_servers") and said > asked
+        if name in stated and asked != said and not enough:
+            needs = "" if fault is None or name in given else f"{fault.code} ({fault.name}) needs "
+            shown = flag(name) if value is True else f"{flag(name)} {value}"
+            raise UsageError(f"{needs}{shown}: the spec says {stated[name]}")
+    return {**chosen, **stated}
 
 
 def _usual_profile(mode: Mode, options: Options) -> str:

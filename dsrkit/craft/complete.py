@@ -18,8 +18,8 @@ Subnet = IPv4Network | IPv6Network
 LENGTH: Final = {4: 24, 6: 64}
 
 
-def spec_options(spec: Spec, mode: Mode) -> dict[str, Any]:
-    """The options of craft that a spec answers; a caller's own options go before them."""
+def spec_options(spec: Spec, mode: Mode, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of craft that a spec answers; of several ports, the one that the caller's own options ask for."""
     found: dict[str, Any] = {}
     path = _data_path(spec, mode)
     service = next((one for one in spec.services if one.mode in (None, mode, path)), None)
@@ -28,7 +28,7 @@ def spec_options(spec: Spec, mode: Mode) -> dict[str, Any]:
             found["vip"] = service.vip[0]
         found["ip"] = str(ip_address(service.vip[0]).version)
     if service is not None and service.ports:
-        found.update(_port(service.ports[0], mode))
+        found.update(_port(service.ports, mode, asked))
     if servers := [node for node in spec.nodes if node.role == "real-server"]:
         found["real_servers"] = len(servers)
     if clients := [ip for node in spec.nodes if node.role == "client" for ip in node.ips]:
@@ -62,13 +62,16 @@ def _data_path(spec: Spec, mode: Mode) -> Mode:
     return spec.mode if mode == "health" and spec.mode in REWRITES else mode
 
 
-def _port(port: Port, mode: Mode) -> dict[str, Any]:
+def _port(ports: tuple[Port, ...], mode: Mode, asked: Mapping[str, Any]) -> dict[str, Any]:
+    proto, number = asked.get("protocol"), asked.get("port")
+    fits = (one for one in ports if proto in (None, "icmp", one.proto) and number in (None, one.vport))
+    port = next(fits, ports[0])
     found: dict[str, Any] = {}
-    if mode in ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"):
+    if mode in REWRITES and proto != "icmp":  # a ping needs no port
         found["protocol"] = port.proto
     if mode in SERVED:
         found["port"] = port.vport
-        if port.rport != port.vport and mode != "dns-rr":
+        if mode != "dns-rr" and (port.rport != port.vport or "server_port" in asked):
             found["server_port"] = port.rport
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -269,3 +270,67 @@ def test_time_runs_forward_at_every_tap() -> None:
             assert int(batch.ts_ns[0]) >= last
             assert (batch.ts_ns[1:] >= batch.ts_ns[:-1]).all()
             last = int(batch.ts_ns[-1])
+
+
+# --- a spec, and options beside it ------------------------------------------------------------------------------------
+
+TWO_SERVERS = """
+[[service]]
+mode = "l3dsr-dscp"
+vip = "203.0.113.10"
+ports = ["tcp/80", "udp/53"]
+[dscp]
+7 = "203.0.113.10"
+[[node]]
+name = "web1"
+role = "real-server"
+ip = "10.0.0.11/24"
+[[node]]
+name = "web2"
+role = "real-server"
+ip = "10.0.0.12/24"
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vip": "203.0.113.77"}, "--vip 203.0.113.77: the spec says 203.0.113.10"),
+        ({"ip": 6}, "--ip 6: the spec says 4"),
+        ({"dscp": "EF"}, "--dscp EF: the spec says 7"),
+        ({"port": 8080}, "--port 8080: the spec says 80"),
+        ({"port": 80, "protocol": "udp"}, "the spec says"),
+        ({"real_servers": 4, "flows": 300}, "--real-servers 4: the spec says 2"),
+        ({"fault": "DSC505"}, r"DSC505 \(.*\) needs --real-servers 3: the spec says 2"),
+    ],
+)
+def test_an_option_may_not_say_something_else_than_the_spec(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        craft("l3dsr-dscp", Spec.parse(TWO_SERVERS), **options)
+
+
+@pytest.mark.parametrize(
+    ("mode", "section", "options"),
+    [
+        ("dns-rr", '[dns]\nname = "www.example.com"\nrecords = ["192.0.2.1"]\nttl = 60\n', {"ttl": 5}),
+        ("health", '[[health]]\ntype = "tcp"\ninterval = 1\n', {"interval": "2s"}),
+        ("garp", "[takeover]\nvrid = 9\n", {"vrid": 8}),
+        ("l7", "[proxy]\nversion = 1\n", {"proxy": 2}),
+        ("nat", '[[service]]\nmode = "nat"\nvip = "203.0.113.10"\nports = ["tcp/80"]\n', {"server_port": 8080}),
+    ],
+)
+def test_every_section_of_a_spec_binds(mode: str, section: str, options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} .*: the spec says"):
+        craft(mode, Spec.parse("spec = 1\n" + section), **options)
+
+
+def test_an_option_may_repeat_the_spec_or_choose_from_it() -> None:
+    spec = Spec.parse(TWO_SERVERS)
+    usual = [frame.data for frame in craft("l3dsr-dscp", spec).frames()]
+    same = craft("l3dsr-dscp", spec, vip="203.0.113.10", dscp="tos=0x1c", port=80, real_servers="2", protocol="tcp")
+    assert [frame.data for frame in same.frames()] == usual
+    for options in ({"protocol": "udp"}, {"port": 53}):
+        asked = Octets(next(f.data for f in craft("l3dsr-dscp", spec, **options).frames("A") if f.flow == 0))
+        assert (asked.get("ip.proto"), asked.ports and asked.ports[1]) == (17, 53)
+    assert len(craft("l3dsr-dscp", spec, protocol="icmp")["A"]) > 0
