@@ -1,13 +1,18 @@
-"""One line about a crafted frame, for comments and ladders."""
+"""What a crafted frame is, in a few words, for comments and ladders."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from dsrkit.craft.octets import ARP, GRE, ICMP, ICMPV6, TCP, UDP, Network, Octets, address_text, mac_text
+from dsrkit.craft.packets import dns
 from dsrkit.errors import UsageError
 
-_FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"))
+_FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"), (0x20, "URG"))
+_DNS_PORT: Final = 53
+_VRRP: Final = 112
+_PROTOCOLS: Final = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6", GRE: "GRE", _VRRP: "VRRP advertisement"}
 _ICMP: Final = {
     (0, 0): "echo reply",
     (8, 0): "echo request",
@@ -24,77 +29,116 @@ _ICMP: Final = {
     (11, 1): "fragment reassembly time exceeded",
 }
 _ICMPV6: Final = {
-    1: "destination unreachable",
-    2: "packet too big",
-    3: "time exceeded",
-    4: "parameter problem",
-    128: "echo request",
-    129: "echo reply",
-    133: "router solicitation",
-    134: "router advertisement",
-    135: "neighbour solicitation",
-    136: "neighbour advertisement",
-    137: "redirect",
+    (1, 0): "no route to destination",
+    (1, 1): "communication administratively prohibited",
+    (1, 3): "address unreachable",
+    (1, 4): "port unreachable",
+    (2, 0): "packet too big",
+    (3, 0): "time exceeded",
+    (3, 1): "fragment reassembly time exceeded",
+    (4, 1): "unrecognized next header",
+    (128, 0): "echo request",
+    (129, 0): "echo reply",
+    (133, 0): "router solicitation",
+    (134, 0): "router advertisement",
+    (135, 0): "neighbor solicitation",
+    (136, 0): "neighbor advertisement",
+    (137, 0): "redirect",
 }
 
 
-def describe(frame: bytes) -> str:
-    """What a frame is, in a few words: addresses of the innermost packet, and the header around it."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a packet is, between whom, and how much it carries.
+
+    Units: `octets` of the payload of TCP or UDP, or of the frame where nothing else is known of it.
+    """
+
+    kind: str
+    endpoints: str = ""
+    octets: int = 0
+
+    def sized(self, words: str) -> str:
+        """The words with the octets behind them, if there are any."""
+        return f"{words}, {self.octets} octet{'s' * (self.octets > 1)}" if self.octets > 0 else words
+
+
+def parsed(frame: bytes) -> Octets | None:
+    """The headers of a frame, None if they make no sense."""
     try:
-        packet = Octets(frame)
+        return Octets(frame)
     except UsageError:
-        return f"{len(frame)} octets"
+        return None
+
+
+def summary(packet: Octets | None, size: int) -> Summary:
+    """What a frame of so many octets is, by the innermost packet."""
+    if packet is None:
+        return Summary("broken frame", octets=size)
     if packet.ether_type == ARP:
-        return _arp(packet)
-    inner = packet.inner
-    if inner is None:
-        return f"EtherType 0x{packet.ether_type:04x}, {len(frame)} octets"
-    words = _transport(packet, inner)
-    if len(packet.networks) > 1:
+        return Summary(_arp(packet))
+    ip = packet.inner
+    if ip is None:
+        return Summary(f"EtherType 0x{packet.ether_type:04x}", octets=size)
+    at = ip.payload
+    ends, room = _ends(packet, ip, packet.ports), ip.end - at
+    if not ip.first:
+        return Summary("fragment", ends)
+    if ip.proto == TCP and room >= 20:
+        flags = packet.word(at + 12)
+        words = "-".join(word for bit, word in _FLAGS if flags & bit) or "no flags"
+        return Summary(words, ends, room - 4 * (flags >> 12))
+    if ip.proto == UDP and room >= 8:
+        message = bytes(packet.data[at + 8 : ip.end]) if _DNS_PORT in (packet.ports or ()) else b""
+        return Summary(_dns(message) or "UDP", ends, room - 8)
+    if ip.proto in (ICMP, ICMPV6) and room >= 4:
+        names = _ICMP if ip.proto == ICMP else _ICMPV6
+        kind, code = packet.data[at : at + 2]
+        return Summary(f"{_PROTOCOLS[ip.proto]} {names.get((kind, code), f'type {kind} code {code}')}", ends)
+    return Summary(_PROTOCOLS.get(ip.proto, f"IP protocol {ip.proto}"), ends)
+
+
+def describe(frame: bytes) -> str:
+    """The summary of a frame on one line, and the addresses of the header around the packet, if there is one."""
+    packet = parsed(frame)
+    found = summary(packet, len(frame))
+    words = found.sized(f"{found.kind} {found.endpoints}".rstrip())
+    if packet is not None and len(packet.networks) > 1:
         outer = packet.networks[0]
         kind = {GRE: "GRE ", UDP: "UDP tunnel "}.get(outer.proto, "")
         words += f" in {kind}{_ends(packet, outer)}"
     return words
 
 
-def _ends(packet: Octets, ip: Network) -> str:
+def _ends(packet: Octets, ip: Network, ports: tuple[int, int] | None = None) -> str:
     width, start = (4, ip.at + 12) if ip.version == 4 else (16, ip.at + 8)
-    source, target = (address_text(bytes(packet.data[at : at + width])) for at in (start, start + width))
-    return f"{source} > {target}"
-
-
-def _transport(packet: Octets, ip: Network) -> str:
-    data, at = packet.data, ip.payload
-    if not ip.first:
-        return f"fragment {_ends(packet, ip)}"
-    ports = packet.ports
+    ends = [address_text(bytes(packet.data[at : at + width])) for at in (start, start + width)]
     if ports is not None:
-        source, target = _ends(packet, ip).split(" > ")
-        shown = [f"[{one}]" if ":" in one else one for one in (source, target)]
-        ends = f"{shown[0]}:{ports[0]} > {shown[1]}:{ports[1]}"
-        if ip.proto == UDP or at + 20 > ip.end:
-            return f"UDP {ends}, {ip.end - at - 8} octets"
-        flags = packet.word(at + 12)
-        octets = ip.end - at - 4 * (flags >> 12)
-        names = "-".join(name for bit, name in _FLAGS if flags & bit and (bit != 0x10 or flags & 0x17 == 0x12)) or "ACK"
-        return f"{names} {ends}" + (f", {octets} octets" if octets else "")
-    if ip.proto == ICMP and at + 8 <= ip.end:
-        name = _ICMP.get((data[at], data[at + 1]), f"type {data[at]} code {data[at + 1]}")
-        return f"ICMP {name} {_ends(packet, ip)}"
-    if ip.proto == ICMPV6 and at + 4 <= ip.end:
-        return f"ICMPv6 {_ICMPV6.get(data[at], f'type {data[at]}')} {_ends(packet, ip)}"
-    name = {TCP: "TCP", UDP: "UDP", GRE: "GRE", 112: "VRRP advertisement"}.get(ip.proto, f"protocol {ip.proto}")
-    return f"{name} {_ends(packet, ip)}"
+        shown = ends if ip.version == 4 else [f"[{end}]" for end in ends]
+        ends = [f"{end}:{port}" for end, port in zip(shown, ports, strict=True)]
+    return " > ".join(ends)
+
+
+def _dns(message: bytes) -> str:
+    """Question or answer, empty if the octets are no DNS message."""
+    try:
+        said = dns.parse(message)
+    except UsageError:
+        return ""
+    if not message[2] & 0x80:
+        return f"DNS query {said.name} {said.type}"
+    count = len(said.answers)
+    return f"DNS response {said.name} {said.type}, {count} answer{'s' * (count != 1)}"
 
 
 def _arp(packet: Octets) -> str:
+    """Question, answer or announcement (RFC 826; sender and target address equal: RFC 5227 s1.1)."""
     at = packet.link_end
     if len(packet.data) < at + 28:
-        return "ARP, cut short"
+        return "broken ARP"
     sender, spa, tpa = (bytes(packet.data[at + a : at + b]) for a, b in ((8, 14), (14, 18), (24, 28)))
-    request = packet.word(at + 6) == 1
+    own, mac = address_text(spa), mac_text(sender)
+    reply = packet.word(at + 6) == 2
     if spa == tpa:
-        return f"gratuitous ARP {'request' if request else 'reply'}: {address_text(spa)} is at {mac_text(sender)}"
-    if request:
-        return f"ARP who has {address_text(tpa)}? tell {address_text(spa)}"
-    return f"ARP {address_text(spa)} is at {mac_text(sender)}"
+        return f"gratuitous ARP {'reply' if reply else 'request'}: {own} is at {mac}"
+    return f"ARP reply: {own} is at {mac}" if reply else f"ARP: who has {address_text(tpa)}? tell {own}"

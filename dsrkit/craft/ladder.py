@@ -7,26 +7,12 @@ from dataclasses import replace
 from itertools import combinations, islice
 from typing import Final
 
+from dsrkit.craft.describe import parsed, summary
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.octets import (
-    ARP,
-    GENEVE_PORT,
-    GRE,
-    ICMP,
-    ICMPV6,
-    IPIP,
-    IPV6_IN_IP,
-    TCP,
-    UDP,
-    Network,
-    Octets,
-    address_text,
-    mac_text,
-)
+from dsrkit.craft.octets import GENEVE_PORT, GRE, IPIP, IPV6_IN_IP, UDP, Network, Octets, mac_text
 from dsrkit.craft.packets.cooked import uncooked
 from dsrkit.craft.rewrite import text
 from dsrkit.craft.scenario import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL2, Scenario
-from dsrkit.errors import UsageError
 from dsrkit.model.ladder import Ladder, LadderCell, LadderField, LadderRow, LadderTap
 
 _SHOWN: Final = (
@@ -45,21 +31,6 @@ _SHOWN: Final = (
 )
 _PORTS: Final = ("l4.srcport", "l4.dstport")
 _FOLLOWS: Final = ("checksum", ".len")  # what any other change brings with it
-_FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"), (0x20, "URG"))
-_VRRP: Final = 112
-_ICMP: Final = {
-    (4, 8): "ICMP echo request",
-    (4, 0): "ICMP echo reply",
-    (4, 11): "ICMP time exceeded",
-    (6, 1): "ICMPv6 destination unreachable",
-    (6, 2): "ICMPv6 packet too big",
-    (6, 3): "ICMPv6 time exceeded",
-    (6, 128): "ICMPv6 echo request",
-    (6, 129): "ICMPv6 echo reply",
-    (6, 135): "ICMPv6 neighbor solicitation",
-    (6, 136): "ICMPv6 neighbor advertisement",
-}
-_UNREACHABLE: Final = {0: "network unreachable", 1: "host unreachable", 3: "port unreachable", 4: "too big for the MTU"}
 LIMIT: Final = 40
 """Rows unless asked for more or fewer."""
 
@@ -130,7 +101,8 @@ def _mac(mac: bytes, telling: Sequence[int]) -> str:
 
 
 def _row(packet: Sequence[Frame], taps: Sequence[str], start_ns: int, telling: Sequence[int]) -> LadderRow:
-    seen = [_parsed(frame) for frame in packet]
+    # also those that a snaplen has cut behind their headers
+    seen = [parsed(frame.data.ljust(frame.wire_octets, b"\0")) for frame in packet]
     values = [_values(octets, frame, telling) for octets, frame in zip(seen, packet, strict=True)]
     mapped = any(len({value.get(port) for value in values}) > 1 for port in _PORTS)
     cells: dict[str, list[LadderCell]] = {tap: [] for tap in taps}
@@ -138,22 +110,15 @@ def _row(packet: Sequence[Frame], taps: Sequence[str], start_ns: int, telling: S
     for frame, value in zip(packet, values, strict=True):
         cells[frame.tap].append(_cell(frame, value, before, with_ports=mapped))
         before = value
+    first = summary(seen[0], packet[0].wire_octets)
     way = taps.index(packet[-1].tap) - taps.index(packet[0].tap)
     return LadderRow(
         offset_ns=packet[0].ts_ns - start_ns,
         direction="→" if way > 0 else "←" if way < 0 else "",
-        summary=_summary(seen[0], packet[0]),
-        endpoints=_endpoints(seen[0]),
+        summary=first.sized(first.kind),
+        endpoints=first.endpoints,
         cells=tuple(tuple(cells[tap]) for tap in taps),
     )
-
-
-def _parsed(frame: Frame) -> Octets | None:
-    """The headers of a frame, also of one that a snaplen has cut behind them."""
-    try:
-        return Octets(frame.data.ljust(frame.wire_octets, b"\0"))
-    except UsageError:  # broken on purpose
-        return None
 
 
 def _values(octets: Octets | None, frame: Frame, telling: Sequence[int]) -> dict[str, str]:
@@ -197,57 +162,3 @@ def _tunnel(octets: Octets, outer: Network) -> str:
         return "geneve" if octets.word(outer.payload + 2) == GENEVE_PORT else "gue"
     inner = {IPIP: 4, IPV6_IN_IP: 6}.get(outer.proto)
     return "ipip" if inner == outer.version == 4 else f"{inner}in{outer.version}"
-
-
-def _summary(octets: Octets | None, frame: Frame) -> str:
-    if octets is None:
-        return "broken frame"
-    ip = octets.inner
-    if ip is None:
-        return _arp(octets) if octets.ether_type == ARP else f"ether type 0x{octets.ether_type:04x}"
-    if not ip.first:
-        return "fragment"
-    if ip.proto == TCP and ip.payload + 20 <= ip.end:
-        flags = octets.word(ip.payload + 12)
-        words = " ".join(word for bit, word in _FLAGS if flags & bit) or "no flags"
-        return _sized(words, ip.end - ip.payload - 4 * (flags >> 12))
-    if ip.proto == UDP and ip.payload + 8 <= ip.end:
-        return _sized("UDP", ip.end - ip.payload - 8)
-    if ip.proto in (ICMP, ICMPV6) and ip.payload + 2 <= ip.end:
-        return _icmp(ip.version, octets.data[ip.payload], octets.data[ip.payload + 1])
-    return "VRRP advertisement" if ip.proto == _VRRP else f"IP protocol {ip.proto}"
-
-
-def _sized(what: str, octets: int) -> str:
-    return f"{what}, {octets} octet{'s' * (octets > 1)}" if octets > 0 else what
-
-
-def _icmp(version: int, kind: int, code: int) -> str:
-    if (version, kind) == (4, 3):
-        return f"ICMP {_UNREACHABLE.get(code, f'unreachable, code {code}')}"
-    return _ICMP.get((version, kind), f"ICMP{'v6' * (version == 6)} type {kind}")
-
-
-def _arp(octets: Octets) -> str:
-    """Question, answer or announcement (RFC 826; sender and target address equal: RFC 5227 s1.1)."""
-    at = octets.link_end
-    if at + 28 > len(octets.data):
-        return "broken ARP"
-    sender, target = (address_text(bytes(octets.data[at + n : at + n + 4])) for n in (14, 24))
-    mac = mac_text(bytes(octets.data[at + 8 : at + 14]))
-    reply = octets.word(at + 6) == 2
-    if sender == target:
-        return f"gratuitous ARP {'reply' if reply else 'request'}: {sender} is at {mac}"
-    return f"ARP reply: {sender} is at {mac}" if reply else f"ARP: who has {target}? tell {sender}"
-
-
-def _endpoints(octets: Octets | None) -> str:
-    if octets is None or octets.inner is None:
-        return ""
-    ends = []
-    for name, port in (("ip.src", "l4.srcport"), ("ip.dst", "l4.dstport")):
-        value, number = octets.get(name), octets.get(port)
-        address = text(name, value) if value is not None else ""
-        shown = f"[{address}]" if ":" in address else address
-        ends.append(address if number is None else f"{shown}:{text(port, number)}")
-    return " > ".join(ends)

@@ -45,11 +45,6 @@ class Segment:
         return len(self.payload) + bool(self.flags & SYN) + bool(self.flags & FIN)
 
 
-def flag_text(flags: int) -> str:
-    """Flags the way scapy writes them."""
-    return "".join(letter for bit, letter in zip((1, 2, 4, 8, 16, 32, 64, 128), "FSRPAUEC", strict=True) if flags & bit)
-
-
 @dataclass(eq=False)
 class Connection:
     """One end of a TCP connection.
@@ -182,7 +177,7 @@ class Connection:
             (port, remote_port),
             seq=seq,
             ack=self.receive_next if flags & ACK else 0,
-            flags=flag_text(flags),
+            flags=flags,
             window=window,
             options=options,
             payload=payload,

@@ -203,7 +203,7 @@ def test_nat207_a_request_after_a_long_silence_is_reset_from_the_vip(mode: str, 
         mine = [f for f in scenario.kept if f.tap == "B" and f.flow == flow]
         gaps = [later.ts_ns - earlier.ts_ns for earlier, later in itertools.pairwise(mine)]
         assert max(gaps) >= 900 * SECOND
-        assert said(scenario, "B", flow)[-2:] == ["r1 PSH", "lb1 RST"]
+        assert said(scenario, "B", flow)[-2:] == ["r1 PSH-ACK", "lb1 RST"]
         assert said(scenario, "C", flow)[-1] != "web1 RST"
         last = [seen for seen in sessions(scenario, "A") if seen[-1].flags == "R"]
         assert {seen[-1].sender for seen in last} == {"vip"}
@@ -214,8 +214,8 @@ def test_nat207_a_request_after_a_long_silence_is_reset_from_the_vip(mode: str, 
 def test_nat208_a_removed_servers_connections_go_nowhere(mode: str, ip: str) -> None:
     scenario = broken("NAT208", mode, ip)
     dead = said(scenario, "B", nat.LATER)
-    assert dead[-6:] == ["r1 PSH"] * 6
-    assert said(scenario, "C", nat.LATER).count("lb1 PSH") == 1
+    assert dead[-6:] == ["r1 PSH-ACK"] * 6
+    assert said(scenario, "C", nat.LATER).count("lb1 PSH-ACK") == 1
     for flow in (nat.LATER + 1, nat.LATER + 100, nat.LATER + 101):
         assert said(scenario, "A", flow)[-1] == "client ACK"
 
@@ -334,8 +334,8 @@ def test_prx803_a_request_on_a_session_that_the_server_has_ended_is_reset(ip: st
     scenario = broken("PRX803", "l7", ip)
     for flow in (nat.LATER, nat.LATER + 1):
         inside = [word.partition(" ")[2] for word in said(scenario, "C", flow)]
-        assert inside[-4:] == ["FIN", "ACK", "PSH", "RST"]
-        assert said(scenario, "B", flow)[-3:] == ["r1 PSH", "lb1 ACK", "lb1 RST"]
+        assert inside[-4:] == ["FIN-ACK", "ACK", "PSH-ACK", "RST"]
+        assert said(scenario, "B", flow)[-3:] == ["r1 PSH-ACK", "lb1 ACK", "lb1 RST-ACK"]
 
 
 @BOTH
@@ -351,10 +351,10 @@ def test_prx804_one_session_spans_both_sides(ip: str) -> None:
 def test_prx805_a_server_that_refuses_is_tried_each_second(ip: str) -> None:
     scenario = broken("PRX805", "l7", ip)
     assert seconds(scenario, "C", " SYN ", 0) == [0, 1, 2, 3]
-    assert said(scenario, "C", 0) == ["lb1 SYN", "web1 RST"] * 4
+    assert said(scenario, "C", 0) == ["lb1 SYN", "web1 RST-ACK"] * 4
     assert said(scenario, "B", 0)[:2] == ["r1 SYN", "lb1 SYN-ACK"]
-    assert "lb1 FIN" in said(scenario, "B", 0)
-    assert "lb1 PSH" not in said(scenario, "B", 0)
+    assert "lb1 FIN-ACK" in said(scenario, "B", 0)
+    assert "lb1 PSH-ACK" not in said(scenario, "B", 0)
 
 
 def test_prx805_a_proxy_that_speaks_http_says_503() -> None:

@@ -14,8 +14,10 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, GRE, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
+from dsrkit.craft.describe import describe
 from dsrkit.craft.frame import Change
 from dsrkit.craft.ladder import ladder
+from dsrkit.craft.packets import dns
 from dsrkit.craft.scenario import Scenario
 from dsrkit.model.ladder import Ladder, LadderCell, LadderRow, LadderTap
 from dsrkit.report.ladder import render
@@ -83,9 +85,9 @@ def test_rows_say_when_where_and_what() -> None:
     rows = ladder(l2dsr()).rows
     assert [(row.offset_ns // 1000, row.direction, row.summary) for row in rows] == [
         (0, "→", "SYN"),
-        (150, "←", "SYN ACK"),
+        (150, "←", "SYN-ACK"),
         (300, "", "ARP: who has 203.0.113.10? tell 203.0.113.1"),
-        (400, "", "PSH ACK, 18 octets"),
+        (400, "", "PSH-ACK, 18 octets"),
     ]
     assert rows[1].endpoints == "203.0.113.10:80 > 198.51.100.10:40000"
 
@@ -136,14 +138,14 @@ V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
 @pytest.mark.parametrize(
     ("packet", "summary", "endpoints"),
     [
-        (L2 / V4 / TCP(flags="FA"), "FIN ACK", "192.0.2.1:20 > 192.0.2.2:80"),
+        (L2 / V4 / TCP(flags="FA"), "FIN-ACK", "192.0.2.1:20 > 192.0.2.2:80"),
         (L2 / V4 / TCP(flags=0), "no flags", "192.0.2.1:20 > 192.0.2.2:80"),
-        (L2 / V4 / TCP(flags="RA") / Raw(b"x"), "RST ACK, 1 octet", "192.0.2.1:20 > 192.0.2.2:80"),
+        (L2 / V4 / TCP(flags="RA") / Raw(b"x"), "RST-ACK, 1 octet", "192.0.2.1:20 > 192.0.2.2:80"),
         (L2 / V6 / UDP(sport=1, dport=2) / Raw(b"xy"), "UDP, 2 octets", "[2001:db8::1]:1 > [2001:db8::2]:2"),
         (L2 / V4 / ICMP(), "ICMP echo request", "192.0.2.1 > 192.0.2.2"),
-        (L2 / V4 / ICMP(type=3, code=4) / V4 / UDP(), "ICMP too big for the MTU", "192.0.2.1 > 192.0.2.2"),
-        (L2 / V4 / ICMP(type=3, code=9), "ICMP unreachable, code 9", "192.0.2.1 > 192.0.2.2"),
-        (L2 / V4 / ICMP(type=13), "ICMP type 13", "192.0.2.1 > 192.0.2.2"),
+        (L2 / V4 / ICMP(type=3, code=4) / V4 / UDP(), "ICMP fragmentation needed", "192.0.2.1 > 192.0.2.2"),
+        (L2 / V4 / ICMP(type=3, code=9), "ICMP network administratively prohibited", "192.0.2.1 > 192.0.2.2"),
+        (L2 / V4 / ICMP(type=13), "ICMP type 13 code 0", "192.0.2.1 > 192.0.2.2"),
         (L2 / V6 / ICMPv6EchoRequest(), "ICMPv6 echo request", "2001:db8::1 > 2001:db8::2"),
         (L2 / IP(src="192.0.2.1", dst="192.0.2.2", frag=9) / Raw(b"x" * 9), "fragment", "192.0.2.1 > 192.0.2.2"),
         (L2 / IP(src="192.0.2.1", dst="224.0.0.18", proto=112), "VRRP advertisement", "192.0.2.1 > 224.0.0.18"),
@@ -152,13 +154,42 @@ V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
         (L2 / ARP(hwsrc=CLIENT, psrc=VIP, pdst=VIP), f"gratuitous ARP request: {VIP} is at {CLIENT}", ""),
         (L2 / ARP(op=2, hwsrc=CLIENT, psrc=VIP, pdst=VIP), f"gratuitous ARP reply: {VIP} is at {CLIENT}", ""),
         (Ether(src=CLIENT, dst=ROUTER_A, type=0x0806) / Raw(b"\0\1"), "broken ARP", ""),
-        (Ether(src=CLIENT, dst=ROUTER_A, type=0x88CC) / Raw(b"\0\1"), "ether type 0x88cc", ""),
-        (Ether(src=CLIENT, dst=ROUTER_A, type=0x0800) / Raw(b"\x45\0\1"), "broken frame", ""),
+        (Ether(src=CLIENT, dst=ROUTER_A, type=0x88CC) / Raw(b"\0\1"), "EtherType 0x88cc, 16 octets", ""),
+        (Ether(src=CLIENT, dst=ROUTER_A, type=0x0800) / Raw(b"\x45\0\1"), "broken frame, 17 octets", ""),
     ],
 )
 def test_summaries(packet: Packet, summary: str, endpoints: str) -> None:
     row = ladder(single(packet)).rows[0]
     assert (row.summary, row.endpoints) == (summary, endpoints)
+
+
+DNS_PORTS = UDP(sport=40000, dport=53), UDP(sport=53, dport=40000)
+ANSWERS = dns.addresses("www.example.com", ["203.0.113.21", "203.0.113.22"])
+
+
+@pytest.mark.parametrize(
+    ("packet", "words"),
+    [
+        (DNS_PORTS[0] / Raw(dns.query("www.example.com")), "DNS query www.example.com A"),
+        (
+            DNS_PORTS[1] / Raw(dns.response("www.example.com", "A", ANSWERS)),
+            "DNS response www.example.com A, 2 answers",
+        ),
+        (DNS_PORTS[1] / Raw(dns.response("x.test", "AAAA", ANSWERS[:1])), "DNS response x.test AAAA, 1 answer"),
+        (DNS_PORTS[0] / Raw(b"what is this?"), "UDP"),
+    ],
+)
+def test_messages_of_dns_say_what_is_asked(packet: Packet, words: str) -> None:
+    payload = len(packet) - 8
+    assert ladder(single(L2 / V4 / packet)).rows[0].summary == f"{words}, {payload} octets"
+
+
+def test_comments_say_the_same_with_the_addresses_between() -> None:
+    both = "192.0.2.1:1 > 192.0.2.2:2"
+    assert describe(bytes(L2 / V4 / TCP(sport=1, dport=2, flags="PA") / Raw(b"x"))) == f"PSH-ACK {both}, 1 octet"
+    assert describe(bytes(L2 / V6 / V4 / UDP(sport=1, dport=2))) == f"UDP {both} in 2001:db8::1 > 2001:db8::2"
+    assert describe(bytes(L2 / V6 / ICMPv6EchoRequest())) == "ICMPv6 echo request 2001:db8::1 > 2001:db8::2"
+    assert describe(b"\0" * 9) == "broken frame, 9 octets"
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,12 @@ def tcp(
     *,
     seq: int,
     ack: int = 0,
-    flags: str,
+    flags: int | str,
     window: int = 0,
     options: Sequence[TcpOption] = (),
     payload: bytes = b"",
 ) -> bytes:
-    """A TCP segment in its IP packet. Source: RFC 9293 s3.1."""
+    """A TCP segment in its IP packet; `flags` as a number or by their letters. Source: RFC 9293 s3.1."""
     layer = TCP(sport=ports[0], dport=ports[1], seq=seq, ack=ack, flags=flags, window=window, options=list(options))
     return _octets(header.packet() / layer / Raw(payload) if payload else header.packet() / layer)
 
