@@ -14,7 +14,7 @@ from dsrkit.craft.complete import completed, spec_options
 from dsrkit.craft.copies import copies
 from dsrkit.craft.faults import Fault, fault_of
 from dsrkit.craft.frame import Batch
-from dsrkit.craft.modes import DRIVERS
+from dsrkit.craft.modes import DRIVERS, machines_of
 from dsrkit.craft.network import Network, Weather
 from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, flag, parse_options, whole
 from dsrkit.craft.preset import encapsulation, families
@@ -122,8 +122,7 @@ def _usual_profile(mode: Mode, options: Options) -> str:
 def _check(mode: Mode, profile: Profile, options: Options, asked: Mapping[str, object]) -> None:
     """Refuse what the profile does not do, and what would silently be of another IP version than was asked for."""
     known = PROFILES[profile]
-    machines = DRIVERS[mode].machines
-    done = mode if machines is None else machines(options)
+    done = machines_of(mode, options)
     if done not in known.modes and (done in REWRITES or profile not in ("ipvs", "generic")):
         raise UsageError(f"profile {profile} does not do {done} (it does: {', '.join(sorted(known.modes))})")
     pair = IPIP_PAIRS.get(options.tunnel or "")
@@ -229,7 +228,7 @@ class _Build:
         if self.options.skew and not known:
             spread = range(-self.options.skew, self.options.skew + 1)
             network.skew_ns = {tap.name: network.random.choice(spread) for tap in taps}
-        machines = driver.machines(self.options) if driver.machines is not None else self.acting
+        machines = machines_of(self.acting, self.options)
         pair = families(machines, self.profile, self.options)
         tunnel = encapsulation(self.profile, self.options, pair) if machines == "l3dsr-tunnel" else None
         return World(

@@ -6,8 +6,10 @@ from zlib import crc32
 
 from dsrkit.craft.balancer import Balancer, Key, Server
 from dsrkit.craft.host import Host, Interface
+from dsrkit.craft.modes import machines_of
 from dsrkit.craft.network import Label, Network
 from dsrkit.craft.octets import address_text
+from dsrkit.craft.options import DEFAULTS
 from dsrkit.craft.preset import encapsulation_of
 from dsrkit.craft.profiles import profile_of
 from dsrkit.craft.world import World
@@ -40,7 +42,13 @@ class Workbench:
         self.bench = _Bench()
         tunnel, outer = encapsulation_of(spec, profile)
         self.world = World(
-            spec, self.bench, mode=mode, profile=profile, encapsulation=tunnel, outer=outer, neighbours=True
+            spec,
+            self.bench,
+            mode=machines_of(mode, DEFAULTS),
+            profile=profile,
+            encapsulation=tunnel,
+            outer=outer,
+            neighbours=True,
         )
         for host in self.world.hosts.values():
             if isinstance(host, Balancer):

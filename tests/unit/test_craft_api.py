@@ -202,6 +202,15 @@ def test_a_node_forwards_what_it_forwarded_in_the_scenario(mode: str) -> None:
     assert compared >= 3
 
 
+@pytest.mark.parametrize("options", [{}, {"ip": 6}, {"form": "arping-A"}])
+def test_the_owner_of_a_takeovers_vip_forwards(options: dict[str, Any]) -> None:
+    scenario = craft("garp", real_servers=1, **options)
+    frames = [frame for frame in scenario.frames() if frame.flow == 0]
+    came = next(frame for frame in frames if frame.receiver == "lb1")
+    left = next(frame for frame in frames if frame.sender == "lb1" and frame.packet == came.packet)
+    assert forward(came.data, "lb1", scenario.spec) == [left.data]
+
+
 def test_a_bridge_passes_a_frame_on() -> None:
     scenario = craft("l2dsr")
     assert forward(scenario["D"][0], "sw1", scenario.spec) == [scenario["D"][0]]

@@ -11,6 +11,7 @@ from dsrkit.craft.modes.garp import GARP
 from dsrkit.craft.modes.health import HEALTH
 from dsrkit.craft.modes.l7 import L7
 from dsrkit.craft.modes.rewriting import REWRITING
+from dsrkit.craft.options import Options
 from dsrkit.model.names import Mode
 
 DRIVERS: Final[Mapping[Mode, ModeDriver]] = {
@@ -25,4 +26,11 @@ DRIVERS: Final[Mapping[Mode, ModeDriver]] = {
     "dns-rr": DNS_RR,
 }
 
-__all__ = ["DRIVERS", "ModeDriver"]
+
+def machines_of(mode: Mode, options: Options) -> Mode:
+    """The mode whose load balancer and servers stand in a mode's set-up."""
+    machines = DRIVERS[mode].machines
+    return mode if machines is None else machines(options)
+
+
+__all__ = ["DRIVERS", "ModeDriver", "machines_of"]
