@@ -27,6 +27,7 @@ from dsrkit.craft.octets import (
     sum16,
 )
 from dsrkit.craft.packets import arp, ip, nd
+from dsrkit.craft.quoted import transport_of
 from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten
 from dsrkit.errors import SpecError, UsageError
 from dsrkit.tables import tables
@@ -50,6 +51,8 @@ PROHIBITED = ((3, 13), (1, 1))
 TIME_EXCEEDED = ((11, 0), (3, 0))
 NOT_REASSEMBLED = ((11, 1), (3, 1))
 Complaint = tuple[tuple[int, int], tuple[int, int]]
+ICMP_ERRORS: Final = (3, 4, 5, 11, 12)
+"""Types that nobody answers with an error; of ICMPv6 these are all below 128."""
 
 
 @dataclass(eq=False)
@@ -443,8 +446,8 @@ class Host:
         four = packet[0] >> 4 == 4
         width, start = (4, 12) if four else (16, 8)
         src, dst = packet[start : start + width], packet[start + width : start + 2 * width]
-        if packet[9 if four else 6] in (ICMP, ICMPV6) and packet[20 if four else 40] not in (8, 0, 128, 129):
-            return  # no error about an error (RFC 1122 s3.2.2)
+        if not _may_be_complained_about(packet):
+            return
         if source is None:
             found = self.route(src)
             own = found[0].source(4 if four else 6) if found else None
@@ -518,6 +521,18 @@ class Host:
 def linked(packet: bytes) -> bytes:
     """An IP packet behind an empty Ethernet header, for what has not been on any link."""
     return bytes(12) + (IPV4 if packet[0] >> 4 == 4 else IPV6).to_bytes(2, "big") + packet
+
+
+def _may_be_complained_about(packet: bytes) -> bool:
+    """No errors about errors, nor about later fragments of IPv4 (RFC 1122 s3.2.2; RFC 4443 s2.4 (e)).
+
+    Source: net/ipv4/icmp.c __icmp_send; net/ipv6/icmp.c is_ineligible.
+    """
+    proto, at = transport_of(packet)
+    if packet[0] >> 4 == 4:
+        later = int.from_bytes(packet[6:8], "big") & 0x1FFF
+        return not later and (proto != ICMP or packet[at] not in ICMP_ERRORS)
+    return proto != ICMPV6 or packet[at] >= 128
 
 
 def _fragment_key(packet: Octets) -> tuple[bytes, bytes, int]:

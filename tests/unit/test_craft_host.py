@@ -1,0 +1,67 @@
+"""Two machines on a cable: what their IP stacks say, read by scapy."""
+
+from __future__ import annotations
+
+import pytest
+from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP
+from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6TimeExceeded, IPv6
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+from dsrkit.craft.host import UNREACHABLE_PORT, Host, Interface
+from dsrkit.craft.network import Label, Network, Segment, Tap, Wire
+
+OWN, PEER = "192.0.2.1", "192.0.2.2"
+OWN6, PEER6 = "2001:db8::1", "2001:db8::2"
+
+
+def pair() -> tuple[Network, Host, Host]:
+    """Two hosts that know each other's MACs, with a tap between them."""
+    network = Network([Tap("A")])
+    segment = Segment("lan", [Wire("lan", "own", "peer")])
+    hosts = []
+    for number, name in ((1, "own"), (2, "peer")):
+        host = Host(name, network)
+        addresses = [bytes([192, 0, 2, number]), bytes.fromhex(f"20010db8{number:024x}")]
+        interface = Interface(
+            host, "lan", bytes([2, 0, 0, 0, 0, number]), [(addresses[0], 24), (addresses[1], 64)], segment, name
+        )
+        segment.interfaces[name] = interface
+        host.interfaces.append(interface)
+        host.local.update(addresses)
+        hosts.append(host)
+    for host, other in (hosts, hosts[::-1]):
+        host.neighbours.update((address, other.interfaces[0].mac) for address, _ in other.interfaces[0].addresses)
+    return network, hosts[0], hosts[1]
+
+
+def said(network: Network) -> list[Packet]:
+    network.run()
+    return [Ether(frame.data).payload for frame in network.frames]
+
+
+V4 = IP(src=PEER, dst=OWN, options=[IPOption_NOP()] * 4)
+V6 = IPv6(src=PEER6, dst=OWN6)
+
+
+@pytest.mark.parametrize(
+    ("about", "count"),
+    [
+        (IP(src=PEER, dst=OWN) / UDP(), 1),
+        (IP(src=PEER, dst=OWN, flags="MF") / UDP() / Raw(bytes(8)), 1),
+        (IP(src=PEER, dst=OWN, frag=1, proto=17) / Raw(bytes(8)), 0),
+        (V4 / ICMP(type=8), 1),
+        (V4 / ICMP(type=13), 1),
+        (V4 / ICMP(type=3), 0),
+        (V4 / ICMP(type=5), 0),
+        (V6 / UDP(), 1),
+        (V6 / ICMPv6EchoRequest(), 1),
+        (V6 / ICMPv6DestUnreach(), 0),
+        (V6 / ICMPv6TimeExceeded(), 0),
+    ],
+)
+def test_no_errors_about_errors_and_later_fragments(about: Packet, count: int) -> None:
+    network, own, _ = pair()
+    own.complain(UNREACHABLE_PORT, bytes(about), Label())
+    errors = said(network)
+    assert [(error.src, error.dst) for error in errors] == [(about.dst, about.src)] * count
