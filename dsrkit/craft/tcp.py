@@ -15,8 +15,9 @@ from typing import Final
 
 from dsrkit.craft.host import Host
 from dsrkit.craft.network import MILLISECOND, SECOND, Label
-from dsrkit.craft.octets import Octets
+from dsrkit.craft.octets import TCP, Octets
 from dsrkit.craft.packets import ip
+from dsrkit.craft.quoted import addresses_at, transport_of
 
 FIN, SYN, RST, PSH, ACK, ECE, CWR = 0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80
 MASK: Final = 0xFFFFFFFF
@@ -29,6 +30,8 @@ SYN_RETRIES: Final = 4  # Linux makes 6; the pattern is clear by then
 DATA_RETRIES: Final = 5
 INITIAL_SEGMENTS: Final = 10  # RFC 6928
 OPTIONS_OCTETS: Final = 12  # timestamps on every segment, padded
+ERRORS_4: Final = (3, 11, 12)  # unreachable, time exceeded, parameter problem
+ERRORS_6: Final = (1, 3, 4)
 Ends = tuple[bytes, int, bytes, int]  # local address and port, remote address and port
 
 
@@ -125,7 +128,7 @@ class Connection:
         self._end("", tell=False)
 
     def abort(self) -> None:
-        """Break off with a RST."""
+        """Break off with a RST, an ordinary segment otherwise (net/ipv4/tcp_output.c tcp_send_active_reset)."""
         self._emit(RST | ACK, self.send_next, b"")
         self._end("reset", tell=False)
 
@@ -162,14 +165,14 @@ class Connection:
         timestamps = ("Timestamp", (self._clock(), self.echo_timestamp))
         if opening:
             options += [timestamps, ("NOP", None), ("WScale", SCALE), *self.syn_options]
-        elif not flags & RST:
+        else:
             options += [("NOP", None), ("NOP", None), timestamps]
             if self.early and flags & ACK and not payload:
                 options += [("NOP", None), ("NOP", None), ("SAck", self._holes())]
-        window = (SYN_ACK_WINDOW if first_syn_ack else SYN_WINDOW) if opening else 0 if flags & RST else WINDOW
+        window = (SYN_ACK_WINDOW if first_syn_ack else SYN_WINDOW) if opening else WINDOW
         local, port, remote, remote_port = self.ends
         # a SYN-ACK carries id 0 (no socket has counted yet), then one per packet
-        ident = 0 if first_syn_ack or flags & RST else self._next_ident()
+        ident = 0 if first_syn_ack else self._next_ident()
         tos = self.tos | (2 if self.ecn and payload and not opening else 0)
         header = ip.Header(local, remote, self.stack.host.ttl, tos, ident, flow_label=self.label)
         packet = ip.tcp(
@@ -506,23 +509,26 @@ class TcpStack:
         self.host.output(answer, self.host.network.label(label.flow))
 
     def _icmp(self, packet: Octets, kind: int, code: int, label: Label) -> None:
-        """An ICMP error that quotes a segment of ours."""
-        inner = packet.ip
-        at = inner.payload
-        start = at + 8
-        four = inner.version == 4
-        data = packet.data
-        width, offset = (4, 12) if four else (16, 8)
-        src = bytes(data[start + offset : start + offset + width])
-        dst = bytes(data[start + offset + width : start + offset + 2 * width])
-        ports = start + (4 * (data[start] & 15) if four else 40)
-        connection = self.connections.get((src, packet.word(ports), dst, packet.word(ports + 2)))
+        """An ICMP error that quotes a segment of ours; a redirect is none, and leaves a handshake alone.
+
+        Source: net/ipv4/tcp_ipv4.c tcp_v4_err; net/ipv6/tcp_ipv6.c tcp_v6_err.
+        """
+        at, four = packet.ip.payload, packet.ip.version == 4
+        segment = bytes(packet.data[at + 8 : packet.ip.end])
+        if len(segment) < (28 if four else 48):
+            return  # not even the ports
+        proto, ports = transport_of(segment)
+        if proto != TCP:
+            return
+        start, width = addresses_at(segment)
+        src, dst = segment[start : start + width], segment[start + width : start + 2 * width]
+        port, remote_port = (int.from_bytes(segment[ports + i : ports + i + 2], "big") for i in (0, 2))
+        connection = self.connections.get((src, port, dst, remote_port))
         if connection is None:
             return
         if (kind, code) == ((3, 4) if four else (2, 0)):
-            mtu = packet.word(at + 6) if four else int.from_bytes(data[at + 4 : at + 8], "big")
-            connection.path_mtu(mtu)
-        else:
+            connection.path_mtu(packet.word(at + 6) if four else int.from_bytes(packet.data[at + 4 : at + 8], "big"))
+        elif kind in (ERRORS_4 if four else ERRORS_6):
             connection.refused()
 
 

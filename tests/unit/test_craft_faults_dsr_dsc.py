@@ -418,6 +418,7 @@ def test_a_redirect_teaches_a_way_past_the_router() -> None:
     after = [row for row in near if row.second > redirect.second + 0.001]
     assert {row.link[1] for row in before} == {"r1"}
     assert {row.link[1] for row in after} == {"lb1"}
+    assert not any("R" in row.what for row in near), "a redirect ends no handshake"
     frame = next(f.data for f in scenario.kept if "ICMP redirect" in f.comment)
     message = dpkt.ethernet.Ethernet(frame).data.data.data
     assert dpkt.utils.inet_to_str(message.gw.to_bytes(4, "big")) == "203.0.113.2", "the load balancer's own address"
