@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6TimeExceeded, IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from dsrkit.craft.host import UNREACHABLE_PORT, Host, Interface
 from dsrkit.craft.network import Label, Network, Segment, Tap, Wire
+from dsrkit.craft.octets import packed
+from dsrkit.craft.tcp import TcpStack
 
 OWN, PEER = "192.0.2.1", "192.0.2.2"
 OWN6, PEER6 = "2001:db8::1", "2001:db8::2"
@@ -65,3 +67,25 @@ def test_no_errors_about_errors_and_later_fragments(about: Packet, count: int) -
     own.complain(UNREACHABLE_PORT, bytes(about), Label())
     errors = said(network)
     assert [(error.src, error.dst) for error in errors] == [(about.dst, about.src)] * count
+
+
+def test_a_reset_of_its_own_accord_is_an_ordinary_segment() -> None:
+    network, own, peer = pair()
+    stacks = TcpStack(own), TcpStack(peer)
+    stacks[1].listen(80, lambda connection: None)
+    connection = stacks[0].connect((packed(OWN), 40000), (packed(PEER), 80))
+    connection.on_open = lambda one: one.abort()
+    connection.open()
+    acknowledged, reset = said(network)[2:]
+    assert (acknowledged[TCP].flags, reset[TCP].flags) == ("A", "RA")
+    assert reset[TCP].window == acknowledged[TCP].window > 0
+    assert reset[TCP].options == acknowledged[TCP].options
+    assert reset.id == acknowledged.id + 1
+
+
+def test_a_reset_of_what_is_unknown_has_nothing_to_say() -> None:
+    network, own, peer = pair()
+    TcpStack(peer)
+    TcpStack(own).connect((packed(OWN), 40000), (packed(PEER), 80)).open()
+    reset = said(network)[1]
+    assert (reset[TCP].flags, reset[TCP].window, reset[TCP].options, reset.id) == ("RA", 0, [], 0)
