@@ -31,7 +31,8 @@ class Fault:
     balancer, more taps), `capture` what the taps made of the frames, and `link_type`
     how they wrote them. `acts_as` is the mode that the machines really have,
     where it is another one than they are said to have, `profile` the implementation that has the fault, where only one
-    does. `alone` says that connections still do not touch each other, so that copies of one show it.
+    does. `alone` says that the fault does not hang on what other connections did, nor on ARP or neighbour discovery: at
+    volume, copies of one connection show it as a simulation of them all does (held by tests/unit/test_craft_copies.py).
     """
 
     code: str
@@ -46,4 +47,4 @@ class Fault:
     link_type: int = LINKTYPE_ETHERNET
     acts_as: Mode | None = None
     profile: Profile | None = None
-    alone: bool = True
+    alone: bool = False

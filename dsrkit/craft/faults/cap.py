@@ -236,6 +236,7 @@ FAULTS: Final = (
         "96 octets of each frame, so that most payloads and their checksums cannot be judged",
         unchanged,
         {"snaplen": 96},
+        alone=True,
     ),
     Fault(
         "CAP909",
@@ -251,6 +252,7 @@ FAULTS: Final = (
         "taps whose clocks differ by up to 40 ms: replies before their requests",
         unchanged,
         {"skew": "40ms"},
+        alone=True,
     ),
     Fault(
         "CAP911",

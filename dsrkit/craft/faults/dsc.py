@@ -191,6 +191,7 @@ FAULTS: Final = (
         MODE,
         "the tag arrives and every server answers from its own address; clients send RSTs to the RIP",
         _rules_missing,
+        alone=True,
     ),
     Fault(
         "DSC502",
@@ -198,6 +199,7 @@ FAULTS: Final = (
         MODE,
         "the tag is there behind the load balancer and 0 at the server, which answers from its own address",
         _bleached,
+        alone=True,
     ),
     Fault(
         "DSC503",
@@ -206,6 +208,7 @@ FAULTS: Final = (
         "one tag behind the load balancer, another at the server, which answers from its own address",
         _remarked,
         {"dscp": 44},
+        alone=True,
     ),
     Fault(
         "DSC504",
@@ -213,6 +216,7 @@ FAULTS: Final = (
         MODE,
         "a quarter of the tag behind the load balancer, the rest of it in the ECN bits; replies from the RIP",
         _octet_for_code_point,
+        alone=True,
     ),
     Fault(
         "DSC505",
@@ -223,6 +227,7 @@ FAULTS: Final = (
         {"real_servers": 3},
         flows=6,
         spec=_two_tagged_vips,
+        alone=True,
     ),
     Fault(
         "DSC506",
@@ -249,6 +254,7 @@ FAULTS: Final = (
         "ECN bits before the load balancer and 0 after it: it writes the whole TOS octet",
         _ecn_lost,
         {"ecn": True},
+        alone=True,
     ),
     Fault(
         "DSC510",
@@ -256,6 +262,7 @@ FAULTS: Final = (
         MODE,
         "the tag arrives and one server answers from its own address; the others are fine",
         _rule_missing,
+        alone=True,
     ),
     Fault(
         "DSC511",
@@ -263,6 +270,7 @@ FAULTS: Final = (
         MODE,
         "tagged requests reach one server and nothing comes back",
         _vip_missing,
+        alone=True,
     ),
     Fault(
         "DSC512",
@@ -278,6 +286,7 @@ FAULTS: Final = (
         MODE,
         "SYN-ACKs and data from the VIP carry the request's tag all the way to the client",
         _tag_reflected,
+        alone=True,
     ),
     Fault(
         "DSC514",
@@ -295,6 +304,7 @@ FAULTS: Final = (
         "the load balancer clears the DSCP instead of writing a tag; servers answer from their own addresses",
         _tag_zero,
         {"client_dscp": 10},
+        alone=True,
     ),
     Fault(
         "DSC516",
@@ -302,6 +312,7 @@ FAULTS: Final = (
         MODE,
         "behind the load balancer the TCP checksum is still the one for the VIP; servers say nothing",
         _sum_forgotten,
+        alone=True,
     ),
     Fault(
         "DSC517",
@@ -310,5 +321,6 @@ FAULTS: Final = (
         "behind the load balancer the destination is a RIP and the DSCP still the client's; replies from the RIP",
         _not_marked,
         {"client_dscp": 10},
+        alone=True,
     ),
 )

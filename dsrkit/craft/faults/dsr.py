@@ -370,6 +370,7 @@ FAULTS: Final = (
         DSR_MODES,
         "SYNs for the VIP reach one server and nothing comes back; they are repeated after 1, 3 and 7 s",
         _vip_missing,
+        alone=True,
     ),
     Fault(
         "DSR302",
@@ -377,6 +378,7 @@ FAULTS: Final = (
         DSR_MODES,
         "one server sends the request back into the network, TTL one less, again and again until ICMP 11/0",
         _vip_missing_forwarding,
+        alone=True,
     ),
     Fault(
         "DSR303",
@@ -385,6 +387,7 @@ FAULTS: Final = (
         "one server answers the SYN with a RST from the VIP, with the SYN's TOS (UDP: ICMP 3/3 from the VIP)",
         _bound_to_own_address,
         {"client_dscp": 10},
+        alone=True,
     ),
     Fault(
         "DSR304",
@@ -392,6 +395,7 @@ FAULTS: Final = (
         ("l2dsr",),
         "on B, frames whose source and destination MAC are both the load balancer's; they arrive nowhere",
         _sends_to_itself,
+        alone=True,
     ),
     Fault(
         "DSR305",
@@ -399,6 +403,7 @@ FAULTS: Final = (
         ("l2dsr",),
         "the load balancer sends to a MAC that nobody has: the frame is flooded to every port, and not answered",
         _stale_mac,
+        alone=True,
     ),
     Fault(
         "DSR306",
@@ -418,6 +423,7 @@ FAULTS: Final = (
         "the request keeps the service's port, the servers listen on another: RST from the VIP with the SYN's TOS",
         _other_port,
         {"client_dscp": 10},
+        alone=True,
     ),
     Fault(
         "DSR308",
@@ -425,6 +431,7 @@ FAULTS: Final = (
         ("l2dsr",),
         "replies from the VIP go to the load balancer's MAC, on D and again on B, and die there (IPv6: are routed on)",
         _reply_by_balancer,
+        alone=True,
     ),
     Fault(
         "DSR309",
@@ -432,6 +439,7 @@ FAULTS: Final = (
         DSR_MODES,
         "the SYN-ACK leaves the server and is missing on A: the firewall on its way has never seen the SYN",
         _half_seen,
+        alone=True,
     ),
     Fault(
         "DSR310",
@@ -439,6 +447,7 @@ FAULTS: Final = (
         DSR_MODES,
         "what the server sends from the VIP is missing on A (made-up outer sources, profile katran: missing on C)",
         _source_filtered,
+        alone=True,
     ),
     Fault(
         "DSR311",
@@ -446,6 +455,7 @@ FAULTS: Final = (
         ("l2dsr", "l3dsr-dscp"),
         "requests reach one server, which has the VIP and still says nothing",
         _strict_source_check,
+        alone=True,
     ),
     Fault(
         "DSR314",
@@ -454,6 +464,7 @@ FAULTS: Final = (
         "one 4-tuple goes to two servers: the second one, which knows nothing of it, sends a RST from the VIP",
         _forgets,
         {"reply": 20000},
+        alone=True,
     ),
     Fault(
         "DSR315",
@@ -470,6 +481,7 @@ FAULTS: Final = (
         ("l2dsr",),
         "as if the VIP were missing: SYNs reach one server and nothing comes back, the VIP being on its loopback",
         _dropping,
+        alone=True,
     ),
     Fault(
         "DSR317",
@@ -498,6 +510,7 @@ FAULTS: Final = (
         _rejecting,
         {"client_dscp": 10, "real_servers": 3},
         flows=6,
+        alone=True,
     ),
     Fault(
         "DSR320",
@@ -523,6 +536,7 @@ FAULTS: Final = (
         DSR_MODES,
         "requests leave the load balancer and never appear at the next tap; the router does not even ask for the RIP",
         _lost,
+        alone=True,
     ),
     Fault(
         "DSR323",
@@ -530,5 +544,6 @@ FAULTS: Final = (
         REWRITING_MODES,
         "requests reach one server and nothing comes back; the other servers are fine",
         _dropping,
+        alone=True,
     ),
 )

@@ -339,6 +339,7 @@ FAULTS: Final = (
         "one server's gateway is the router: SYN-ACKs from its own address reach the client, which resets them",
         _bypass,
         spec=router_beside_servers,
+        alone=True,
     ),
     Fault(
         "NAT202",
@@ -356,6 +357,7 @@ FAULTS: Final = (
         "behind the load balancer the server's address stands as the source and the VIP as the destination",
         _source_rewritten,
         flows=2,
+        alone=True,
     ),
     Fault(
         "NAT204",
@@ -365,6 +367,7 @@ FAULTS: Final = (
         _checksum_kept,
         options=PORTS_DIFFER,
         flows=2,
+        alone=True,
     ),
     Fault(
         "NAT205",
@@ -373,7 +376,6 @@ FAULTS: Final = (
         "SYNs of later connections end before the load balancer, repeated after 1, 3 and 7 s; earlier ones worked",
         _ports_exhausted,
         flows=6,
-        alone=False,
     ),
     Fault(
         "NAT206",
@@ -402,6 +404,7 @@ FAULTS: Final = (
         NAT_MODES,
         "nat: a server's ICMP error reaches the client from the server's address, quoting it; fullnat: it ends inside",
         _errors_untranslated,
+        alone=True,
     ),
     Fault(
         "NAT210",
@@ -410,6 +413,7 @@ FAULTS: Final = (
         "behind the load balancer no packet carries the TOA option that servers need to know the client",
         _toa_lost,
         options={"toa": True},
+        alone=True,
     ),
     Fault(
         "NAT211",
@@ -426,6 +430,7 @@ FAULTS: Final = (
         NAT_MODES,
         "packets for one server go to a port that nobody listens on: RST from there",
         _wrong_port,
+        alone=True,
     ),
     Fault(
         "NAT213",
@@ -433,6 +438,7 @@ FAULTS: Final = (
         ("nat", *DSR_MODES),
         "requests reach one server and nothing leaves it, not even an ARP request",
         _no_route_back,
+        alone=True,
     ),
     Fault(
         "NAT214",
@@ -442,5 +448,6 @@ FAULTS: Final = (
         _forwarding_off,
         options=PORTS_DIFFER,
         flows=2,
+        alone=True,
     ),
 )

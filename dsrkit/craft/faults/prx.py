@@ -68,6 +68,7 @@ FAULTS: Final = (
         ("l7",),
         "one server gets a PROXY header that it does not expect and closes; with --proxy: gets none and answers 400",
         _greeting_not_agreed,
+        alone=True,
     ),
     Fault(
         "PRX802",
@@ -76,6 +77,7 @@ FAULTS: Final = (
         "sessions with one server come from the client's address, and its SYN-ACKs go past the proxy to the client",
         _transparent,
         spec=router_beside_servers,
+        alone=True,
     ),
     Fault(
         "PRX803",
@@ -91,6 +93,7 @@ FAULTS: Final = (
         ("l7",),
         "one TCP session, with one ISN, spans both sides of what is called a proxy: it is NAT",
         acts_as="nat",
+        alone=True,
     ),
     Fault(
         "PRX805",
@@ -98,5 +101,6 @@ FAULTS: Final = (
         ("l7",),
         "one server answers the proxy's SYNs with RST, tried again each second; then the client's session just ends",
         _refusing,
+        alone=True,
     ),
 )

@@ -308,6 +308,7 @@ FAULTS: Final = (
         MODE,
         "one server answers outer packets with ICMP protocol unreachable, passed on from the VIP",
         _no_device,
+        alone=True,
     ),
     Fault(
         "TUN402",
@@ -315,6 +316,7 @@ FAULTS: Final = (
         MODE,
         "outer packets reach one server and nothing comes back, neither reply nor ICMP error",
         _reverse_path_filter,
+        alone=True,
     ),
     Fault(
         "TUN403",
@@ -322,6 +324,7 @@ FAULTS: Final = (
         MODE,
         "outer packets reach one server and nothing comes back, neither reply nor ICMP error",
         _vip_missing,
+        alone=True,
     ),
     Fault(
         "TUN404",
@@ -330,6 +333,7 @@ FAULTS: Final = (
         "full segments reach the load balancer and no outer copy leaves it; it answers 'fragmentation needed', and"
         " smaller ones follow",
         options=LARGE,
+        alone=True,
     ),
     Fault(
         "TUN405",
@@ -337,6 +341,7 @@ FAULTS: Final = (
         MODE,
         "SYN-ACKs announce an MSS for the whole MTU, although requests get an outer header on their way",
         options={"pmtud": True},
+        alone=True,
     ),
     Fault(
         "TUN406",
@@ -346,6 +351,7 @@ FAULTS: Final = (
         " comes again, as large",
         _too_big_to_another,
         {"reply": 3000},
+        alone=True,
     ),
     Fault(
         "TUN407",
@@ -363,6 +369,7 @@ FAULTS: Final = (
         " sent none",
         _receive_offload,
         {"request": 6000},
+        alone=True,
     ),
     Fault(
         "TUN409",
@@ -370,6 +377,7 @@ FAULTS: Final = (
         MODE,
         "outer packets leave the load balancer and never reach a server; nobody says so",
         _tunnel_filtered,
+        alone=True,
     ),
     Fault(
         "TUN410",
@@ -377,6 +385,7 @@ FAULTS: Final = (
         MODE,
         "one server's replies leave inside IP-in-IP towards the load balancer, and end there",
         _reply_in_tunnel,
+        alone=True,
     ),
     Fault(
         "TUN411",
@@ -385,6 +394,7 @@ FAULTS: Final = (
         "inner packets carry DSCP and ECN marks, the outer headers carry none",
         _mark_lost,
         {"client_dscp": 10, "ecn": True},
+        alone=True,
     ),
     Fault(
         "TUN412",
@@ -392,6 +402,7 @@ FAULTS: Final = (
         MODE,
         "outer packets leave with TTL 1; the next router tells the load balancer that their time is exceeded",
         _outer_ttl_low,
+        alone=True,
     ),
     Fault(
         "TUN413",
@@ -400,6 +411,7 @@ FAULTS: Final = (
         "all servers answer outer packets with ICMP port unreachable that quotes them as they came",
         _mismatch,
         {"tunnel": "gue"},
+        alone=True,
     ),
     Fault(
         "TUN414",
@@ -409,6 +421,7 @@ FAULTS: Final = (
         _another_backend,
         OPTION,
         profile="cilium",
+        alone=True,
     ),
     Fault(
         "TUN415",
@@ -418,6 +431,7 @@ FAULTS: Final = (
         _options_dropped,
         OPTION,
         profile="cilium",
+        alone=True,
     ),
     Fault(
         "TUN416",
@@ -444,6 +458,7 @@ FAULTS: Final = (
         MODE,
         "outer packets leave the load balancer for a MAC address that no router has, and nothing forwards them",
         _wrong_next_hop,
+        alone=True,
     ),
     Fault(
         "TUN420",
@@ -452,6 +467,7 @@ FAULTS: Final = (
         "GRE with checksums reaches the servers and nothing comes back",
         _checksum_refused,
         {"tunnel": "gre", "tunnel_checksum": True},
+        alone=True,
     ),
     Fault(
         "TUN421",
@@ -460,6 +476,7 @@ FAULTS: Final = (
         "outer packets come from the VIP; the servers own it too, and drop them without a word",
         _vip_as_source,
         {"tunnel": "6in6"},
+        alone=True,
     ),
     Fault(
         "TUN422",
@@ -467,6 +484,7 @@ FAULTS: Final = (
         MODE,
         "one server answers outer packets with ICMP port unreachable, passed on from the VIP",
         _device_down,
+        alone=True,
     ),
     Fault(
         "TUN423",
@@ -475,5 +493,6 @@ FAULTS: Final = (
         "'fragmentation needed' leaves the load balancer and never reaches the client, which repeats full segments",
         _too_big_filtered,
         LARGE,
+        alone=True,
     ),
 )

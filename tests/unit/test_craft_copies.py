@@ -1,0 +1,54 @@
+"""Copies of connections against a simulation of them all: the same packets at the same taps, fault by fault."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import pytest
+
+from dsrkit import Scenario, craft
+from dsrkit.craft.copies import _brief
+from dsrkit.craft.faults import FAULTS
+from dsrkit.craft.modes import DRIVERS
+
+API = sys.modules["dsrkit.craft.api"]  # `dsrkit.craft` is the function
+FLOWS = 8
+ALONE = [(fault.code, mode) for fault in FAULTS.values() if fault.alone for mode in fault.modes]
+NEVER_ALONE = (
+    *("ARP101", "ARP102", "ARP103", "ARP114", "ARP116", "ARP119"),
+    *("DSR306", "DSR315", "DSR318", "DSR320", "TUN417"),
+)
+
+
+def copied(scenario: Scenario) -> Counter[tuple[str, str]]:
+    """The frames of the copies by tap and comment."""
+    assert scenario.source is not None
+    _, *batches = scenario.batches()
+    return Counter(
+        (scenario.taps[tap], batch.comments[comment])
+        for batch in batches
+        for tap, comment in zip(batch.tap, batch.comment, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("code", "mode"), ALONE)
+def test_copies_show_a_fault_as_a_simulation_does(code: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = craft(mode, fault=code, flows=FLOWS)
+    first = 2 * sum(node.role == "real-server" for node in simulated.spec.nodes)
+    expected = Counter((frame.tap, _brief(frame)) for frame in simulated.frames() if frame.flow >= first)
+    monkeypatch.setattr(API, "SIMULATED", 0)
+    assert copied(craft(mode, fault=code, flows=FLOWS)) == expected != Counter()
+
+
+def test_every_fault_that_is_copied_is_of_modes_that_are() -> None:
+    assert len(ALONE) > 90
+    for code, mode in ALONE:
+        assert DRIVERS[FAULTS[code].acts_as or mode].alone, code  # type: ignore[index]
+
+
+@pytest.mark.parametrize("code", NEVER_ALONE)
+def test_faults_between_connections_are_simulated_throughout(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known neighbours heal them, or they hit more connections than they should."""
+    monkeypatch.setattr(API, "SIMULATED", 0)
+    assert craft(FAULTS[code].modes[0], fault=code, flows=2).source is None
