@@ -187,10 +187,7 @@ def _run(mode: Mode, common: _Common, options: Mapping[str, Any]) -> None:
     scenario = craft(mode, spec, **call, **options)
     tap = _tap(common, scenario)
     _check_files(common, scenario)
-    if common.write or common.split or common.kind or common.send:
-        for note in scenario.notes:
-            complain(f"note: {note}")
-    else:
+    if not (common.write or common.split or common.kind or common.send):
         _show(common, scenario)
     if common.write:
         _write_pcapng(common.write, scenario)

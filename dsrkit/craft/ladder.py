@@ -61,7 +61,6 @@ def ladder(scenario: Scenario, limit: int = LIMIT) -> Ladder:
         rows=tuple(_row(packet, taps, start, mac_octets) for packet in packets),
         left_out=left_out,
         mac_octets=tuple(index + 1 for index in mac_octets),
-        notes=scenario.notes,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,6 @@ class Scenario:
     source: Callable[[], Iterator[Batch]] | None = None
     kept: tuple[Frame, ...] = ()
     fault: str | None = None
-    notes: tuple[str, ...] = field(default=())
     link_type: int = LINKTYPE_ETHERNET
 
     def batches(self) -> Iterator[Batch]:

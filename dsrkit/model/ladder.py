@@ -64,4 +64,3 @@ class Ladder:
     rows: tuple[LadderRow, ...]
     left_out: int | None = 0
     mac_octets: tuple[int, ...] = (5, 6)
-    notes: tuple[str, ...] = ()

@@ -27,8 +27,6 @@ def render(ladder: Ladder, *, color: bool = False, width: int | None = None) -> 
     """
     page = _Page(len(ladder.taps), color, WIDTH if width is None else width)
     page.add(Text(escape(ladder.title), "bold"))
-    for note in ladder.notes:
-        page.add(Text(escape(note)))
     page.add()
     page.columns([[Text(escape(tap.name), "bold")] for tap in ladder.taps])
     page.columns([[Text(escape(", ".join(tap.nodes)), "dim")] for tap in ladder.taps])

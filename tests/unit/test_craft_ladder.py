@@ -269,8 +269,8 @@ def test_no_frames() -> None:
 
 
 def test_title_says_the_fault() -> None:
-    scenario = dataclasses.replace(l2dsr(), fault="ARP101", notes=("the server answers for the VIP",))
-    assert render(ladder(scenario)).startswith("l2dsr, profile ipvs, fault ARP101\nthe server answers for the VIP\n")
+    scenario = dataclasses.replace(l2dsr(), fault="ARP101")
+    assert render(ladder(scenario)).startswith("l2dsr, profile ipvs, fault ARP101\n")
 
 
 def test_names_are_data() -> None:
