@@ -7,7 +7,7 @@ connections that were each unlucky in their own way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -16,7 +16,7 @@ import numpy as np
 from dsrkit.craft.conversations import FIRST_PORT, PORTS
 from dsrkit.craft.frame import Batch, Frame, Int64s, batch_of
 from dsrkit.craft.network import EPOCH, MILLISECOND, SECOND
-from dsrkit.craft.octets import TCP, UDP, Octets, address_text
+from dsrkit.craft.octets import GUE_PORTS, TCP, UDP, Octets, address_text
 from dsrkit.craft.options import Options
 from dsrkit.craft.profiles import Derived, Flows
 from dsrkit.craft.volume import Derive, Endpoints, FlowArrays, Template, stream
@@ -82,7 +82,9 @@ def template_of(world: World, options: Options) -> Template:
     """The simulated connection of a world as something to copy."""
     frames = sorted((f for f in world.network.frames if f.flow == 0), key=lambda frame: frame.ts_ns)
     client = (address_text(world.clients(len(world.vips[0]))[0]), FIRST_PORT)
-    sessions, own = _sessions(frames, client)
+    tunnel = world.encapsulation
+    tunnel_ports = GUE_PORTS if tunnel is None or tunnel.port is None else (*GUE_PORTS, tunnel.port)
+    sessions, own = _sessions(frames, client, tunnel_ports)
     return Template(
         frames=tuple(replace(f, ts_ns=f.ts_ns - EPOCH - MILLISECOND, comment=_brief(f)) for f in frames),
         client_ip=client[0],
@@ -91,10 +93,13 @@ def template_of(world: World, options: Options) -> Template:
         lb_ip=None if own is None else own[0],
         lb_port=None if own is None else own[1],
         derived=_derived(world, options),
+        tunnel_ports=tunnel_ports,
     )
 
 
-def _sessions(frames: list[Frame], client: Place) -> tuple[tuple[Endpoints, ...], Place | None]:
+def _sessions(
+    frames: list[Frame], client: Place, tunnel_ports: Collection[int]
+) -> tuple[tuple[Endpoints, ...], Place | None]:
     """The sessions of a connection by every address and port that an end shows, and the load balancer's own end.
 
     Full NAT has one session, whose sequence numbers are the same on both sides; a proxy has two.
@@ -104,8 +109,8 @@ def _sessions(frames: list[Frame], client: Place) -> tuple[tuple[Endpoints, ...]
     own: Place | None = None
     first: dict[Place, object] = {}
     for frame in frames:
-        packet = Octets(frame.data)
-        if packet.ports is None:
+        packet = Octets(frame.data, tunnel_ports=tunnel_ports)
+        if packet.ports is None or packet.ports[1] in tunnel_ports:  # a fragment of a tunnel shows the tunnel's ports
             continue
         source, target = zip(
             (address_text(packet.address(f"ip.{end}")) for end in ("src", "dst")), packet.ports, strict=True

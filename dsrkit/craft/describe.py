@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.craft.octets import ARP, GRE, ICMP, ICMPV6, TCP, UDP, Network, Octets, address_text, mac_text
+from dsrkit.craft.octets import (
+    ARP,
+    GRE,
+    ICMP,
+    ICMPV6,
+    IPIP,
+    IPV6_IN_IP,
+    TCP,
+    UDP,
+    Network,
+    Octets,
+    address_text,
+    mac_text,
+)
 from dsrkit.craft.packets import dns
 from dsrkit.errors import UsageError
 
 _FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"), (0x20, "URG"))
 _DNS_PORT: Final = 53
+_TUNNELS: Final = (IPIP, IPV6_IN_IP, GRE)
 _VRRP: Final = 112
 _PROTOCOLS: Final = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6", GRE: "GRE", _VRRP: "VRRP advertisement"}
 _ICMP: Final = {
@@ -82,7 +96,7 @@ def summary(packet: Octets | None, size: int) -> Summary:
         return Summary(f"EtherType 0x{packet.ether_type:04x}", octets=size)
     at = ip.payload
     ends, room = _ends(packet, ip, packet.ports), ip.end - at
-    if not ip.first:
+    if not ip.first or (not ip.whole and ip.proto in _TUNNELS):
         return Summary("fragment", ends)
     if ip.proto == TCP and room >= 20:
         flags = packet.word(at + 12)

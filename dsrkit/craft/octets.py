@@ -57,6 +57,7 @@ class Network:
     proto: int
     first: bool  # the first or only fragment: its payload starts with a transport header
     fragment: int  # offset of the IPv6 fragment header, 0 if there is none
+    whole: bool  # not a fragment: what it carries ends where it ends
 
 
 class Octets:
@@ -104,7 +105,7 @@ class Octets:
         if not network.first:
             return
         self.transport = network.payload
-        if len(self.networks) >= self.depth:
+        if len(self.networks) >= self.depth or not network.whole:  # a packet inside goes on in later fragments
             return
         inner = 0
         if network.proto in (IPIP, IPV6_IN_IP):
@@ -141,16 +142,17 @@ class Octets:
             payload, end = at + 4 * (data[at] & 15), at + self.word(at + 2)
             if not at + 20 <= payload <= end <= len(data):
                 raise UsageError(f"the IPv4 header at octet {at} claims more than the frame holds")
-            return Network(at, 4, payload, end, data[at + 9], self.word(at + 6) & 0x1FFF == 0, 0)
+            split = self.word(at + 6) & 0x3FFF
+            return Network(at, 4, payload, end, data[at + 9], split & 0x1FFF == 0, 0, split == 0)
         end = at + 40 + self.word(at + 4)
         if version != 6 or end > len(data):
             raise UsageError(f"the IP header at octet {at} is broken or claims more than the frame holds")
-        proto, payload, fragment, first = data[at + 6], at + 40, 0, True
+        proto, payload, fragment, split = data[at + 6], at + 40, 0, 0
         while proto in EXTENSIONS and payload + 8 <= end:
             if proto == 44:
-                fragment, first = payload, self.word(payload + 2) & 0xFFF8 == 0
+                fragment, split = payload, self.word(payload + 2) & 0xFFF9
             proto, payload = data[payload], payload + (8 if proto == 44 else 8 * (data[payload + 1] + 1))
-        return Network(at, 6, payload, end, proto, first, fragment)
+        return Network(at, 6, payload, end, proto, split & 0xFFF8 == 0, fragment, split == 0)
 
     @property
     def inner(self) -> Network | None:

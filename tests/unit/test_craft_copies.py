@@ -11,6 +11,7 @@ from dsrkit import Scenario, craft
 from dsrkit.craft.copies import _brief
 from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.modes import DRIVERS
+from dsrkit.craft.octets import Octets, sum16
 
 API = sys.modules["dsrkit.craft.api"]  # `dsrkit.craft` is the function
 FLOWS = 8
@@ -52,3 +53,23 @@ def test_faults_between_connections_are_simulated_throughout(code: str, monkeypa
     """Known neighbours heal them, or they hit more connections than they should."""
     monkeypatch.setattr(API, "SIMULATED", 0)
     assert craft(FAULTS[code].modes[0], fault=code, flows=2).source is None
+
+
+@pytest.mark.parametrize("tunnel", ["ipip", "gre", "gue"])
+def test_outer_packets_in_fragments_are_copied(tunnel: str) -> None:
+    options = {"tunnel": tunnel, "protocol": "udp", "request": 3000}
+    scenario = craft("l3dsr-tunnel", flows=300, **options)
+    sent = {(p.ports[0], p.get("ip.src")) for p in map(Octets, scenario["A"]) if p.ports and p.ports[1] == 80}
+    assert len(sent) == 300
+    few = craft("l3dsr-tunnel", flows=3, **options)
+    said = Counter(f.comment.split(": ")[1].split(" ")[0] for f in few.frames("D") if f.flow >= 0)
+    assert said == ({"fragment": 6, "UDP": 6} if tunnel == "gue" else {"fragment": 9, "UDP": 3})
+    for data in scenario["D"]:
+        outer = Octets(data).outer
+        assert outer is None or sum16(bytes(Octets(data).data[outer.at : outer.payload])) == 0xFFFF
+
+
+def test_copies_in_a_tunnel_on_another_port_are_connections_of_their_own() -> None:
+    scenario = craft("l3dsr-tunnel", tunnel="gue", tunnel_port=7777, flows=300)
+    inside = [Octets(data, tunnel_ports=(7777,)) for data in scenario["D"]]
+    assert len({p.ports[0] for p in inside if len(p.networks) == 2 and p.ports is not None}) == 300

@@ -360,6 +360,7 @@ FAULTS: Final = (
         "outer packets have DF clear although the inner ones have it set, and large ones leave in two fragments",
         _fragments_outside,
         LARGE,
+        alone=True,
     ),
     Fault(
         "TUN408",
