@@ -165,7 +165,7 @@ def ask(
             client.complain(UNREACHABLE_PORT, packet.ip_packet, label)
 
     client.udp_ports[port] = take
-    ident = client.network.random.randrange(1, 1 << 16)
+    ident = client.network.random.randrange(1, 1 << 16)  # the socket's own counter (ip_select_ident)
     header = ip.Header(
         address, service[0], client.ttl, tos, ident, df=len(payload) <= 1472, flow_label=_label(client, address)
     )
@@ -182,8 +182,8 @@ def serve_udp(host: Host, port: int, octets: int, *, source: bytes | None = None
     def answer(packet: Octets, label: Label) -> None:
         src, dst, ports = packet.address("ip.src"), packet.address("ip.dst"), packet.ports
         assert ports is not None
-        ident = host.network.random.randrange(1, 1 << 16)
-        header = ip.Header(source or dst, src, host.ttl, 0, ident, df=octets <= 1472, flow_label=_label(host, src))
+        df, flow_label = octets <= 1472, _label(host, src)
+        header = ip.Header(source or dst, src, host.ttl, 0, host.next_id(src), df=df, flow_label=flow_label)
         reply = ip.udp(header, (ports[1], ports[0]), _text(octets))
         host.network.after(MILLISECOND, lambda: host.send(reply, label))
 
@@ -192,8 +192,6 @@ def serve_udp(host: Host, port: int, octets: int, *, source: bytes | None = None
 
 def ping(client: Host, source: bytes, target: bytes, ident: int, seq: int, *, flow: int, tos: int = 0) -> None:
     """Send one echo request of the usual 56 octets."""
-    header = ip.Header(
-        source, target, client.ttl, tos, client.network.random.randrange(1, 1 << 16), flow_label=_label(client, source)
-    )
+    header = ip.Header(source, target, client.ttl, tos, client.next_id(target), flow_label=_label(client, source))
     body = (client.network.now // 10**6).to_bytes(8, "big") + bytes(range(16, 64))
     client.output(ip.echo(header, ident, seq, body), client.network.label(flow))

@@ -277,9 +277,8 @@ def send_udp(
     host: Host, source: bytes, ports: tuple[int, int], target: bytes, payload: bytes, flow: int, about: str
 ) -> None:
     """One datagram with a message."""
-    random = host.network.random
-    label = random.randrange(1, 1 << 20) if len(source) == 16 else 0
-    header = ip.Header(source, target, host.ttl, 0, random.randrange(1, 1 << 16), flow_label=label)
+    label = host.network.random.randrange(1, 1 << 20) if len(source) == 16 else 0
+    header = ip.Header(source, target, host.ttl, 0, host.next_id(target), flow_label=label)
     host.output(ip.udp(header, ports, payload), host.network.label(flow, about))
 
 

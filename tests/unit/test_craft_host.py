@@ -8,7 +8,9 @@ from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6TimeE
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from dsrkit.craft.conversations import ask, ping, serve_udp
 from dsrkit.craft.host import UNREACHABLE_PORT, Host, Interface
+from dsrkit.craft.names import send_udp
 from dsrkit.craft.network import Label, Network, Segment, Tap, Wire
 from dsrkit.craft.octets import packed
 from dsrkit.craft.tcp import TcpStack
@@ -89,3 +91,18 @@ def test_a_reset_of_what_is_unknown_has_nothing_to_say() -> None:
     TcpStack(own).connect((packed(OWN), 40000), (packed(PEER), 80)).open()
     reset = said(network)[1]
     assert (reset[TCP].flags, reset[TCP].window, reset[TCP].options, reset.id) == ("RA", 0, [], 0)
+
+
+def test_identifications_count_per_peer() -> None:
+    network, own, peer = pair()
+    serve_udp(peer, 9, 10)
+    for number in range(3):
+        ask(own, (packed(OWN), 40000 + number), (packed(PEER), 9), b"x", flow=number, tos=0)
+        network.run()
+        ping(own, packed(OWN), packed(PEER), 1, number, flow=number)
+        send_udp(own, packed(OWN), (53, 40000), packed(PEER), b"x", number, "")
+    packets = said(network)
+    answers = [packet.id for packet in packets if packet.src == PEER]
+    others = [packet.id for packet in packets if packet.src == OWN and (UDP not in packet or packet[UDP].dport != 9)]
+    for mine, count in ((answers, 9), (others, 6)):  # with the errors about port 40000, which nobody listens to
+        assert sorted(mine) == list(range(min(mine), min(mine) + count))
