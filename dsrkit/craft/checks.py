@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsrkit.craft.balancer import Balancer, Server
-from dsrkit.craft.conversations import authority, http_reply, ping
+from dsrkit.craft.conversations import LAST_PORT, authority, http_reply, ping
 from dsrkit.craft.host import Host
 from dsrkit.craft.network import MILLISECOND, Label
 from dsrkit.craft.octets import ICMP, ICMPV6, TCP, Octets
@@ -77,7 +77,7 @@ class Checker:
     def _ping(self, server: Server, flow: int, verdict: _Verdict) -> None:
         target, _ = self._target(server)
         source = self._source(target)
-        ident, seq = 0x4B41 + self.lb.servers.index(server), self._made
+        ident, seq = 0x4B41 + self.lb.servers.index(server), self._made & 0xFFFF
         if self._pins:
             self.lb.pin((ICMP if len(target) == 4 else ICMPV6, source, ident, target, 0), server)
         self._pings[ident, seq] = lambda: verdict.give(True)
@@ -95,7 +95,7 @@ class Checker:
 
     def _connect(self, server: Server, flow: int, verdict: _Verdict) -> None:
         target, port = self._target(server)
-        source = self._source(target), FIRST_PORT + PORT_STEP * self._made
+        source = self._source(target), FIRST_PORT + PORT_STEP * self._made % (LAST_PORT + 1 - FIRST_PORT)
         if self._pins:
             self.lb.pin((TCP, *source, target, port), server)
         assert self.lb.tcp is not None

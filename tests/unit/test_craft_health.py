@@ -9,7 +9,7 @@ from dpkt.ethernet import Ethernet
 from dpkt.ip import IP
 
 from dsrkit.craft.api import craft
-from dsrkit.craft.checks import page_request
+from dsrkit.craft.checks import Checker, page_request
 from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
@@ -133,6 +133,25 @@ def test_a_server_that_fails_is_taken_out_and_comes_back(path: str, check: str) 
     out = [flow for flow in range(5, 8) if served[flow] == "web1"]  # the failed check is done with by 6 s
     assert not out
     assert {served[flow] for flow in range(9, 12)} == {"web1", "web2"}
+
+
+@pytest.mark.parametrize("check", ["ping", "tcp", "http"])
+def test_ports_and_echo_numbers_start_again(check: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 65,534 checks there is no higher number of an echo, and no higher port."""
+    usual = Checker.__post_init__
+
+    def late(checker: Checker) -> None:
+        usual(checker)
+        checker._made = 0xFFFE
+
+    monkeypatch.setattr(Checker, "__post_init__", late)
+    asked = [p for _, _, p in probes(craft("health", check=check, checks=2)) if p.p == 1 or flags(p) == "S"]
+    assert len(asked) == 4
+    if check == "ping":
+        assert [p.data.data.seq for p in asked] == [0xFFFF, 0, 1, 2]
+    else:
+        assert len({p.data.sport for p in asked}) == 4
+        assert all(33000 <= p.data.sport <= 60999 for p in asked)
 
 
 @pytest.mark.parametrize(
