@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.contrib.geneve import GENEVE, GeneveOptions
-from scapy.layers.inet import IP, TCP, UDP, IPOption, fragment
-from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, fragment6
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption, fragment
+from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6, IPv6ExtHdrFragment, fragment6
 from scapy.layers.l2 import Ether
-from scapy.packet import Raw
+from scapy.packet import Packet, Raw
 from scapy.utils import RawPcapReader
 
 from dsrkit.craft.encapsulate import fragments, overhead, push
 from dsrkit.craft.octets import Octets, packed
-from dsrkit.craft.profiles import PROFILES, Encapsulation, Flows, profile_of
+from dsrkit.craft.profiles import PROFILES, Encapsulation, Flows, cilium, profile_of
 from dsrkit.craft.profiles.cilium import geneve_source_port
 from dsrkit.craft.profiles.glb import source_port
 from dsrkit.craft.profiles.hashes import siphash24
@@ -464,3 +464,23 @@ def test_fragments_hold_all_octets_in_order(size: int, mtu: int) -> None:
     assert all(len(piece) <= mtu for piece in pieces)
     assert all(int(piece.flags) == 1 for piece in pieces[:-1])
     assert int(pieces[-1].flags) == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (
+            IP(src="192.0.2.1", dst="192.0.2.2", tos=0x1D, id=77) / UDP(sport=1, dport=2) / Raw(bytes(1400)),
+            IP(src="192.0.2.2", dst="192.0.2.1", tos=0x1D, id=77, flags="DF") / ICMP(type=3, code=4, nexthopmtu=1400),
+        ),
+        (
+            IPv6(src="2001:db8::1", dst="2001:db8::2", tc=0x1D, fl=77) / UDP(sport=1, dport=2) / Raw(bytes(1400)),
+            IPv6(src="2001:db8::2", dst="2001:db8::1", tc=0x1D, fl=77, hlim=64) / ICMPv6PacketTooBig(mtu=1400),
+        ),
+    ],
+)
+def test_cilium_says_too_big_with_the_fields_of_the_packet(sent: Packet, error: Packet) -> None:
+    own, peer = "02:00:00:00:00:01", "02:00:00:00:00:02"
+    quoted = bytes(sent)[: 28 if sent.version == 4 else 104]
+    made = cilium.too_big(Octets(bytes(Ether(src=own, dst=peer) / sent)), 1400)
+    assert made == bytes(Ether(src=peer, dst=own) / error / Raw(quoted))

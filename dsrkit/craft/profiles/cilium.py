@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.craft.headers import ether_type_of, ipv4_header, ipv6_header
-from dsrkit.craft.octets import DSTOPTS, ETHERNET, ICMP, ICMPV6, IPV4, TCP, Octets, Value, adjusted
-from dsrkit.craft.packets.headers import internet_checksum, pseudo_header
+from dsrkit.craft import headers
+from dsrkit.craft.headers import ether_type_of
+from dsrkit.craft.octets import DSTOPTS, ETHERNET, IPV4, TCP, Octets, Value, adjusted
 from dsrkit.craft.profiles.base import (
     IPIP_PAIRS,
     Encapsulation,
@@ -149,21 +149,12 @@ def too_big(frame: Octets, mtu: int) -> bytes:
 
     Source: cilium bpf/lib/nodeport.h dsr_reply_icmp4, dsr_reply_icmp6.
     """
-    link, packet = bytes(frame.data[: frame.link_end]), frame.ip_packet
+    packet = frame.ip_packet
     if packet[0] >> 4 == 4:
-        message = struct.pack("!BBHI", 3, 4, 0, mtu) + packet[: 4 * (packet[0] & 15) + 8]
-        identification = int.from_bytes(packet[4:6], "big")
-        source, destination = packet[16:20], packet[12:16]
-        header = ipv4_header(
-            source, destination, ICMP, len(message), ttl=64, tos=packet[1], identification=identification, df=1
-        )
-        total = internet_checksum(message)
-    else:
-        message = struct.pack("!BBHI", 2, 0, 0, mtu) + packet[: 40 + 64]
-        source, destination = packet[24:40], packet[8:24]
-        header = packet[:4] + ipv6_header(source, destination, ICMPV6, len(message), ttl=64)[4:]
-        total = internet_checksum(pseudo_header(source, destination, len(message), ICMPV6) + message)
-    return link[6:12] + link[:6] + link[12:] + header + message[:2] + total.to_bytes(2, "big") + message[4:]
+        identification, quoted = int.from_bytes(packet[4:6], "big"), 4 * (packet[0] & 15) + 8
+        return headers.too_big(frame, mtu, quoted=quoted, tos=packet[1], identification=identification, df=1)
+    word = int.from_bytes(packet[:4], "big")
+    return headers.too_big(frame, mtu, quoted=40 + 64, tos=word >> 20 & 0xFF, flow=word & 0xFFFFF)
 
 
 def inner_frame(before: Octets, after: Octets) -> bytes:

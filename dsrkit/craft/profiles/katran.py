@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
 import numpy as np
 
+from dsrkit.craft import headers
 from dsrkit.craft.headers import ipv4_header, ipv6_header, udp_header
-from dsrkit.craft.octets import ICMP, ICMPV6, IPIP, IPV6_IN_IP, UDP, Octets
+from dsrkit.craft.octets import IPIP, IPV6_IN_IP, UDP, Octets
 from dsrkit.craft.packets.headers import internet_checksum, pseudo_header
 from dsrkit.craft.profiles.base import (
     IPIP_PAIRS,
@@ -90,20 +90,7 @@ def too_big(frame: Octets, *, mtu: int = MTU) -> bytes:
 
     Source: katran handle_icmp.h send_icmp4_too_big, send_icmp6_too_big.
     """
-    link, packet = bytes(frame.data[: frame.link_end]), frame.ip_packet
-    version = packet[0] >> 4
-    quoted = packet[: _QUOTED[version]]
-    if version == 4:
-        source, destination = packet[16:20], packet[12:16]
-        message = struct.pack("!BBHI", 3, 4, 0, mtu) + quoted
-        header = ipv4_header(source, destination, ICMP, len(message), ttl=64)
-        total = internet_checksum(message)
-    else:
-        source, destination = packet[24:40], packet[8:24]
-        message = struct.pack("!BBHI", 2, 0, 0, mtu) + quoted
-        header = ipv6_header(source, destination, ICMPV6, len(message), ttl=64)
-        total = internet_checksum(pseudo_header(source, destination, len(message), ICMPV6) + message)
-    return link[6:12] + link[:6] + link[12:] + header + message[:2] + total.to_bytes(2, "big") + message[4:]
+    return headers.too_big(frame, mtu, quoted=_QUOTED[frame.networks[0].version])
 
 
 def health_check(packet: bytes, source: bytes, destination: bytes, *, gue: bool = False) -> bytes:
