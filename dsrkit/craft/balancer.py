@@ -15,7 +15,7 @@ from dsrkit.craft import toa
 from dsrkit.craft.encapsulate import overhead, push
 from dsrkit.craft.host import PROHIBITED, TIME_EXCEEDED, TOO_BIG, UNREACHABLE_PORT, Host, Interface, linked
 from dsrkit.craft.network import Label, Network
-from dsrkit.craft.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets
+from dsrkit.craft.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets, version_of
 from dsrkit.craft.profiles import Encapsulation, profile_of
 from dsrkit.craft.quoted import addresses_at, translated, transport_of
 from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten, value, without
@@ -197,7 +197,7 @@ class Balancer(Host):
         self.sessions[key] = session
         if self.returns:
             proto, src, sport, dst, dport = key
-            version = 4 if len(dst) == 4 else 6
+            version = version_of(dst)
             rport = server.port or self.services.get((proto, dport), dport)
             if self.snat:
                 src, sport = self.snat[version], session.own_port
@@ -225,7 +225,7 @@ class Balancer(Host):
     def bindings(self, session: Session) -> Bindings:
         """What the roles of the tables stand for in this session."""
         proto, client, client_port, vip, port = session.key
-        version = 4 if len(vip) == 4 else 6
+        version = version_of(vip)
         server = session.server
         family = self.outer_version if self.request.pushes else version
         rip = server.addresses[family]
@@ -246,7 +246,7 @@ class Balancer(Host):
     def _source_towards(self, rip: bytes) -> bytes:
         """The load balancer's own address on the way to a server: the source of an outer header (ip_route_output)."""
         found = self.route(rip)
-        version = 4 if len(rip) == 4 else 6
+        version = version_of(rip)
         own = found[0].source(version) if found is not None else None
         return own if own is not None else self.address(version)
 
@@ -260,7 +260,7 @@ class Balancer(Host):
         changed = changes(packet, after)
         if not self.request.pushes:
             # L2DSR: the server's address names the next hop, not the destination
-            hop = session.server.addresses[4 if len(session.key[3]) == 4 else 6] if self._keeps_destination else None
+            hop = session.server.addresses[version_of(session.key[3])] if self._keeps_destination else None
             self.output(after.ip_packet, label.changed(changed), hop=hop)
             return
         whole = push(packet, after, self.request, bindings, self.encapsulation, profile=self.profile)

@@ -17,7 +17,7 @@ from dsrkit.craft.balancer import Balancer, Server
 from dsrkit.craft.conversations import LAST_PORT, authority, http_reply, ping
 from dsrkit.craft.host import Host
 from dsrkit.craft.network import MILLISECOND, Label
-from dsrkit.craft.octets import ICMP, ICMPV6, TCP, Octets
+from dsrkit.craft.octets import ICMP, ICMPV6, TCP, Octets, version_of
 from dsrkit.craft.tcp import Connection
 
 PAGE = 160  # octets of the health page's reply
@@ -62,14 +62,14 @@ class Checker:
         return self.through == "vip" and not self.by_address and not self.lb.returns
 
     def _target(self, server: Server) -> tuple[bytes, int]:
-        version = 4 if len(self.vip) == 4 else 6
+        version = version_of(self.vip)
         if self._pins:
             return self.vip, self.port
         address = server.addresses.get(version) or server.addresses[self.lb.outer_version]
         return address, server.port or self.lb.services.get((TCP, self.port), self.port)
 
     def _source(self, target: bytes) -> bytes:
-        version = 4 if len(target) == 4 else 6
+        version = version_of(target)
         found = self.lb.route(target)
         own = found[0].source(version) if found is not None else None
         return own or self.lb.address(version)

@@ -9,7 +9,7 @@ from typing import Final
 from zlib import crc32
 
 from dsrkit.craft.headers import ether_type_of, ipv4_header, ipv6_header, udp_header, udp_pseudo_header
-from dsrkit.craft.octets import GRE, IPIP, IPV6_IN_IP, UDP, Octets, Value
+from dsrkit.craft.octets import GRE, IPIP, IPV6_IN_IP, UDP, Octets, Value, version_of
 from dsrkit.craft.packets.headers import internet_checksum
 from dsrkit.craft.profiles import Encapsulation, Profile, Tunnel, profile_of
 from dsrkit.craft.profiles.cilium import WORLD, geneve_option, inner_frame, to_backend, told, with_option
@@ -73,7 +73,7 @@ def push(
     inner, server = after.outer, bindings.roles.get(("real-server", "ip"))
     if inner is None or not isinstance(server, bytes):
         raise UsageError("there is no IP packet to encapsulate, or no address of a real server to send it to")
-    tunnel = known.tunnel(encapsulation, (inner.version, 4 if len(server) == 4 else 6))
+    tunnel = known.tunnel(encapsulation, (inner.version, version_of(server)))
     bindings = replace(bindings, roles={("service", "tunnel-port"): encapsulation.port, **bindings.roles})
     if encapsulation.type == "option":
         packet = to_backend(after, bindings)

@@ -25,6 +25,7 @@ from dsrkit.craft.octets import (
     address_text,
     mac_text,
     sum16,
+    version_of,
 )
 from dsrkit.craft.packets import arp, ip, nd
 from dsrkit.craft.quoted import transport_of
@@ -245,7 +246,7 @@ class Host:
             waiting = self.waiting.pop(hop)
             self.unreachable(hop, [(packet, label) for _, packet, label in waiting])
             return
-        version = 4 if len(hop) == 4 else 6
+        version = version_of(hop)
         source = self._sender_address(interface, hop, version)
         if source is not None:
             target, own = address_text(hop), mac_text(interface.mac)

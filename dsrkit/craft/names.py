@@ -11,7 +11,7 @@ from typing import Final
 
 from dsrkit.craft.host import Host
 from dsrkit.craft.network import MILLISECOND, SECOND, Label, Network
-from dsrkit.craft.octets import Octets, address_text, packed
+from dsrkit.craft.octets import Octets, address_text, packed, version_of
 from dsrkit.craft.packets import dns, ip
 from dsrkit.craft.packets.dns import Message, Record
 from dsrkit.craft.tcp import Connection
@@ -152,7 +152,7 @@ class NameServer(Host):
 
     def _ask_upstream(self, question: Question, flow: int) -> None:
         assert self.upstream is not None
-        own = self.address(4 if len(self.upstream) == 4 else 6)
+        own = self.address(version_of(self.upstream))
 
         def answered(message: Message | None) -> None:
             waiting = self._asked.pop(question)

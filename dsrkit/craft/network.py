@@ -9,14 +9,17 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec
 
 from dsrkit.craft.describe import describe
 from dsrkit.craft.frame import Change, Frame
 
 if TYPE_CHECKING:
     from dsrkit.craft.host import Interface
+
+P = ParamSpec("P")
 
 MICROSECOND, MILLISECOND, SECOND = 10**3, 10**6, 10**9
 EPOCH: Final = 1_767_225_600 * SECOND
@@ -65,6 +68,7 @@ class Segment:
     filters: list[Filter] = field(default_factory=list)
     stations: dict[bytes, tuple[str, int]] = field(default_factory=dict)  # where a MAC was last heard, and when
     ageing_ns: int | None = None  # how long the switches remember; None: they know every port from the start
+    _paths: dict[tuple[str, int], dict[str, list[tuple[Wire, str]]]] = field(default_factory=dict)
 
     def owners(self, mac: bytes, now: int) -> list[str]:
         """The vertex that switches send a frame to; none if they have to flood it."""
@@ -79,6 +83,12 @@ class Segment:
 
     def paths(self, start: str) -> dict[str, list[tuple[Wire, str]]]:
         """The wires from a vertex to every other one, each with the end that it is left at."""
+        key = start, len(self.wires)  # faults add wires and never take any away
+        if key not in self._paths:
+            self._paths[key] = self._walk(start)
+        return self._paths[key]
+
+    def _walk(self, start: str) -> dict[str, list[tuple[Wire, str]]]:
         found: dict[str, list[tuple[Wire, str]]] = {start: []}
         waiting = deque([start])
         while waiting:
@@ -129,17 +139,18 @@ class Network:
         self.snaplen = snaplen
         self.now = 0
         self.frames: list[Frame] = []
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._order = 0
         self._packets = 0
         self._arrivals: dict[tuple[int, str, str], int] = {}  # no frame overtakes another on the same wires
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def after(self, delay_ns: int, action: Callable[[], None]) -> None:
+    def after(self, delay_ns: int, action: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Do something later."""
         self._order += 1
-        heapq.heappush(self._events, (self.now + delay_ns, self._order, action))
+        due: Callable[[], object] = partial(action, *args, **kwargs)
+        heapq.heappush(self._events, (self.now + delay_ns, self._order, due))
 
     def run(self, until_ns: int | None = None) -> None:
         """Let everything happen that is due, up to a time on the simulated clock."""

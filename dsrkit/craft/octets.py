@@ -408,6 +408,11 @@ def packed(address: str) -> bytes:
     return ip_address(address).packed
 
 
+def version_of(address: bytes) -> int:
+    """The IP version of an address."""
+    return 4 if len(address) == 4 else 6
+
+
 def mac_octets(mac: str) -> bytes:
     """The octets of a MAC address."""
     return bytes.fromhex(mac.replace(":", ""))

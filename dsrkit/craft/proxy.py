@@ -17,7 +17,7 @@ from dsrkit.craft.balancer import Key, Server
 from dsrkit.craft.conversations import HEAD_END, http_reply
 from dsrkit.craft.host import Host
 from dsrkit.craft.network import SECOND, Network
-from dsrkit.craft.octets import TCP, address_text
+from dsrkit.craft.octets import TCP, address_text, version_of
 from dsrkit.craft.tcp import Connection
 
 TURN: Final = 200_000
@@ -81,14 +81,14 @@ class Proxy(Host):
             return client, port
         remote = self.address_of(server, vip)
         found = self.route(remote)
-        version = 4 if len(vip) == 4 else 6
+        version = version_of(vip)
         own = found[0].source(version) if found is not None else None
         return own or self.address(version), self._ephemeral(remote, self.services[vport])
 
     @staticmethod
     def address_of(server: Server, vip: bytes) -> bytes:
         """The server's address in the family of a VIP."""
-        return server.addresses[4 if len(vip) == 4 else 6]
+        return server.addresses[version_of(vip)]
 
     def _ephemeral(self, address: bytes, port: int) -> int:
         """An even port, some way after the last one to the same server (inet_hashtables.c __inet_hash_connect)."""

@@ -14,7 +14,7 @@ from typing import Final
 from dsrkit.craft.balancer import Balancer
 from dsrkit.craft.host import Host, Interface
 from dsrkit.craft.network import MILLISECOND, SECOND, Label
-from dsrkit.craft.octets import Octets, address_text, mac_octets, mac_text, packed
+from dsrkit.craft.octets import Octets, address_text, mac_octets, mac_text, packed, version_of
 from dsrkit.craft.packets import nd, vrrp
 from dsrkit.craft.packets.arp import announcements
 
@@ -70,7 +70,7 @@ class VirtualRouter:
 
     @property
     def family(self) -> int:
-        return 4 if len(self.addresses[0]) == 4 else 6
+        return version_of(self.addresses[0])
 
     @property
     def interface(self) -> Interface:
@@ -124,7 +124,7 @@ class VirtualRouter:
         """Announce every address to the neighbours, for as long as this machine is master."""
         for address in self.addresses:
             for after, frame in self.announce(address_text(address), mac_text(self.mac)):
-                self.host.network.after(delay_ns + after, lambda frame=frame: self._announce(frame))  # type: ignore[misc]
+                self.host.network.after(delay_ns + after, self._announce, frame)
 
     def _announce(self, frame: bytes) -> None:
         if self.master:

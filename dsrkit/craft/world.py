@@ -10,7 +10,7 @@ from dsrkit.craft.balancer import Balancer, Server
 from dsrkit.craft.host import Host, Interface, Route
 from dsrkit.craft.names import NameServer
 from dsrkit.craft.network import MILLISECOND, Network, Segment, Tap, Wire
-from dsrkit.craft.octets import TCP, UDP, mac_octets, packed
+from dsrkit.craft.octets import TCP, UDP, mac_octets, packed, version_of
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.craft.proxy import Proxy
@@ -212,7 +212,7 @@ class World:
         near.segment.wires.append(Wire(link, bridges[0].name if bridges else near.vertex, name))
         host = self.hosts[name] = Host(name, self.network)
         TcpStack(host)
-        length = DEFAULT_LENGTH[4 if len(address) == 4 else 6]
+        length = DEFAULT_LENGTH[version_of(address)]
         port = Interface(host, link, mac, [(address, length)], near.segment, name, near.vlan, near.mtu)
         near.segment.interfaces[name] = port
         host.interfaces.append(port)
@@ -248,14 +248,14 @@ class World:
                 continue
             for interface in host.interfaces:
                 near = interface.segment.interfaces.get(owner.name)
-                gateway = near.source(4 if len(vip) == 4 else 6) if near is not None else None
+                gateway = near.source(version_of(vip)) if near is not None else None
                 if gateway is not None:
                     host.routes.append(Route(ip_network(vip), interface, gateway))
                     break
 
     def add_default(self, host: Host, gateway: bytes) -> None:
         """Give a machine a default route of the gateway's family, in place of one that it has."""
-        version = 4 if len(gateway) == 4 else 6
+        version = version_of(gateway)
         everything = ip_network("0.0.0.0/0" if version == 4 else "::/0")
         found = next((i for i in host.interfaces if i.holds(gateway)), None)
         if found is not None:
@@ -283,7 +283,7 @@ class World:
                 for other in port.segment.interfaces.values():
                     if other.host.role in ("router", "lb") and other.host is not at and other.host is not host:
                         following = [p for p in other.host.interfaces if id(p.segment) not in seen]
-                        source = other.source(4 if len(target) == 4 else 6)
+                        source = other.source(version_of(target))
                         if following and source is not None:
                             seen.update(id(p.segment) for p in following)
                             reach.append((interface, hop or source, other.host))
@@ -310,7 +310,7 @@ class World:
                 host.services[(PROTOCOLS[port.proto], port.vport)] = port.rport
         if self.encapsulation is not None:
             host.encapsulation = self.encapsulation
-            inner = 4 if len(self.vips[0]) == 4 else 6
+            inner = version_of(self.vips[0])
             host.outer_version = IPIP_PAIRS.get(self.encapsulation.type, (inner, self.outer or inner))[1]
             host.habits = dict(host.implementation.habits_in(self.encapsulation.type))
         if self.spec.snat is not None:

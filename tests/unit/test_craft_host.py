@@ -106,3 +106,11 @@ def test_identifications_count_per_peer() -> None:
     others = [packet.id for packet in packets if packet.src == OWN and (UDP not in packet or packet[UDP].dport != 9)]
     for mine, count in ((answers, 9), (others, 6)):  # with the errors about port 40000, which nobody listens to
         assert sorted(mine) == list(range(min(mine), min(mine) + count))
+
+
+def test_what_happens_later_gets_the_arguments_of_its_own_turn() -> None:
+    network, happened = Network(), list[int]()
+    for number in range(3):
+        network.after(3 - number, happened.append, number)
+    network.run()
+    assert happened == [2, 1, 0]

@@ -14,7 +14,7 @@ from dsrkit.craft.faults.breakage import beside
 from dsrkit.craft.host import Host
 from dsrkit.craft.modes.garp import on_one_switch
 from dsrkit.craft.network import MILLISECOND, SECOND, Filter, Label, Segment, Wire
-from dsrkit.craft.octets import ARP, ICMPV6, TCP, Octets, mac_octets
+from dsrkit.craft.octets import ARP, ICMPV6, TCP, Octets, mac_octets, version_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.arp import REPLY, announcements, arp
 from dsrkit.craft.packets.headers import BROADCAST
@@ -39,7 +39,7 @@ def _one_segment(spec: Spec, options: Options) -> Spec:
 
 
 def _family(world: World) -> int:
-    return 4 if len(world.vips[0]) == 4 else 6
+    return version_of(world.vips[0])
 
 
 def _decides(world: World, winners: Sequence[Host], losers: Sequence[Host]) -> None:

@@ -13,7 +13,7 @@ from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.breakage import beside
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.host import Host
-from dsrkit.craft.octets import TCP, UDP, Octets
+from dsrkit.craft.octets import TCP, UDP, Octets, version_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.rewrite import Bindings, with_rule, without
 from dsrkit.craft.world import World
@@ -53,7 +53,7 @@ def _marked_elsewhere(world: World, options: Options) -> None:
     for number, server in enumerate(world.servers):
         assert server.tcp is not None
         server.tcp.listen(SSH, lambda connection: None)
-        own = server.address(4 if len(world.vips[0]) == 4 else 6)
+        own = server.address(version_of(world.vips[0]))
         beside(world, options, number, proto=TCP, service=(own, SSH), tos=options.dscp << 2)
 
 

@@ -33,7 +33,7 @@ from dsrkit.craft.faults.breakage import (
 )
 from dsrkit.craft.host import PROHIBITED, Host, Interface, Route
 from dsrkit.craft.network import MILLISECOND, SECOND, Label, Wire
-from dsrkit.craft.octets import TCP, UDP, Octets, address_text, mac_text
+from dsrkit.craft.octets import TCP, UDP, Octets, address_text, mac_text, version_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets import ip, nd
 from dsrkit.craft.real_server import RealServer
@@ -83,7 +83,7 @@ def _other_port(world: World, options: Options) -> None:
 
 def _reply_by_balancer(world: World, options: Options) -> None:
     for server in world.servers:
-        for version in {4 if len(vip) == 4 else 6 for vip in world.vips}:
+        for version in {version_of(vip) for vip in world.vips}:
             world.add_default(server, world.balancer.address(version))
 
 
@@ -135,7 +135,7 @@ def _reset(server: RealServer, packet: Octets, label: Label) -> None:
 def _datagrams_from_own_address(world: World, options: Options) -> None:
     for server in world.servers:
         for vip in world.vips:
-            own = server.address(4 if len(vip) == 4 else 6)
+            own = server.address(version_of(vip))
             serve_udp(server, options.port, options.reply, source=own)
     for number in range(2):
         beside(world, options, number, proto=TCP)
@@ -207,7 +207,7 @@ def _backup_balances(world: World, options: Options) -> None:
     """Two directors that are also servers of each other; the backup one balances what it is sent."""
     first, second = world.balancer, other_balancer(world)
     second.silent.update(world.vips)
-    versions = {4 if len(vip) == 4 else 6 for vip in world.vips}
+    versions = {version_of(vip) for vip in world.vips}
     first.servers.append(Server(second.name, {version: second.address(version) for version in versions}))
     second.servers.insert(0, Server(first.name, {version: first.address(version) for version in versions}))
 
@@ -342,7 +342,7 @@ def _redirecting(world: World, options: Options) -> None:
     near.icmp_listeners.append(heed)
     text = http_request(authority(vip), options.request)
     for number in range(3):
-        source = near.address(4 if len(vip) == 4 else 6), FIRST_PORT + number
+        source = near.address(version_of(vip)), FIRST_PORT + number
 
         def go(source: tuple[bytes, int] = source, number: int = number) -> None:
             get(near, source, (vip, options.port), text, len(http_reply(options.reply)), flow=BESIDE_FLOW + number)

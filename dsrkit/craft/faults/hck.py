@@ -87,7 +87,7 @@ def _nobody_left(world: World, options: Options) -> None:
         return
     fail, port = hang if options.check == "ping" else stop, lb.services[TCP, options.port]
     for host in world.servers:
-        world.network.after(3 * options.interval // 4, lambda host=host: fail(host, port))  # type: ignore[misc]
+        world.network.after(3 * options.interval // 4, fail, host, port)
 
 
 FAULTS: Final = (

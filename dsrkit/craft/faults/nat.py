@@ -17,7 +17,7 @@ from dsrkit.craft.faults.base import DSR_MODES, NAT_MODES, Fault
 from dsrkit.craft.host import UNREACHABLE_PORT, Host
 from dsrkit.craft.modes.rewriting import start_of
 from dsrkit.craft.network import MILLISECOND, SECOND, Label
-from dsrkit.craft.octets import TCP, Octets
+from dsrkit.craft.octets import TCP, Octets, version_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.rewrite import with_rule, without
 from dsrkit.craft.world import World
@@ -123,7 +123,7 @@ def kept_open(world: World, options: Options, pause_ns: int, count: int = 2) -> 
     """Connections that ask, are idle for a while, and ask again; one after the other, so that each gets a server."""
     for number in range(count):
         start = start_of(0, options) + (10 + 2 * number) * MILLISECOND
-        world.network.after(start, lambda number=number: _keep_open(world, options, number, pause_ns))  # type: ignore[misc]
+        world.network.after(start, _keep_open, world, options, number, pause_ns)
 
 
 def _keep_open(world: World, options: Options, number: int, pause_ns: int) -> None:
@@ -186,7 +186,7 @@ def _bypass(world: World, options: Options) -> None:
 def _neighbour(world: World, options: Options) -> None:
     near = world.hosts[NEIGHBOUR]
     vip, port = service_of(world, options)
-    source = near.address(4 if len(vip) == 4 else 6)
+    source = near.address(version_of(vip))
 
     def go(number: int) -> None:
         if options.protocol == "tcp":
@@ -196,7 +196,7 @@ def _neighbour(world: World, options: Options) -> None:
             ask(near, (source, FIRST_PORT + number), (vip, port), bytes(options.request), flow=LATER + number, tos=0)
 
     for number in range(len(world.servers)):
-        world.network.after(25 * MILLISECOND + start_of(number, options), lambda number=number: go(number))  # type: ignore[misc]
+        world.network.after(25 * MILLISECOND + start_of(number, options), go, number)
 
 
 def _source_rewritten(world: World, options: Options) -> None:

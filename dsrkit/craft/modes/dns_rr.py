@@ -178,7 +178,7 @@ def drive(world: World, options: Options, flows: int) -> None:
     world.parts.append(stub)
     for flow in range(flows):
         source = source_of(clients, flow)
-        world.network.after(start_of(flow, options), lambda source=source, flow=flow: stub.visit(source, flow))  # type: ignore[misc]
+        world.network.after(start_of(flow, options), stub.visit, source, flow)
 
 
 def _name_servers(world: World, zone: dict[Question, tuple[dns.Record, ...]], version: int) -> list[bytes]:

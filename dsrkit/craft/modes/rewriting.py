@@ -50,7 +50,7 @@ def drive(world: World, options: Options, flows: int) -> None:
     """Connections from the clients to the VIP, at the rate asked for."""
     request = prepare(world, options)
     for number in range(flows):
-        world.network.after(start_of(number, options), lambda number=number: connect(world, options, request, number))  # type: ignore[misc]
+        world.network.after(start_of(number, options), connect, world, options, request, number)
 
 
 def start_of(number: int, options: Options) -> int:

@@ -18,7 +18,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet, Raw
 
-from dsrkit.craft.octets import address_text
+from dsrkit.craft.octets import address_text, version_of
 
 TcpOption = tuple[str | int, Any]
 
@@ -47,7 +47,7 @@ class Header:
 
     @property
     def version(self) -> int:
-        return 4 if len(self.src) == 4 else 6
+        return version_of(self.src)
 
     def packet(self) -> Packet:
         src, dst = address_text(self.src), address_text(self.dst)
