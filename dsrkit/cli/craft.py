@@ -96,7 +96,13 @@ class _Common:
         ),
     ] = None
     flows: Annotated[
-        int | None, typer.Option("--flows", metavar="N", min=0, help="Number of connections [default: 1].")
+        int | None,
+        typer.Option(
+            "--flows",
+            metavar="N",
+            min=0,
+            help="Number of connections [default: 1]; 20000 at most with dns-rr, garp, health and some faults.",
+        ),
     ] = None
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Same seed, same octets [default: 0].")] = None
 

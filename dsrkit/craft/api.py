@@ -31,6 +31,8 @@ W = TypeVar("W", bound=str)
 
 SIMULATED: Final = 200
 """Up to here every connection is simulated; more are copies."""
+SIMULATED_AT_MOST: Final = 20_000
+"""The most connections of a scenario without copies: some 100 of them are simulated in a second."""
 FLOWS: Final = 10_000_000
 """The most connections of a scenario: each costs some 100 octets of memory, and copies of it 3,000 of a file."""
 SEEDS: Final = 2**64 - 1
@@ -161,6 +163,9 @@ class _Build:
         captured = self.fault is not None and self.fault.capture is not None  # made of frames, one by one
         apart = driver.alone and (self.fault is None or self.fault.alone)
         volume = apart and self.flows > SIMULATED and not captured
+        if not volume and self.flows > SIMULATED_AT_MOST:
+            what = f"mode {self.mode}" if self.fault is None or not driver.alone else f"fault {self.fault.code}"
+            raise UsageError(f"--flows: {self.flows} is more than the {SIMULATED_AT_MOST} that {what} can simulate")
         # every server once, with the ARP before it, and a second time with what is known by then
         world = self.run(2 * self.options.real_servers if volume else self.flows)
         frames = sorted(world.network.frames, key=lambda frame: frame.ts_ns)

@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
-from dsrkit import Scenario, craft
+from dsrkit import Scenario, UsageError, craft
 from dsrkit.craft.copies import _brief
 from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.modes import DRIVERS
+from dsrkit.craft.network import Segment, Wire
 from dsrkit.craft.octets import Octets, sum16
 
 API = sys.modules["dsrkit.craft.api"]  # `dsrkit.craft` is the function
@@ -73,3 +74,19 @@ def test_copies_in_a_tunnel_on_another_port_are_connections_of_their_own() -> No
     scenario = craft("l3dsr-tunnel", tunnel="gue", tunnel_port=7777, flows=300)
     inside = [Octets(data, tunnel_ports=(7777,)) for data in scenario["D"]]
     assert len({p.ports[0] for p in inside if len(p.networks) == 2 and p.ports is not None}) == 300
+
+
+@pytest.mark.parametrize(
+    ("mode", "fault", "what"),
+    [("dns-rr", None, "mode dns-rr"), ("fullnat", "NAT205", "fault NAT205"), ("l2dsr", "CAP907", "fault CAP907")],
+)
+def test_more_than_can_be_simulated_is_refused(mode: str, fault: str | None, what: str) -> None:
+    with pytest.raises(UsageError, match=f"--flows: 20001 is more than the 20000 that {what} can simulate"):
+        craft(mode, fault=fault, flows=20_001)
+
+
+def test_paths_follow_wires_that_are_added() -> None:
+    segment = Segment("B", [Wire("B", "a", "b")])
+    assert set(segment.paths("a")) == {"a", "b"}
+    segment.wires.append(Wire("B", "b", "c"))
+    assert [wire.b for wire, _ in segment.paths("a")["c"]] == ["b", "c"]
