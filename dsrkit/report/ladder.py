@@ -7,10 +7,10 @@ from io import StringIO
 from itertools import zip_longest
 from typing import Final
 
-from rich.console import Console
 from rich.text import Text
 
 from dsrkit.model.ladder import Ladder, LadderCell, LadderField, LadderRow
+from dsrkit.report.console import console
 from dsrkit.report.escape import escape
 
 WIDTH: Final = 100
@@ -48,19 +48,7 @@ class _Page:
         self.column = max(width // max(columns, 1), _NARROWEST)
         self.width = max(width, self.column * columns)
         self._out = StringIO()
-        self._console = Console(
-            file=self._out,
-            width=self.width,
-            force_terminal=color,
-            color_system="standard" if color else None,
-            no_color=not color,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            legacy_windows=False,
-            force_jupyter=False,
-            _environ={},
-        )
+        self._console = console(self._out, color=color, width=self.width)
 
     @property
     def room(self) -> int:

@@ -8,13 +8,14 @@ from io import StringIO
 from typing import Any, Final
 
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dsrkit.model.dscp import dscp_text
 from dsrkit.model.report import CellVerdict, Finding, Journey, Report
+from dsrkit.report.console import console
 from dsrkit.report.escape import escape, escape_lines
 
 _UNLIMITED: Final = 100_000
@@ -73,23 +74,11 @@ def nothing_checked_reason(report: Report) -> str:
 
 
 class _Page:
-    """A console that writes to memory and interprets nothing: data is printed as `Text`, never as markup."""
+    """What is printed to memory, line by line."""
 
     def __init__(self, color: bool, width: int | None) -> None:
         self._out = StringIO()
-        self._console = Console(
-            file=self._out,
-            width=_UNLIMITED if width is None else max(width, _NARROWEST),
-            force_terminal=color,
-            color_system="standard" if color else None,
-            no_color=not color,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            legacy_windows=False,
-            force_jupyter=False,
-            _environ={},
-        )
+        self._console = console(self._out, color=color, width=_UNLIMITED if width is None else max(width, _NARROWEST))
 
     def add(self, item: RenderableType, *, indent: int = 0, gap: int = 0) -> None:
         for _ in range(gap):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsrkit.craft.profiles.base import IPIP_PAIRS, Encapsulation, Profile, Tunnel, always, node_address, same
-from dsrkit.craft.profiles.ipvs import gue_source_port, outer_ecn
+from dsrkit.craft.profiles.base import Profile, always, node_address, same
+from dsrkit.craft.profiles.ipvs import linux_tunnels, outer_ecn
 
 _HABITS: Final = {
     "outer.src": node_address,
@@ -19,18 +19,6 @@ GENERIC: Final = Profile(
     name="generic",
     title="any other load balancer",
     modes=frozenset({"nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"}),
-    tunnels={
-        **{
-            kind: Tunnel(Encapsulation(kind), pairs=frozenset({pair}), habits=_HABITS)
-            for kind, pair in IPIP_PAIRS.items()
-        },
-        "gre": Tunnel(Encapsulation("gre"), habits=_HABITS),
-        "gue": Tunnel(
-            Encapsulation("gue"),
-            variants=frozenset({0, 1}),
-            habits=_HABITS,
-            derived={"tunnel.srcport": gue_source_port},
-        ),
-    },
+    tunnels=linux_tunnels(_HABITS, variants=(0, 1)),
     stack=True,
 )

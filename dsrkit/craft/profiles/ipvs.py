@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from dsrkit.craft.headers import CE, ECT_0
 from dsrkit.craft.octets import Octets, Value
 from dsrkit.craft.profiles.base import IPIP_PAIRS, Encapsulation, Flows, Ports, Profile, Tunnel
 from dsrkit.craft.profiles.hashes import big_endian, rows, siphash24
-from dsrkit.craft.rewrite import Bindings
+from dsrkit.craft.rewrite import Bindings, Habit
 
 _PORT_RANGE: Final = (32768, 60999)  # net.ipv4.ip_local_port_range
 _BOOT_KEY: Final = bytes(16)  # the kernel draws its own when it starts; any will do here
@@ -43,19 +44,27 @@ def outer_ecn(before: Octets, bindings: Bindings) -> Value:
     return ECT_0 if ecn == CE else ecn or 0
 
 
-_HABITS: Final = {"outer.dsfield.ecn": outer_ecn}
+def linux_tunnels(habits: Mapping[str, Habit], variants: Collection[int] = (0,)) -> dict[str, Tunnel]:
+    """The tunnels that Linux has, with the habits of whoever fills their headers, and variants of GUE."""
+    return {
+        **{
+            kind: Tunnel(Encapsulation(kind), pairs=frozenset({pair}), habits=habits)
+            for kind, pair in IPIP_PAIRS.items()
+        },
+        "gre": Tunnel(Encapsulation("gre"), habits=habits),
+        "gue": Tunnel(
+            Encapsulation("gue"),
+            variants=frozenset(variants),
+            habits=habits,
+            derived={"tunnel.srcport": gue_source_port},
+        ),
+    }
+
 
 IPVS: Final = Profile(
     name="ipvs",
     title="Linux IPVS",
     modes=frozenset({"nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"}),
-    tunnels={
-        **{
-            kind: Tunnel(Encapsulation(kind), pairs=frozenset({pair}), habits=_HABITS)
-            for kind, pair in IPIP_PAIRS.items()
-        },
-        "gre": Tunnel(Encapsulation("gre"), habits=_HABITS),
-        "gue": Tunnel(Encapsulation("gue"), habits=_HABITS, derived={"tunnel.srcport": gue_source_port}),
-    },
+    tunnels=linux_tunnels({"outer.dsfield.ecn": outer_ecn}),
     stack=True,
 )
