@@ -66,26 +66,7 @@ def get(
     done: Callable[[Connection, str], None] | None = None,
 ) -> Connection:
     """A client's connection: connect, ask, read the whole reply, close."""
-    assert client.tcp is not None
-    connection = client.tcp.connect(source, service, flow=flow, tos=tos)
-    received = bytearray()
-
-    def read(one: Connection, data: bytes) -> None:
-        received.extend(data)
-        if len(received) >= reply_octets:
-            one.close()
-
-    def closed(one: Connection, reason: str) -> None:
-        if reason == "fin":
-            one.close()
-        if done is not None:
-            done(one, reason)
-
-    connection.on_open = lambda one: one.send(request)
-    connection.on_data = read
-    connection.on_close = closed
-    connection.open()
-    return connection
+    return _converse(client, source, service, request, reply_octets, Connection.close, flow=flow, tos=tos, done=done)
 
 
 def ask_again(
@@ -100,29 +81,49 @@ def ask_again(
     tos: int = 0,
 ) -> Connection:
     """A client's connection that is kept open: ask, be idle, ask again, close."""
-    assert client.tcp is not None
-    connection = client.tcp.connect(source, service, flow=flow, tos=tos)
-    received = bytearray()
-    asked = 0
+    pauses = [pause_ns]
 
-    def ask_once(one: Connection) -> None:
-        nonlocal asked
-        asked += 1
-        one.send(request)
-
-    def read(one: Connection, data: bytes) -> None:
-        received.extend(data)
-        if len(received) < reply_octets:
-            return
-        received.clear()
-        if asked == 1:
-            client.network.after(pause_ns, lambda: ask_once(one))
+    def read(one: Connection) -> None:
+        if pauses:
+            client.network.after(pauses.pop(), one.send, request)
         else:
             one.close()
 
-    connection.on_open = ask_once
+    return _converse(client, source, service, request, reply_octets, read, flow=flow, tos=tos)
+
+
+def _converse(
+    client: Host,
+    source: tuple[bytes, int],
+    service: tuple[bytes, int],
+    request: bytes,
+    reply_octets: int,
+    replied: Callable[[Connection], None],
+    *,
+    flow: int,
+    tos: int,
+    done: Callable[[Connection, str], None] | None = None,
+) -> Connection:
+    """A connection that asks, hands itself over after each whole reply, and closes when the server does."""
+    assert client.tcp is not None
+    connection = client.tcp.connect(source, service, flow=flow, tos=tos)
+    received = bytearray()
+
+    def read(one: Connection, data: bytes) -> None:
+        received.extend(data)
+        if len(received) >= reply_octets:
+            received.clear()
+            replied(one)
+
+    def closed(one: Connection, reason: str) -> None:
+        if reason == "fin":
+            one.close()
+        if done is not None:
+            done(one, reason)
+
+    connection.on_open = lambda one: one.send(request)
     connection.on_data = read
-    connection.on_close = lambda one, reason: one.close() if reason == "fin" else None
+    connection.on_close = closed
     connection.open()
     return connection
 
