@@ -146,7 +146,7 @@ class Case:
     def variant(self) -> int:
         """The GUE variant."""
         asked = self.get("gue_variant")
-        return int(PROFILES[self.profile].gue_variant if asked is None else asked)
+        return int(PROFILES[self.profile].tunnels["gue"].default.variant if asked is None else asked)
 
     @property
     def refused(self) -> str | None:
@@ -163,14 +163,45 @@ def _known_tunnel(case: Case) -> str:
     return "" if case.tunnel is None or _tunnel_missing(case) else case.tunnel
 
 
-def _elsewhere(case: Case) -> bool:
-    """An option of one data path, given with another."""
-    asked = {"tunnel", "outer_ip", "gue_variant", "tunnel_port", "tunnel_checksum"} & case.options.keys()
-    return case.mode == "health" and bool(
-        (asked and case.data_path != "l3dsr-tunnel")
-        or ("dscp" in case.options and case.data_path != "l3dsr-dscp")
-        or ("server_port" in case.options and case.data_path not in ("nat", "fullnat"))
-    )
+def _tcp(case: Case) -> bool:
+    return case.get("protocol") in (None, "tcp")
+
+
+def _ports(case: Case) -> bool:
+    return case.get("protocol") != "icmp"
+
+
+def _tunnelled(case: Case) -> bool:
+    return case.data_path == "l3dsr-tunnel"
+
+
+NEEDED: Final[tuple[tuple[str, Any], ...]] = (
+    ("port server_port request reply", _ports),
+    ("ecn toa pmtud", _tcp),
+    ("tunnel outer_ip gue_variant tunnel_port tunnel_checksum", _tunnelled),
+    ("dscp", lambda case: case.data_path == "l3dsr-dscp"),
+    ("server_port", lambda case: case.mode != "health" or case.data_path in ("nat", "fullnat")),
+    ("through", lambda case: case.data_path not in ("nat", "fullnat")),
+    ("path", lambda case: case.get("check") == "http"),
+    ("crc32c proxy_tlv", lambda case: case.get("proxy") == 2),
+    ("vrrp graceful", lambda case: case.get("form") is None),
+    ("vrrp", lambda case: case.get("ip") == "4"),
+    ("vrid", lambda case: case.get("form") is None or case.get("vmac")),
+)
+"""Options that do nothing without another one, and whether a case has it."""
+
+
+def _alone(case: Case) -> bool:
+    """An option that does nothing without another one."""
+    defaults = {name: default for name, default, _ in options_of(case.mode)}
+    changed = {name for name, value in case.given if name in defaults and value != defaults[name]}
+    return any(changed & {*names.split()} and not met(case) for names, met in NEEDED)
+
+
+def _idle_rate(case: Case) -> bool:
+    """A rate among connections that a takeover spreads anyway."""
+    span, flows = (6 if case.get("form") else 12), case.options.get("flows", 1)
+    return case.mode == "garp" and case.get("rate") != 20 and flows / min(case.get("rate"), 20) <= span
 
 
 def _form_of_other_version(case: Case) -> bool:
@@ -184,6 +215,7 @@ def _named(case: Case) -> Any:
 
 
 REFUSALS: Final[Mapping[str, Any]] = {
+    " needs ": _alone,
     "does not do": lambda case: (
         case.data_path not in PROFILES[case.profile].modes
         and (case.data_path in REWRITES or case.profile not in ("ipvs", "generic"))
@@ -195,9 +227,8 @@ REFUSALS: Final[Mapping[str, Any]] = {
         _named(case) is not None and int(case.get("outer_ip") or _named(case)[1]) != _named(case)[1]
     ),
     "at least 1280": lambda case: case.get("mtu") < 1280 and 6 in (*case.pair, int(case.get("ip"))),
-    "needs --data-path": _elsewhere,
     "adds no TCP option": lambda case: case.get("toa") and case.profile != "generic",
-    "needs --proxy 2": lambda case: (case.get("crc32c") or case.get("proxy_tlv")) and case.get("proxy") != 2,
+    "--rate changes nothing": _idle_rate,
     "does not announce": _form_of_other_version,
     "need --tunnel gue": lambda case: (
         case.tunnel not in (None, "gue") and {"gue_variant", "tunnel_port"} & case.options.keys()

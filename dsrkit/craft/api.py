@@ -16,7 +16,7 @@ from dsrkit.craft.faults import Fault, fault_of
 from dsrkit.craft.frame import Batch
 from dsrkit.craft.modes import DRIVERS, machines_of
 from dsrkit.craft.network import Network, Weather
-from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, flag, parse_options, whole
+from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, flag, parse_options, unmet, whole
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.profiles.base import IPIP_PAIRS
@@ -78,6 +78,11 @@ def craft(
     asked = _agreed(known, given, {name: value for name, value in options.items() if value is not None}, broken)
     asked.setdefault("clients", -(-flows // FLOWS_PER_CLIENT))
     chosen = parse_options(known, asked)
+    for name in asked:
+        missing = unmet(known, chosen, name)
+        if missing is not None:
+            whose = "" if broken is None or name in options else f"{broken.code} ({broken.name}): "
+            raise UsageError(whose + missing)
     required = None if broken is None else broken.profile
     usual = required or _usual_profile(known, chosen)
     habits: Profile = _word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]

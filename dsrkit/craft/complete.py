@@ -50,7 +50,8 @@ def spec_options(spec: Spec, mode: Mode, asked: Mapping[str, Any]) -> dict[str, 
     match mode:
         case "health" if spec.health:
             check = spec.health[0]
-            found["check"], found["path"], found["through"] = check.type, check.path, check.through
+            found["check"], found["path"] = check.type, check.path if check.type in (None, "http") else None
+            found["through"] = None if path in ("nat", "fullnat") else check.through  # where both are one
             found["interval"] = None if check.interval is None else f"{check.interval:f}s"
         case "garp" if spec.takeover is not None:
             found["vrid"] = spec.takeover.vrid
@@ -64,10 +65,12 @@ def _data_path(spec: Spec, mode: Mode) -> Mode:
 
 def _port(ports: tuple[Port, ...], mode: Mode, asked: Mapping[str, Any]) -> dict[str, Any]:
     proto, number = asked.get("protocol"), asked.get("port")
-    fits = (one for one in ports if proto in (None, "icmp", one.proto) and number in (None, one.vport))
+    if proto == "icmp":
+        return {}  # a ping needs no port
+    fits = (one for one in ports if proto in (None, one.proto) and number in (None, one.vport))
     port = next(fits, ports[0])
     found: dict[str, Any] = {}
-    if mode in REWRITES and proto != "icmp":  # a ping needs no port
+    if mode in REWRITES:
         found["protocol"] = port.proto
     if mode in SERVED:
         found["port"] = port.vport

@@ -22,6 +22,13 @@ BALANCED: Final[tuple[Mode, ...]] = tuple(mode for mode in MODES if mode != "dns
 SERVED: Final[tuple[Mode, ...]] = (*CONNECTIONS, "dns-rr", "health")
 TUNNELLED: Final[tuple[Mode, ...]] = ("l3dsr-tunnel", "health")
 TAGGED: Final[tuple[Mode, ...]] = ("l3dsr-dscp", "health")
+
+Needs = Mapping[str, tuple[object, ...]]
+"""A condition of an option: one of the other options has one of the values (None: it is not given)."""
+TCP_ONLY: Final[Needs] = {"protocol": ("tcp",)}
+PORTS: Final[Needs] = {"protocol": ("tcp", "udp")}
+TUNNEL_PATH: Final[Needs] = {"data_path": ("l3dsr-tunnel",)}
+TAKEOVER: Final[Needs] = {"form": (None,)}
 NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -140,14 +147,28 @@ def option(
     modes: tuple[Mode, ...] = MODES,
     choices: tuple[str, ...] = (),
     many: bool = False,
+    needs: tuple[Needs, ...] = (),
 ) -> Any:
-    """One entry of the table: its default, how a text becomes a value, and what `--help` says."""
-    entry = {"parse": parse, "help": text, "metavar": metavar, "modes": modes, "choices": choices, "many": many}
+    """One entry of the table: its default, how a text becomes a value, and what `--help` says.
+
+    It does something only where each of its `needs` holds, as far as the mode has the options that they name.
+    """
+    entry = {
+        "parse": parse,
+        "help": text,
+        "metavar": metavar,
+        "modes": modes,
+        "choices": choices,
+        "many": many,
+        "needs": needs,
+    }
     return field(default=default, metadata=entry)
 
 
-def _choice(default: Any, text: str, *words: str, modes: tuple[Mode, ...] = MODES) -> Any:
-    return option(default, _word(*words), text, "|".join(words), modes=modes, choices=words)
+def _choice(
+    default: Any, text: str, *words: str, modes: tuple[Mode, ...] = MODES, needs: tuple[Needs, ...] = ()
+) -> Any:
+    return option(default, _word(*words), text, "|".join(words), modes=modes, choices=words, needs=needs)
 
 
 GARP_FORMS: Final = (
@@ -170,19 +191,29 @@ class Options:
     clients: int = option(1, whole(1, 60000), "Number of client addresses.", "N")
     real_servers: int = option(2, whole(1, 200), "Number of real servers.", "N")
     vip: str | None = option(None, _address, "The virtual address.", "ADDRESS", modes=BALANCED)
-    port: int = option(80, whole(1, 65535), "The service's port.", "PORT", modes=SERVED)
+    port: int = option(80, whole(1, 65535), "The service's port.", "PORT", modes=SERVED, needs=(PORTS,))
     server_port: int | None = option(
         None,
         whole(1, 65535),
         "The servers' port, where it differs.",
         "PORT",
         modes=("nat", "fullnat", "l7", "health"),
+        needs=(PORTS, {"data_path": ("nat", "fullnat")}),
     )
-    request: int = option(120, whole(0, 1 << 24), "Octets that a client sends.", "OCTETS", modes=SERVED)
-    reply: int = option(600, whole(0, 1 << 26), "Octets that a server answers with.", "OCTETS", modes=SERVED)
+    request: int = option(
+        120,
+        whole(0, 1 << 24),
+        "Octets that a client sends.",
+        "OCTETS",
+        modes=SERVED,
+        needs=(PORTS,),
+    )
+    reply: int = option(
+        600, whole(0, 1 << 26), "Octets that a server answers with.", "OCTETS", modes=SERVED, needs=(PORTS,)
+    )
     rate: float = option(20.0, _rate, "New connections per second.", "NUMBER")
     client_dscp: int = option(0, _dscp, "The DSCP that clients mark with.", "DSCP", modes=CONNECTIONS)
-    ecn: bool = option(False, _flag, "Clients and servers use ECN.", modes=CONNECTIONS)
+    ecn: bool = option(False, _flag, "Clients and servers use ECN.", modes=CONNECTIONS, needs=(TCP_ONLY,))
     vlan: int | None = option(None, whole(1, 4094), "VLAN tag on every link behind the router.", "ID")
     mtu: int = option(1500, whole(576, 65535), "MTU of every link.", "OCTETS")
     snaplen: int | None = option(None, whole(14, 262144), "Octets kept of each frame.", "OCTETS")
@@ -191,11 +222,19 @@ class Options:
     skew: int = option(0, _duration, "Clocks of the taps differ by up to this.", "TIME")
 
     toa: bool = option(
-        False, _flag, "Tell servers the client's address by TOA, TCP option 254 (profile generic).", modes=("fullnat",)
+        False,
+        _flag,
+        "Tell servers the client's address by TOA, TCP option 254 (profile generic).",
+        modes=("fullnat",),
+        needs=(TCP_ONLY,),
     )
 
     tunnel: str | None = _choice(
-        None, "The outer headers; 'option' and 'geneve' belong to profile cilium.", *TUNNELS, modes=TUNNELLED
+        None,
+        "The outer headers; 'option' and 'geneve' belong to profile cilium.",
+        *TUNNELS,
+        modes=TUNNELLED,
+        needs=(TUNNEL_PATH,),
     )
     outer_ip: str | None = _choice(
         None,
@@ -203,21 +242,32 @@ class Options:
         "4",
         "6",
         modes=TUNNELLED,
+        needs=(TUNNEL_PATH,),
     )
     gue_variant: int | None = option(
-        None, whole(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=TUNNELLED
+        None, whole(0, 1), "GUE variant: 0 with a header, 1 without.", "0|1", modes=TUNNELLED, needs=(TUNNEL_PATH,)
     )
-    tunnel_port: int | None = option(None, whole(1, 65535), "UDP port of the tunnel.", "PORT", modes=TUNNELLED)
-    tunnel_checksum: bool = option(False, _flag, "Checksum in the GRE or GUE header.", modes=TUNNELLED)
+    tunnel_port: int | None = option(
+        None, whole(1, 65535), "UDP port of the tunnel.", "PORT", modes=TUNNELLED, needs=(TUNNEL_PATH,)
+    )
+    tunnel_checksum: bool = option(
+        False, _flag, "Checksum in the GRE or GUE header.", modes=TUNNELLED, needs=(TUNNEL_PATH,)
+    )
     pmtud: bool = option(
         False,
         _flag,
         "Servers announce an MSS that does not fit the tunnel: path-MTU discovery follows (use --request 3000).",
         modes=("l3dsr-tunnel",),
+        needs=(TCP_ONLY,),
     )
 
     dscp: int = option(
-        7, _tag, "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.", "DSCP", modes=TAGGED
+        7,
+        _tag,
+        "The tag that stands for the VIP: 7, tos=0x1c or a name such as AF41.",
+        "DSCP",
+        modes=TAGGED,
+        needs=({"data_path": ("l3dsr-dscp",)},),
     )
 
     proxy: int | None = option(None, whole(1, 2), "Send the PROXY protocol, version 1 or 2.", "1|2", modes=("l7",))
@@ -228,8 +278,15 @@ class Options:
         "NAME=VALUE",
         modes=("l7",),
         many=True,
+        needs=({"proxy": (2,)},),
     )
-    crc32c: bool = option(False, _flag, "Checksum TLV in the PROXY v2 header.", modes=("l7",))
+    crc32c: bool = option(
+        False,
+        _flag,
+        "Checksum TLV in the PROXY v2 header.",
+        modes=("l7",),
+        needs=({"proxy": (2,)},),
+    )
     xff: bool = option(False, _flag, "Add X-Forwarded-For to the request.", modes=("l7",))
 
     name: str = option("www.example.com", _text, "The name that is asked for.", "NAME", modes=("dns-rr",))
@@ -239,12 +296,19 @@ class Options:
 
     check: str = _choice("http", "What the load balancer checks with.", "ping", "tcp", "http", modes=("health",))
     through: str = _choice(
-        "vip", "The check takes the data path, or goes to the server's address.", "vip", "rip", modes=("health",)
+        "vip",
+        "The check takes the data path, or goes to the server's address.",
+        "vip",
+        "rip",
+        modes=("health",),
+        needs=({"data_path": ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")},),
     )
     data_path: str = _choice("l2dsr", "The mode whose data path is checked.", *REWRITES, modes=("health",))
     interval: int = option(2 * 10**9, _duration, "Time between checks (2s).", "TIME", modes=("health",))
     checks: int = option(5, whole(1, 10000), "Checks of each server.", "N", modes=("health",))
-    path: str = option("/health", _path, "Path of the HTTP check.", "PATH", modes=("health",))
+    path: str = option(
+        "/health", _path, "Path of the HTTP check.", "PATH", modes=("health",), needs=({"check": ("http",)},)
+    )
     outage: bool = option(
         False,
         _flag,
@@ -255,11 +319,24 @@ class Options:
     form: str | None = _choice(
         None, "Only the announcement of one sender, without a takeover around it.", *GARP_FORMS, modes=("garp",)
     )
-    vrrp: int = option(2, whole(2, 3), "VRRP version of the takeover's adverts.", "2|3", modes=("garp",))
+    vrrp: int | None = option(
+        None,
+        whole(2, 3),
+        "VRRP version of the takeover's adverts over IPv4 [default: 2]; over IPv6 it is 3.",
+        "2|3",
+        modes=("garp",),
+        needs=(TAKEOVER, {"ip": ("4",)}),
+    )
     vmac: bool = option(False, _flag, "The VIP lives on the VRRP virtual MAC.", modes=("garp",))
-    vrid: int = option(51, whole(1, 255), "Virtual router id.", "ID", modes=("garp",))
+    vrid: int = option(
+        51, whole(1, 255), "Virtual router id.", "ID", modes=("garp",), needs=({"vmac": (True,), **TAKEOVER},)
+    )
     graceful: bool = option(
-        False, _flag, "The old owner gives up with a priority-0 advert, instead of dying.", modes=("garp",)
+        False,
+        _flag,
+        "The old owner gives up with a priority-0 advert, instead of dying.",
+        modes=("garp",),
+        needs=(TAKEOVER,),
     )
 
 
@@ -297,3 +374,26 @@ def parse_options(mode: str, given: Mapping[str, object]) -> Options:
             raise UsageError(f"unknown option {flag(name)} ({hint})")
         values[name] = known[name]["parse"](flag(name), one)
     return replace(DEFAULTS, **values)
+
+
+def unmet(mode: str, options: Options, name: str) -> str | None:
+    """What an option of a mode still needs to do anything, in words; None where nothing is missing."""
+    known = {other for other, _, _ in options_of(mode)}
+    entry = next(f.metadata for f in fields(Options) if f.name == name)
+    if getattr(options, name) == getattr(DEFAULTS, name):
+        return None
+    for needs in entry["needs"]:
+        found = {other: getattr(options, other) for other in needs if other in known}
+        if found and not any(value in needs[other] for other, value in found.items()):
+            wanted = " or ".join(_wanted(other, needs[other]) for other in found)
+            instead = [
+                value for value in found.values() if isinstance(value, str) and TAKEOVER.keys().isdisjoint(needs)
+            ]
+            return f"{flag(name)} needs {', not '.join([wanted, *instead])}"
+    return None
+
+
+def _wanted(name: str, values: tuple[object, ...]) -> str:
+    if values == (None,):
+        return f"no {flag(name)} beside it"
+    return flag(name) if values == (True,) else f"{flag(name)} {' or '.join(map(str, values))}"

@@ -343,3 +343,53 @@ def test_an_option_may_repeat_the_spec_or_choose_from_it() -> None:
         asked = Octets(next(f.data for f in craft("l3dsr-dscp", spec, **options).frames("A") if f.flow == 0))
         assert (asked.get("ip.proto"), asked.ports and asked.ports[1]) == (17, 53)
     assert len(craft("l3dsr-dscp", spec, protocol="icmp")["A"]) > 0
+
+
+# --- options that need another one -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "words"),
+    [
+        *(
+            ("fullnat", {"protocol": "icmp", **one}, "needs --protocol tcp or udp, not icmp")
+            for one in ({"request": 9}, {"reply": 9}, {"port": 81}, {"server_port": 81})
+        ),
+        *(
+            ("fullnat", {"protocol": "udp", one: True}, f"--{one} needs --protocol tcp, not udp")
+            for one in ("ecn", "toa")
+        ),
+        ("l3dsr-tunnel", {"protocol": "icmp", "pmtud": True}, "--pmtud needs --protocol tcp, not icmp"),
+        ("l3dsr-tunnel", {"protocol": "udp", "fault": "TUN404"}, r"TUN404 \(.*\): --pmtud needs --protocol tcp"),
+        ("garp", {"ip": 6, "vrrp": 2}, "--vrrp needs --ip 4, not 6"),
+        ("garp", {"form": "arping-A", "vrrp": 3}, "--vrrp needs no --form beside it$"),
+        ("garp", {"form": "arping-A", "graceful": True}, "--graceful needs no --form beside it$"),
+        ("garp", {"form": "arping-A", "vrid": 7}, "--vrid needs --vmac or no --form beside it$"),
+        ("garp", {"flows": 6, "rate": 5}, "--rate changes nothing: so few connections are spread over 12 s"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(mode: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        craft(mode, **options)
+
+
+@pytest.mark.parametrize(
+    ("mode", "beside", "option"),
+    [
+        ("garp", {"form": "arping-A", "vmac": True}, {"vrid": 7}),
+        ("garp", {"flows": 6}, {"rate": 0.2}),
+        ("health", {"data_path": "l3dsr-dscp"}, {"through": "rip"}),
+        ("nat", {"protocol": "udp"}, {"reply": 9}),
+    ],
+)
+def test_an_option_that_is_taken_does_something(mode: str, beside: dict[str, Any], option: dict[str, Any]) -> None:
+    without, given = ([f.data for f in craft(mode, **one).frames()] for one in (beside, {**beside, **option}))
+    if "rate" in option:
+        assert craft(mode, **beside, **option).kept[-1].ts_ns > craft(mode, **beside).kept[-1].ts_ns
+    else:
+        assert without != given
+
+
+def test_a_ping_needs_no_port_of_the_spec() -> None:
+    spec = Spec.parse(TWO_SERVERS.replace("tcp/80", "tcp/8080"))
+    assert len(craft("l3dsr-dscp", spec, protocol="icmp")["A"]) > 0

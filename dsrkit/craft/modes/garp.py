@@ -16,8 +16,8 @@ from dsrkit.craft.balancer import Balancer, Key, Server
 from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import connect, prepare
 from dsrkit.craft.network import MILLISECOND, SECOND
-from dsrkit.craft.octets import address_text, mac_text
-from dsrkit.craft.options import Options
+from dsrkit.craft.octets import address_text, mac_text, version_of
+from dsrkit.craft.options import DEFAULTS, Options
 from dsrkit.craft.packets.arp import announcements
 from dsrkit.craft.preset import preset as usual
 from dsrkit.craft.vrrp import VirtualRouter, virtual_mac
@@ -119,17 +119,15 @@ def _second(link: Link) -> Link:
 def drive(world: World, options: Options, flows: int) -> None:
     """Connections before, while and after the VIP moves: at least one of each.
 
-    Raises: UsageError for a form that does not announce this kind of address, and for a takeover's options beside one.
+    Raises: UsageError for a form that does not announce this kind of address, and for a rate that changes nothing.
     """
-    if options.form and options.graceful:
-        raise UsageError("--form announces the VIP without a takeover, so there is nobody to give up with --graceful")
     owner, heir = virtual_routers(world, options)
     request = prepare(world, options)
     count = max(flows, 2 if options.form else 3)
-    span = max(SHORT_SPAN if options.form else SPAN, round(flows * SECOND / options.rate))
+    span = _span(options, flows)
     for number in range(count):
         start = (2 * number + 1) * span // (2 * count)
-        world.network.after(start, lambda number=number: connect(world, options, request, number))  # type: ignore[misc]
+        world.network.after(start, connect, world, options, request, number)
     if options.form:
         heir.announce = partial(announcements, options.form)
         heir.announce(address_text(heir.addresses[0]), mac_text(heir.mac))  # or say at once that it cannot be
@@ -145,6 +143,15 @@ def drive(world: World, options: Options, flows: int) -> None:
     world.network.after(owner.leaves_ns, lambda: owner.leave())
 
 
+def _span(options: Options, flows: int) -> int:
+    """How long connections come: longer than the announcement takes only where there are many."""
+    least = SHORT_SPAN if options.form else SPAN
+    span, usual = (max(least, round(flows * SECOND / rate)) for rate in (options.rate, DEFAULTS.rate))
+    if options.rate != DEFAULTS.rate and span == usual:
+        raise UsageError(f"--rate changes nothing: so few connections are spread over {least // SECOND} s")
+    return span
+
+
 def virtual_routers(world: World, options: Options) -> tuple[VirtualRouter, VirtualRouter]:
     """The owner of the VIP, and the load balancer that is to have it next.
 
@@ -156,7 +163,7 @@ def virtual_routers(world: World, options: Options) -> tuple[VirtualRouter, Virt
     vip = world.vips[0]
     if not all(any(interface.holds(vip) for interface in lb.interfaces) for lb in balancers):
         raise UsageError(f"the VIP {address_text(vip)} is in no subnet of the load balancers, so no ARP tells of it")
-    family = 4 if len(vip) == 4 else 6
+    family = version_of(vip)
     for lb in balancers:
         lb.announced.update(world.vips)  # arp_announce is for servers; the owner of a VIP may speak in its name
         lb.forwards = family == 6  # LVS-DR does not need it
@@ -167,7 +174,7 @@ def virtual_routers(world: World, options: Options) -> tuple[VirtualRouter, Virt
             options.vrid,
             priority,
             tuple(one for one in world.vips if len(one) == len(vip)),
-            version=3 if family == 6 else options.vrrp,
+            version=3 if family == 6 else options.vrrp or 2,
             virtual_mac=virtual_mac(options.vrid, family) if options.vmac else None,
         )
         for lb, priority in zip(balancers, (MASTER, BACKUP), strict=True)

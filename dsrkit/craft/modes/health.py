@@ -10,23 +10,15 @@ from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import connect, prepare, start_of
 from dsrkit.craft.network import MILLISECOND, SECOND
 from dsrkit.craft.octets import TCP
-from dsrkit.craft.options import DEFAULTS, Options, flag
+from dsrkit.craft.options import Options
 from dsrkit.craft.preset import preset as usual
-from dsrkit.craft.profiles import profile_of
 from dsrkit.craft.real_server import RealServer
 from dsrkit.craft.world import World
-from dsrkit.errors import UsageError
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Health, Spec
 
 STAGGER = 7 * MILLISECOND  # between the checks of two servers (keepalived's warm-up)
 CLIENTS_START = SECOND // 2  # when every server has been checked once
-PATHS = {
-    "server_port": ("nat", "fullnat"),
-    "dscp": ("l3dsr-dscp",),
-    **dict.fromkeys(("tunnel", "outer_ip", "gue_variant", "tunnel_port", "tunnel_checksum"), ("l3dsr-tunnel",)),
-}
-"""Options that only some data paths have a use for."""
 
 
 def machines(options: Options) -> Mode:
@@ -38,15 +30,8 @@ def machines(options: Options) -> Mode:
 def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
     """The usual set-up of the data path's mode, with the check in it.
 
-    Raises: UsageError for options of another data path, or one that the profile does not do.
+    Raises: UsageError for options that contradict each other.
     """
-    known = profile_of(profile)
-    if options.data_path not in known.modes:
-        does = ", ".join(sorted(known.modes))
-        raise UsageError(f"profile {profile} does not do --data-path {options.data_path} (it does: {does})")
-    for name, paths in PATHS.items():
-        if getattr(options, name) != getattr(DEFAULTS, name) and options.data_path not in paths:
-            raise UsageError(f"{flag(name)} needs --data-path {' or '.join(paths)}, not {options.data_path}")
     path = options.path if options.check == "http" else None
     check = Health(options.check, options.interval / SECOND, path, options.through)
     return replace(usual(machines(options), profile, options), health=(check,))
@@ -68,10 +53,10 @@ def drive(world: World, options: Options, flows: int) -> None:
         turn, which = divmod(number, len(lb.servers))
         due = MILLISECOND + turn * options.interval + which * STAGGER
         checked = lb.servers[which]
-        world.network.after(due, lambda one=checked, flow=flows + number: checker.check(one, flow))  # type: ignore[misc]
+        world.network.after(due, checker.check, checked, flows + number)
     for number in range(flows):
         due = CLIENTS_START + start_of(number, options)
-        world.network.after(due, lambda number=number: connect(world, options, request, number))  # type: ignore[misc]
+        world.network.after(due, connect, world, options, request, number)
     if options.outage:
         outage(world, options, port)
 

@@ -44,12 +44,8 @@ def _length(text: str) -> int:
 def tlvs(options: Options) -> tuple[bytes, ...]:
     """The TLVs that were asked for, the checksum's first as HAProxy puts it (make_proxy_line_v2).
 
-    Raises: UsageError for an unknown name, and for options that the chosen PROXY version does not have.
+    Raises: UsageError for an unknown name.
     """
-    if options.proxy != 2:
-        for given, flag in ((options.proxy_tlv, "--proxy-tlv"), (options.crc32c, "--crc32c")):
-            if given:
-                raise UsageError(f"{flag} needs --proxy 2: only version 2 of the PROXY protocol has TLVs")
     found = [header.CRC32C] if options.crc32c else []
     for one in options.proxy_tlv:
         name, equals, text = one.partition("=")
@@ -151,7 +147,7 @@ def drive(world: World, options: Options, flows: int) -> None:
     """Connections from the clients to the proxy, at the rate asked for."""
     request = prepare(world, options)
     for number in range(flows):
-        world.network.after(start_of(number, options), lambda number=number: connect(world, options, request, number))  # type: ignore[misc]
+        world.network.after(start_of(number, options), connect, world, options, request, number)
 
 
 def connect(world: World, options: Options, request: bytes, number: int) -> None:
