@@ -67,6 +67,7 @@ def copies(
             client_port=FIRST_PORT + mine // len(clients) % PORTS,
             key=keys[rows],
             lb_port=_own_ports(mine // options.real_servers) if template.lb_port is not None else None,
+            number=mine,
         )
         groups.append((template, values))
     yield from stream(groups, taps, jitter_ns=options.jitter, skew_ns=skew_ns, snaplen=options.snaplen)

@@ -62,14 +62,16 @@ class Scenario:
                     continue
                 start = int(batch.offset[i])
                 number = int(batch.comment[i])
+                sender, receiver = batch.hops[batch.hop[i]]
                 yield Frame(
                     tap=name,
                     ts_ns=int(batch.ts_ns[i]),
                     data=batch.buffer[start : start + int(batch.caplen[i])].tobytes(),
                     wire_octets=int(batch.wire_octets[i]),
-                    sender="",
-                    receiver="",
+                    sender=sender,
+                    receiver=receiver,
                     comment=batch.comments[number] if number >= 0 else "",
+                    flow=int(batch.flow[i]),
                 )
 
     def __getitem__(self, tap: str) -> list[bytes]:

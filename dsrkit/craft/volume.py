@@ -79,7 +79,7 @@ class FlowArrays:
     """What makes each copy of a template a connection of its own.
 
     Each connection's counters start at values drawn from its `key`, and so does its jitter: the same keys, the same
-    octets, however the work is cut.
+    octets, however the work is cut. `number` is the connection's in the scenario.
 
     Shape: (n,), `client_ip` (n, 4 or 16).
     """
@@ -89,6 +89,7 @@ class FlowArrays:
     client_port: Int64s
     key: npt.NDArray[np.uint64]
     lb_port: Int64s | None = None
+    number: Int64s | None = None
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -100,6 +101,7 @@ class FlowArrays:
             self.client_port[rows],
             self.key[rows],
             None if self.lb_port is None else self.lb_port[rows],
+            None if self.number is None else self.number[rows],
         )
 
 
@@ -455,6 +457,7 @@ class _Flight:
         if values.client_ip.shape[1] != len(packed(template.client_ip)):
             raise ValueError("the clients of a template's copies need addresses of its IP version")
         self.shapes = _shapes(template)
+        self.numbers = np.full(len(values), -1, np.int64) if values.number is None else values.number
         self.columns = _columns(template, self.shapes, values)
         late = np.array([shape.frame.ts_ns + skew_ns.get(shape.frame.tap, 0) for shape in self.shapes], np.int64)
         self.times = values.start_ns[None, :] + late[:, None]
@@ -548,6 +551,8 @@ def _land(flights: Sequence[_Flight], since: int, until: int, taps: Sequence[str
     tap = {name: number for number, name in enumerate(taps)}
     texts = dict.fromkeys(shape.frame.comment for _, shape, *_ in parts if shape.frame.comment)
     comments = {text: number for number, text in enumerate(texts)}
+    hop_of = [(shape.frame.sender, shape.frame.receiver) for _, shape, *_ in parts]
+    hops = {hop: number for number, hop in enumerate(dict.fromkeys(hop_of))}
     caplen = lengths if snaplen is None else np.minimum(lengths, snaplen)
     return Batch(
         tap=np.array([tap[shape.frame.tap] for _, shape, *_ in parts], np.uint8)[part],
@@ -556,6 +561,9 @@ def _land(flights: Sequence[_Flight], since: int, until: int, taps: Sequence[str
         caplen=caplen[part],
         wire_octets=np.array([shape.frame.wire_octets for _, shape, *_ in parts], np.int64)[part],
         comment=np.array([comments.get(shape.frame.comment, -1) for _, shape, *_ in parts], np.int64)[part],
+        hop=np.array([hops[hop] for hop in hop_of], np.int64)[part],
+        flow=np.concatenate([flight.numbers[which] for flight, _, which, _ in parts] or [counts])[order],
         buffer=buffer,
         comments=tuple(comments),
+        hops=tuple(hops),
     )

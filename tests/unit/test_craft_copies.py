@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from dsrkit import Scenario, UsageError, craft
+from dsrkit.craft.conversations import FIRST_PORT
 from dsrkit.craft.copies import _brief
 from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.modes import DRIVERS
@@ -90,3 +91,16 @@ def test_paths_follow_wires_that_are_added() -> None:
     assert set(segment.paths("a")) == {"a", "b"}
     segment.wires.append(Wire("B", "b", "c"))
     assert [wire.b for wire, _ in segment.paths("a")["c"]] == ["b", "c"]
+
+
+def test_frames_of_copies_say_who_sent_them_for_which_connection() -> None:
+    scenario = craft("l7", flows=300)
+    frames = [frame for frame in scenario.frames() if frame.flow >= 0]
+    hops = {flow: Counter((f.tap, f.sender, f.receiver) for f in frames if f.flow == flow) for flow in (2, 3, 298, 299)}
+    assert hops[298] == hops[2]
+    assert hops[299] == hops[3]
+    assert {frame.flow for frame in frames} == set(range(300))
+    for frame in frames:
+        assert frame.comment.startswith(f"{frame.sender} > {frame.receiver}: ")
+        ports = Octets(frame.data).ports
+        assert frame.tap != "A" or ports is None or FIRST_PORT + frame.flow in ports
