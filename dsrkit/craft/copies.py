@@ -19,12 +19,13 @@ from dsrkit.craft.network import EPOCH, MILLISECOND, SECOND
 from dsrkit.craft.octets import GUE_PORTS, TCP, UDP, Octets, address_text
 from dsrkit.craft.options import Options
 from dsrkit.craft.profiles import Derived, Flows
+from dsrkit.craft.proxy import HIGHEST_PORT, LOWEST_PORT
 from dsrkit.craft.volume import Derive, Endpoints, FlowArrays, Template, stream
 from dsrkit.craft.world import World
 
 VARIANTS: Final = 64
 """Simulated connections per server to copy from, where links lose frames."""
-LB_PORTS: Final = (1024, 65536)
+FREE_PORTS: Final = np.arange(1024, 65536)
 PROTOCOLS: Final = {"tcp": TCP, "udp": UDP, "icmp": 1}
 
 Place: TypeAlias = tuple[str, int]  # address and port
@@ -52,6 +53,14 @@ def copies(
     variant = random.integers(variants, size=len(numbers))
     keys = random.integers(1 << 63, size=len(numbers), dtype=np.int64).astype(np.uint64)
     worlds = {(server, v): simulate(server, v) for server in range(options.real_servers) for v in range(variants)}
+    some = next(iter(worlds.values()))
+    clients = np.array([list(own) for own in some.clients(len(some.vips[0]))], np.uint8)
+    client_ports = FIRST_PORT + numbers // len(clients) % PORTS
+    lb_ports = np.zeros_like(numbers)
+    for server in range(options.real_servers):
+        to = numbers % options.real_servers == server
+        is_proxy = some.mode == "l7"
+        lb_ports[to] = _ephemeral_ports(int(to.sum()), random) if is_proxy else _kept_ports(client_ports[to], random)
     groups = []
     for (server, v), world in worlds.items():
         rows = np.flatnonzero((numbers % options.real_servers == server) & (variant == v))
@@ -59,24 +68,37 @@ def copies(
             continue
         template = template_of(world, options)
         mine = numbers[rows]
-        width = 4 if "." in template.client_ip else 16
-        clients = np.array([list(own) for own in world.clients(width)], np.uint8)
         values = FlowArrays(
             start_ns=start + np.round((mine - done) * (SECOND / options.rate)).astype(np.int64),
             client_ip=clients[mine % len(clients)],
-            client_port=FIRST_PORT + mine // len(clients) % PORTS,
+            client_port=client_ports[rows],
             key=keys[rows],
-            lb_port=_own_ports(mine // options.real_servers) if template.lb_port is not None else None,
+            lb_port=None if template.lb_port is None else lb_ports[rows],
             number=mine,
         )
         groups.append((template, values))
     yield from stream(groups, taps, jitter_ns=options.jitter, skew_ns=skew_ns, snaplen=options.snaplen)
 
 
-def _own_ports(turn: Int64s) -> Int64s:
-    """The load balancer's ports towards one server: each in turn, so that no two live connections share one."""
-    low, high = LB_PORTS
-    return low + turn % (high - low)
+def _kept_ports(ports: Int64s, random: np.random.Generator) -> Int64s:
+    """Full NAT's ports towards one server: the clients', and any other where one is taken (see Balancer)."""
+    again = np.ones(len(ports), bool)
+    again[np.unique(ports, return_index=True)[1]] = False
+    free = random.permutation(np.setdiff1d(FREE_PORTS, ports))
+    own = ports.copy()
+    own[again] = free[np.arange(again.sum()) % len(free)]
+    return own
+
+
+def _ephemeral_ports(count: int, random: np.random.Generator) -> Int64s:
+    """A proxy's ports towards one server: even ones, each some way after the last (see Proxy).
+
+    Many connections go in smaller steps, so that no two live ones share a port.
+    """
+    even = (HIGHEST_PORT + 1 - LOWEST_PORT) // 2
+    longest = min(8, max(1, even // max(1, count)))
+    steps = random.integers(1, longest, size=count, endpoint=True)
+    return LOWEST_PORT + 2 * ((random.integers(even) + steps.cumsum()) % even)
 
 
 def template_of(world: World, options: Options) -> Template:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -104,3 +106,36 @@ def test_frames_of_copies_say_who_sent_them_for_which_connection() -> None:
         assert frame.comment.startswith(f"{frame.sender} > {frame.receiver}: ")
         ports = Octets(frame.data).ports
         assert frame.tap != "A" or ports is None or FIRST_PORT + frame.flow in ports
+
+
+def ports_to_servers(**options: Any) -> dict[str, list[tuple[int, int]]]:
+    """The ports of the client and of the load balancer of every connection, by server, in time order."""
+    scenario = craft(flows=400, **options)
+    client: dict[int, int] = {}
+    found: dict[str, dict[int, int]] = {}
+    for frame in scenario.frames():
+        ports = Octets(frame.data).ports
+        if ports is None:
+            continue
+        if frame.tap == "A":
+            client.setdefault(frame.flow, ports[0])
+        elif frame.sender == "lb1" and frame.receiver.startswith("web"):
+            found.setdefault(frame.receiver, {}).setdefault(frame.flow, ports[0])
+    return {server: [(client[flow], port) for flow, port in own.items()] for server, own in found.items()}
+
+
+def test_copies_in_full_nat_keep_the_clients_ports_where_they_are_free() -> None:
+    for pairs in ports_to_servers(mode="fullnat").values():
+        assert all(ours == theirs for theirs, ours in pairs)
+    for pairs in ports_to_servers(mode="fullnat", clients=4).values():
+        assert len({ours for _, ours in pairs}) == len(pairs) == 200
+        assert 90 <= sum(ours == theirs for theirs, ours in pairs) <= 110
+
+
+def test_copies_of_a_proxy_go_on_through_even_ports() -> None:
+    for pairs in ports_to_servers(mode="l7").values():
+        own = [ours for _, ours in pairs]
+        assert len(set(own)) == 200
+        assert all(port % 2 == 0 and 32768 <= port <= 60999 for port in own)
+        steps = [after - before for before, after in pairwise(own[4:])]
+        assert sum(0 < step <= 16 for step in steps) >= len(steps) - 1
