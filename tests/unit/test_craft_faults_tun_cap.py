@@ -6,7 +6,9 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from dsrkit.craft.api import craft
 from dsrkit.craft.faults import FAULTS, cap, tun
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.octets import IPIP, IPV6_IN_IP, UDP, Octets
+from dsrkit.craft.options import Options
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 
@@ -252,3 +255,14 @@ def test_cooked_files_say_so(tmp_path: Path) -> None:
     assert scenario.packets("A")[0].name == "cooked linux v2"
     scenario.write(tmp_path / "all.pcapng")
     assert (276).to_bytes(2, "little") in (tmp_path / "all.pcapng").read_bytes()[:200]
+
+
+def test_the_other_vip_of_tun417_is_nobody_elses_address() -> None:
+    spec = craft("l3dsr-tunnel", profile="cilium", tunnel="option").spec
+    service = spec.services[0]
+    near = str(ip_address(spec.nodes[0].ips[0]) - 1)
+    fault = next(fault for fault in tun.FAULTS if fault.code == "TUN417")
+    assert fault.spec is not None
+    changed = fault.spec(replace(spec, services=(replace(service, vip=(near,)), *spec.services[1:])), Options())
+    assert changed.services[0].vip[0] == near
+    assert changed.services[0].vip[1] not in {ip for node in spec.nodes for ip in node.ips}

@@ -117,9 +117,9 @@ def beside(
 def second_balancer(spec: Spec, options: Options) -> Spec:
     """The set-up with another load balancer beside the first, at the next free addresses."""
     first = next(node for node in spec.nodes if node.role == "lb")
-    taken = {ip for node in spec.nodes for ip in node.ips} | set(spec.vips)
+    taken = taken_addresses(spec)
     links = tuple(
-        replace(link, mac=tuple(_next_mac(mac) for mac in link.mac), ip=tuple(_next_free(ip, taken) for ip in link.ip))
+        replace(link, mac=tuple(_next_mac(mac) for mac in link.mac), ip=tuple(next_free(ip, taken) for ip in link.ip))
         for link in first.links
     )
     at = spec.nodes.index(first) + 1
@@ -135,7 +135,12 @@ def _next_mac(mac: str) -> str:
     return ":".join([*octets[:4], f"{(int(octets[4], 16) + 2) % 256:02x}", octets[5]])
 
 
-def _next_free(ip: str, taken: set[str]) -> str:
+def taken_addresses(spec: Spec) -> set[str]:
+    return {ip for node in spec.nodes for ip in node.ips} | set(spec.vips)
+
+
+def next_free(ip: str, taken: set[str]) -> str:
+    """The first address above another that nobody has."""
     address = ip_address(ip) + 1
     while str(address) in taken:
         address += 1

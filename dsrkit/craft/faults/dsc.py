@@ -6,11 +6,10 @@ Left out: DSC509 is a rule that the tool refuses to install, or that comes too l
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.craft.faults.base import Fault
-from dsrkit.craft.faults.breakage import beside
+from dsrkit.craft.faults.breakage import beside, next_free, taken_addresses
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.host import Host
 from dsrkit.craft.octets import TCP, UDP, Octets, version_of
@@ -138,11 +137,7 @@ def _fragments_spoiled(world: World, options: Options) -> None:
 
 
 def _other_vip(spec: Spec) -> str:
-    taken = {ip for node in spec.nodes for ip in node.ips} | set(spec.vips)
-    address = ip_address(spec.vips[0]) + 1
-    while str(address) in taken:
-        address += 1
-    return str(address)
+    return next_free(spec.vips[0], taken_addresses(spec))
 
 
 def _untagged_vip(spec: Spec, options: Options) -> Spec:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.craft.checks import Checker
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
-from dsrkit.craft.faults.breakage import beside
+from dsrkit.craft.faults.breakage import beside, next_free, taken_addresses
 from dsrkit.craft.modes.health import hang, stop
 from dsrkit.craft.network import Label
 from dsrkit.craft.octets import TCP, UDP, Octets
@@ -64,15 +63,12 @@ def _another_vip(spec: Spec, options: Options) -> Spec:
     if spec.health:
         return spec
     service, *others = spec.services
-    taken = {ip_address(ip) for node in spec.nodes for ip in node.ips} | {ip_address(vip) for vip in spec.vips}
-    vip = ip_address(service.vip[0])
-    while vip in taken:
-        vip += 1
+    vip = next_free(service.vip[0], taken_addresses(spec))
     tag = next(tag for tag in range(1, 64) if tag not in spec.dscp)
     return replace(
         spec,
-        services=(replace(service, vip=(*service.vip, str(vip))), *others),
-        dscp={**spec.dscp, tag: str(vip)} if spec.dscp else {},
+        services=(replace(service, vip=(*service.vip, vip)), *others),
+        dscp={**spec.dscp, tag: vip} if spec.dscp else {},
     )
 
 

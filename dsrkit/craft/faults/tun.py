@@ -6,12 +6,11 @@ Left out: TUN419 needs an appliance that sends packets back through the tunnel (
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.craft.conversations import FIRST_PORT
 from dsrkit.craft.faults.base import Fault
-from dsrkit.craft.faults.breakage import beside
+from dsrkit.craft.faults.breakage import beside, next_free, taken_addresses
 from dsrkit.craft.headers import ipv4_header, ipv6_header
 from dsrkit.craft.host import UNREACHABLE_PORT, Handler, Interface
 from dsrkit.craft.network import MICROSECOND, Label, Network, Wire
@@ -283,9 +282,9 @@ def _options_dropped(world: World, options: Options) -> None:
 
 
 def _two_vips(spec: Spec, options: Options) -> Spec:
-    """The service with another VIP, one above the first."""
+    """The service with another VIP, the next free above the first."""
     service = spec.services[0]
-    second = str(ip_address(service.vip[0]) + 1)
+    second = next_free(service.vip[0], taken_addresses(spec))
     return replace(spec, services=(replace(service, vip=(*service.vip, second)), *spec.services[1:]))
 
 
