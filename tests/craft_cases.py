@@ -60,6 +60,7 @@ SAMPLES: Final[Mapping[str, tuple[object, ...]]] = {
 WITH: Final[Mapping[str, Mapping[str, object]]] = {
     "clients": {"flows": 3},
     "real_servers": {"flows": 4},
+    "rate": {"flows": 2},
     "jitter": {"flows": 3},
     "loss": {"flows": 5},
     "tunnel_port": {"tunnel": "gue"},

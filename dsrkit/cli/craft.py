@@ -100,7 +100,7 @@ class _Common:
         typer.Option(
             "--flows",
             metavar="N",
-            min=0,
+            min=1,
             help="Number of connections [default: 1]; 20000 at most with dns-rr, garp, health and some faults.",
         ),
     ] = None

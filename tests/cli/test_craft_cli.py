@@ -127,6 +127,11 @@ def test_no_mode_and_wrong_modes() -> None:
     assert "Did you mean 'l2dsr'?" in error("l2dr")
 
 
+def test_less_than_one_connection_is_refused_by_name(library: Library) -> None:
+    assert "--flows" in error("l2dsr", "--flows", "0")
+    assert not library.calls
+
+
 def test_what_is_not_given_is_left_to_the_library(library: Library) -> None:
     assert run("l2dsr").exit_code == 0
     assert library.calls == [("l2dsr", None, {})]

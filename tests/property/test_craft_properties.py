@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from craft_cases import MODES, Case, cases
+import pytest
+from craft_cases import MODES, WITH, Case, cases, samples
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from dsrkit.craft.balancer import Balancer, Key, Server
 from dsrkit.craft.forward import Workbench
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.octets import Octets, mac_octets
-from dsrkit.craft.options import REWRITES
+from dsrkit.craft.options import REWRITES, options_of
 from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.tables import tables
 from dsrkit.tables.fields import FIELDS
@@ -90,6 +91,29 @@ def test_frames_stand_in_the_order_of_time(case: Case, seed: int) -> None:
     assert times == sorted(times)
     for tap in scenario.taps:
         assert all(one.tap == tap for one in scenario.frames(tap))
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+SPELT_OUT: Final = {"tunnel": "ipip", "outer_ip": "4", "gue_variant": 0, "vrrp": 2}
+"""Values that an option has anyway, where nobody says otherwise."""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_option_that_is_taken_changes_something(mode: str) -> None:
+    """A value that is not the default gives other octets or other times, or is refused."""
+    idle = []
+    for name, default, entry in options_of(mode):
+        known = {other for other, _, _ in options_of(mode)} | {"flows"}
+        beside = {other: one for other, one in WITH.get(name, {}).items() if other in known and other != name}
+        for value in samples(name, default, entry, "4"):
+            case = Case(mode, tuple({**beside, name: value}.items()))
+            if case.refused is not None or value == SPELT_OUT.get(name):
+                continue
+            without = Case(mode, tuple(beside.items()))
+            if list(case.craft().frames()) == list(without.craft().frames()):
+                idle.append(str(case))
+    assert not idle
 
 
 # --- what nodes do ----------------------------------------------------------------------------------------------------
