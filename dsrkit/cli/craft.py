@@ -201,7 +201,7 @@ def _run(mode: Mode, common: _Common, options: Mapping[str, Any]) -> None:
         files = scenario.write_split(common.split)
         complain(f"wrote {', '.join(map(str, files))}")
     if common.kind:
-        from dsrkit.craft.formats import render
+        from dsrkit.craft.output.formats import render
 
         write_all(sys.stdout, render(scenario, common.kind, tap))
     if common.send:
@@ -236,7 +236,7 @@ def _check_files(common: _Common, scenario: Scenario) -> None:
     """Refuse a -w that --split would write over, or make its folder impossible."""
     if not (common.write and common.split):
         return
-    from dsrkit.craft.files import split_names
+    from dsrkit.craft.output.files import split_names
 
     own = os.path.realpath(common.write)
     if own in (os.path.realpath(os.path.join(common.split, name)) for name in ("", *split_names(scenario.taps))):
@@ -253,7 +253,7 @@ def _tap(common: _Common, scenario: Scenario) -> str | None:
 
 
 def _show(common: _Common, scenario: Scenario) -> None:
-    from dsrkit.craft.ladder import LIMIT, ladder
+    from dsrkit.craft.output.ladder import LIMIT, ladder
     from dsrkit.report.ladder import render
 
     color, width = page(no_color=common.no_color)
@@ -265,7 +265,7 @@ def _write_pcapng(target: str, scenario: Scenario) -> None:
         frames = scenario.write(target)
         complain(f"wrote {target}: {frames} frames at the taps {', '.join(scenario.taps)}")
         return
-    from dsrkit.craft.files import write_pcapng
+    from dsrkit.craft.output.files import write_pcapng
 
     if sys.stdout is not None:
         with writing(sys.stdout.buffer):
@@ -273,7 +273,7 @@ def _write_pcapng(target: str, scenario: Scenario) -> None:
 
 
 def _send(common: _Common, scenario: Scenario, tap: str | None) -> None:
-    from dsrkit.craft.send import plan, send
+    from dsrkit.craft.output.send import plan, send
 
     interface, tap = common.send or "", tap or scenario.taps[0]
     for line in plan(scenario, interface, tap=tap, fast=common.fast).splitlines():

@@ -8,9 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 from zlib import crc32
 
-from dsrkit.craft.headers import ether_type_of, ipv4_header, ipv6_header, udp_header, udp_pseudo_header
-from dsrkit.craft.octets import GRE, IPIP, IPV6_IN_IP, UDP, Octets, Value, version_of
-from dsrkit.craft.packets.headers import internet_checksum
+from dsrkit.craft.packets.headers import (
+    ether_type_of,
+    internet_checksum,
+    ipv4_header,
+    ipv6_header,
+    udp_header,
+    udp_pseudo_header,
+)
+from dsrkit.craft.packets.octets import GRE, IPIP, IPV6_IN_IP, UDP, Octets, Value, version_of
 from dsrkit.craft.profiles import Encapsulation, Profile, Tunnel, profile_of
 from dsrkit.craft.profiles.cilium import WORLD, geneve_option, inner_frame, to_backend, told, with_option
 from dsrkit.craft.rewrite import Bindings, Habit, value

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from dsrkit.craft.balancer import Balancer, Key, Server
-from dsrkit.craft.host import Host, Interface
+from dsrkit.craft.machines.balancer import Balancer, Key, Server
+from dsrkit.craft.machines.host import Host, Interface
+from dsrkit.craft.machines.network import Label, Network
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes import machines_of
-from dsrkit.craft.network import Label, Network
-from dsrkit.craft.octets import address_text
 from dsrkit.craft.options import DEFAULTS
+from dsrkit.craft.packets.octets import address_text
 from dsrkit.craft.preset import encapsulation_of
 from dsrkit.craft.profiles import profile_of
-from dsrkit.craft.world import World
 from dsrkit.errors import SpecError, UsageError
 from dsrkit.model.spec import Spec
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Int64s: TypeAlias = npt.NDArray[np.int64]
-Octets: TypeAlias = npt.NDArray[np.uint8]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Batch:
     comment: Int64s
     hop: Int64s
     flow: Int64s
-    buffer: Octets
+    buffer: Bytes
     comments: Sequence[str] = field(default=())
     hops: Sequence[tuple[str, str]] = field(default=())
 

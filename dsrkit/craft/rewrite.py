@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from dsrkit.craft.frame import Change
-from dsrkit.craft.octets import Octets, Value, address_text, mac_text
+from dsrkit.craft.packets.octets import Octets, Value, address_text, mac_text
 from dsrkit.model.dscp import dscp_text
 from dsrkit.tables.fields import LINK
 from dsrkit.tables.nodes import Cell, NodeTable

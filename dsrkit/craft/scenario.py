@@ -95,7 +95,7 @@ class Scenario:
 
         Raises: UsageError where the file cannot be written.
         """
-        from dsrkit.craft.files import write_pcapng
+        from dsrkit.craft.output.files import write_pcapng
 
         return write_pcapng(path, self)
 
@@ -104,6 +104,6 @@ class Scenario:
 
         Raises: UsageError where the folder cannot be written.
         """
-        from dsrkit.craft.files import write_split
+        from dsrkit.craft.output.files import write_split
 
         return write_split(folder, self)

@@ -24,10 +24,10 @@ from typer.testing import CliRunner, Result
 
 from dsrkit.cli import craft as cli_craft
 from dsrkit.cli.main import app
-from dsrkit.craft.files import write_pcapng
-from dsrkit.craft.formats import KINDS
-from dsrkit.craft.ladder import ladder
 from dsrkit.craft.options import Options, flag, options_of
+from dsrkit.craft.output.files import write_pcapng
+from dsrkit.craft.output.formats import KINDS
+from dsrkit.craft.output.ladder import ladder
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES
@@ -311,7 +311,7 @@ class Wire:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.sent: list[tuple[str, str, bool]] = []
-        monkeypatch.setattr(import_module("dsrkit.craft.send"), "send", self.send)
+        monkeypatch.setattr(import_module("dsrkit.craft.output.send"), "send", self.send)
 
     def send(self, scenario: Scenario, interface: str, *, tap: str, fast: bool) -> int:
         self.sent.append((interface, tap, fast))

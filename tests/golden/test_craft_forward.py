@@ -17,9 +17,9 @@ import pytest
 from scenarios import PCAPS, ROLES, Scenario
 
 from dsrkit import Spec
-from dsrkit.craft.balancer import Balancer, Key, Server
 from dsrkit.craft.forward import Workbench
-from dsrkit.craft.octets import TCP, UDP, Octets, mac_octets
+from dsrkit.craft.machines.balancer import Balancer, Key, Server
+from dsrkit.craft.packets.octets import TCP, UDP, Octets, mac_octets
 
 CASES = {
     "nat/ipvs-nat": 1200,

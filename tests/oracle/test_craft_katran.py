@@ -16,7 +16,7 @@ import pytest
 from scapy.utils import RawPcapReader
 
 from dsrkit.craft.encapsulate import push
-from dsrkit.craft.octets import ICMP, ICMPV6, UDP, Octets, packed
+from dsrkit.craft.packets.octets import ICMP, ICMPV6, UDP, Octets, packed
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.katran import health_check, too_big
 from dsrkit.craft.rewrite import Bindings, rewritten

@@ -18,7 +18,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
 from dsrkit.craft.encapsulate import fragments, overhead, push
-from dsrkit.craft.octets import Octets, packed
+from dsrkit.craft.packets.octets import Octets, packed
 from dsrkit.craft.profiles import PROFILES, Encapsulation
 from dsrkit.craft.profiles.katran import too_big
 from dsrkit.craft.rewrite import Bindings, rewritten

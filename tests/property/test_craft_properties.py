@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import dsrkit
 from dsrkit import Scenario
-from dsrkit.craft.balancer import Balancer, Key, Server
 from dsrkit.craft.forward import Workbench
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.octets import Octets, mac_octets
+from dsrkit.craft.machines.balancer import Balancer, Key, Server
 from dsrkit.craft.options import REWRITES, options_of
+from dsrkit.craft.packets.octets import Octets, mac_octets
 from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.tables import tables
 from dsrkit.tables.fields import FIELDS

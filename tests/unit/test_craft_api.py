@@ -11,7 +11,7 @@ import pytest
 
 import dsrkit
 from dsrkit import Scenario, Spec, SpecError, UsageError, craft, forward
-from dsrkit.craft.octets import Octets
+from dsrkit.craft.packets.octets import Octets
 from dsrkit.model.toml import dump
 
 REWRITING = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")

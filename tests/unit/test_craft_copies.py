@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from dsrkit import Scenario, UsageError, craft
-from dsrkit.craft.conversations import FIRST_PORT
-from dsrkit.craft.copies import _brief
 from dsrkit.craft.faults import FAULTS
+from dsrkit.craft.machines.conversations import FIRST_PORT
+from dsrkit.craft.machines.network import Lan, Wire
 from dsrkit.craft.modes import DRIVERS
-from dsrkit.craft.network import Segment, Wire
-from dsrkit.craft.octets import Octets, sum16
+from dsrkit.craft.packets.octets import Octets, sum16
+from dsrkit.craft.volume.copies import _brief
 
 API = sys.modules["dsrkit.craft.api"]  # `dsrkit.craft` is the function
 FLOWS = 8
@@ -89,7 +89,7 @@ def test_more_than_can_be_simulated_is_refused(mode: str, fault: str | None, wha
 
 
 def test_paths_follow_wires_that_are_added() -> None:
-    segment = Segment("B", [Wire("B", "a", "b")])
+    segment = Lan("B", [Wire("B", "a", "b")])
     assert set(segment.paths("a")) == {"a", "b"}
     segment.wires.append(Wire("B", "b", "c"))
     assert [wire.b for wire, _ in segment.paths("a")["c"]] == ["b", "c"]

@@ -19,7 +19,7 @@ from scapy.packet import Packet, Raw
 from scapy.utils import RawPcapReader
 
 from dsrkit.craft.encapsulate import fragments, overhead, push
-from dsrkit.craft.octets import Octets, packed
+from dsrkit.craft.packets.octets import Octets, packed
 from dsrkit.craft.profiles import PROFILES, Encapsulation, Flows, cilium, profile_of
 from dsrkit.craft.profiles.cilium import geneve_source_port
 from dsrkit.craft.profiles.glb import source_port

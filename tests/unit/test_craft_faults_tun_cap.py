@@ -17,8 +17,8 @@ import dsrkit
 from dsrkit.craft.api import craft
 from dsrkit.craft.faults import FAULTS, cap, tun
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.octets import IPIP, IPV6_IN_IP, UDP, Octets
 from dsrkit.craft.options import Options
+from dsrkit.craft.packets.octets import IPIP, IPV6_IN_IP, UDP, Octets
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 

@@ -15,8 +15,8 @@ import pytest
 from craft_scenarios import TAPS, failing, l2dsr, volume
 
 from dsrkit import __version__
-from dsrkit.craft.files import write_pcapng, write_split
 from dsrkit.craft.frame import Frame
+from dsrkit.craft.output.files import write_pcapng, write_split
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from craft_scenarios import TAPS, l2dsr, tunnel, volume
 
-from dsrkit.craft.formats import KINDS, render
 from dsrkit.craft.frame import Frame
+from dsrkit.craft.output.formats import KINDS, render
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec

@@ -9,8 +9,8 @@ from dpkt.ethernet import Ethernet
 from dpkt.ip import IP
 
 from dsrkit.craft.api import craft
-from dsrkit.craft.checks import Checker, page_request
 from dsrkit.craft.faults import FAULTS
+from dsrkit.craft.machines.health_checker import Checker, page_request
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 

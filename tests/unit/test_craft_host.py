@@ -8,12 +8,12 @@ from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6TimeE
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from dsrkit.craft.conversations import ask, ping, serve_udp
-from dsrkit.craft.host import UNREACHABLE_PORT, Host, Interface
-from dsrkit.craft.names import send_udp
-from dsrkit.craft.network import Label, Network, Segment, Tap, Wire
-from dsrkit.craft.octets import packed
-from dsrkit.craft.tcp import TcpStack
+from dsrkit.craft.machines.conversations import ask, ping, serve_udp
+from dsrkit.craft.machines.host import UNREACHABLE_PORT, Host, Interface
+from dsrkit.craft.machines.name_server import send_udp
+from dsrkit.craft.machines.network import Label, Lan, Network, Tap, Wire
+from dsrkit.craft.machines.tcp import TcpStack
+from dsrkit.craft.packets.octets import packed
 
 OWN, PEER = "192.0.2.1", "192.0.2.2"
 OWN6, PEER6 = "2001:db8::1", "2001:db8::2"
@@ -22,7 +22,7 @@ OWN6, PEER6 = "2001:db8::1", "2001:db8::2"
 def pair() -> tuple[Network, Host, Host]:
     """Two hosts that know each other's MACs, with a tap between them."""
     network = Network([Tap("A")])
-    segment = Segment("lan", [Wire("lan", "own", "peer")])
+    segment = Lan("lan", [Wire("lan", "own", "peer")])
     hosts = []
     for number, name in ((1, "own"), (2, "peer")):
         host = Host(name, network)

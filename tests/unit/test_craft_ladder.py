@@ -14,10 +14,10 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, GRE, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from dsrkit.craft.describe import describe
 from dsrkit.craft.frame import Change
-from dsrkit.craft.ladder import ladder
+from dsrkit.craft.output.ladder import ladder
 from dsrkit.craft.packets import dns
+from dsrkit.craft.packets.describe import describe
 from dsrkit.craft.scenario import Scenario
 from dsrkit.model.ladder import Ladder, LadderCell, LadderRow, LadderTap
 from dsrkit.report.ladder import render

@@ -8,7 +8,7 @@ import pytest
 
 from dsrkit import Spec, SpecError, UsageError, craft
 from dsrkit.craft.forward import Workbench
-from dsrkit.craft.octets import Octets
+from dsrkit.craft.packets.octets import Octets
 
 # --- frames for one node ----------------------------------------------------------------------------------------------
 

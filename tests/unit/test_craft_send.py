@@ -16,8 +16,8 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 
+from dsrkit.craft.output.send import plan, send
 from dsrkit.craft.scenario import Scenario
-from dsrkit.craft.send import plan, send
 from dsrkit.errors import UsageError
 
 TESTS = Path(__file__).parents[1]
@@ -36,7 +36,7 @@ PROLOGUE = """
 import json, select, socket, subprocess, sys, time
 sys.path.insert(0, sys.argv[1])
 from craft_scenarios import l2dsr, volume
-from dsrkit.craft.send import send
+from dsrkit.craft.output.send import send
 from dsrkit.errors import UsageError
 
 def ip(*words):
@@ -121,7 +121,7 @@ print(json.dumps([down, refused(long, "v0", tap="A"), *(refused(l2dsr(), name, t
 def test_an_interface_that_goes_down_meanwhile() -> None:
     found = in_namespace("""
 ip("link", "set", "v0", "up")
-module = sys.modules["dsrkit.craft.send"]
+module = sys.modules["dsrkit.craft.output.send"]
 module.time.sleep = lambda seconds: ip("link", "set", "v0", "down")
 print(json.dumps(refused(l2dsr(), "v0", tap="B")))
 """)
@@ -130,7 +130,7 @@ print(json.dumps(refused(l2dsr(), "v0", tap="B")))
 
 def test_without_permission() -> None:
     script = "import sys; sys.path.insert(0, sys.argv[1]); from craft_scenarios import l2dsr\n"
-    script += "from dsrkit.craft.send import send\nfrom dsrkit.errors import UsageError\nimport os\n"
+    script += "from dsrkit.craft.output.send import send\nfrom dsrkit.errors import UsageError\nimport os\n"
     script += "if os.geteuid() == 0:\n    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
     script += "try:\n    send(l2dsr(), 'lo', tap='B')\nexcept UsageError as error:\n    print(error)\n"
     argv = [sys.executable, "-c", script, str(TESTS)]

@@ -6,8 +6,8 @@ import pytest
 
 from dsrkit import craft
 from dsrkit.craft.forward import Workbench
-from dsrkit.craft.octets import Octets
 from dsrkit.craft.packets import ip
+from dsrkit.craft.packets.octets import Octets
 
 DEAD, ALIVE = "closed", "syn-sent"
 

@@ -10,9 +10,9 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from dsrkit.craft import toa
 from dsrkit.craft.api import craft
-from dsrkit.craft.octets import Octets, packed
+from dsrkit.craft.packets import toa
+from dsrkit.craft.packets.octets import Octets, packed
 from dsrkit.errors import UsageError
 
 PORT = 40000

@@ -30,7 +30,7 @@ from scapy.packet import Raw
 from scapy.utils import wrpcap
 
 from dsrkit.craft.frame import Batch, Frame
-from dsrkit.craft.volume import Derive, Endpoints, FlowArrays, Template, drawn, expand, stream
+from dsrkit.craft.volume.templates import Derive, Endpoints, FlowArrays, Template, drawn, expand, stream
 
 COPIES = 50
 SECOND = 1_000_000_000

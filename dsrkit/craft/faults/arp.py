@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dsrkit.craft.conversations import FIRST_PORT, authority, get, http_reply, http_request, ping
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
 from dsrkit.craft.faults.breakage import beside
-from dsrkit.craft.host import Host
+from dsrkit.craft.machines.conversations import FIRST_PORT, authority, get, http_reply, http_request, ping
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.network import MILLISECOND, SECOND, Filter, Label, Lan, Wire
+from dsrkit.craft.machines.virtual_router import PROTOCOL, VirtualRouter, keepalived, nothing, virtual_mac
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.garp import on_one_switch
-from dsrkit.craft.network import MILLISECOND, SECOND, Filter, Label, Segment, Wire
-from dsrkit.craft.octets import ARP, ICMPV6, TCP, Octets, mac_octets, version_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.arp import REPLY, announcements, arp
 from dsrkit.craft.packets.headers import BROADCAST
-from dsrkit.craft.vrrp import PROTOCOL, VirtualRouter, keepalived, nothing, virtual_mac
-from dsrkit.craft.world import World
+from dsrkit.craft.packets.octets import ARP, ICMPV6, TCP, Octets, mac_octets, version_of
 from dsrkit.errors import UsageError
 from dsrkit.model.names import Mode
 from dsrkit.model.spec import Spec
@@ -101,7 +101,7 @@ def _pair(world: World) -> tuple[VirtualRouter, VirtualRouter]:
     return found[0], found[1]
 
 
-def _segment(world: World) -> Segment:
+def _segment(world: World) -> Lan:
     return world.balancer.interfaces[0].segment
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dsrkit.craft.frame import Frame
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
 from dsrkit.craft.scenario import LINKTYPE_ETHERNET
-from dsrkit.craft.world import World
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec
 

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import ip_address
 
-from dsrkit.craft.balancer import Balancer
-from dsrkit.craft.conversations import ask, authority, get, http_reply, http_request
-from dsrkit.craft.host import Host
+from dsrkit.craft.machines.balancer import Balancer
+from dsrkit.craft.machines.conversations import ask, authority, get, http_reply, http_request
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.network import MILLISECOND, SECOND, Label, Wire
+from dsrkit.craft.machines.tcp import Connection
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.rewriting import request_payload
-from dsrkit.craft.network import MILLISECOND, SECOND, Label, Wire
-from dsrkit.craft.octets import TCP, Octets
 from dsrkit.craft.options import Options
-from dsrkit.craft.tcp import Connection
-from dsrkit.craft.world import World
+from dsrkit.craft.packets.octets import TCP, Octets
 from dsrkit.model.spec import Link, Spec, SpecNode
 
 Rule = Callable[[Octets, Label], bool]

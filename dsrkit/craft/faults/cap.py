@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from dsrkit.craft.balancer import Balancer
 from dsrkit.craft.faults.base import REWRITING_MODES, Fault, unchanged
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.network import MICROSECOND
-from dsrkit.craft.octets import GRE, IPIP, IPV6_IN_IP, PORTS_AT, VLAN_TYPES, Octets, sum16
+from dsrkit.craft.machines.balancer import Balancer
+from dsrkit.craft.machines.network import MICROSECOND
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.cooked import cooked, kind_of
 from dsrkit.craft.packets.headers import pseudo_header
+from dsrkit.craft.packets.octets import GRE, IPIP, IPV6_IN_IP, PORTS_AT, VLAN_TYPES, Octets, sum16
 from dsrkit.craft.packets.supersegment import follows, joined
 from dsrkit.craft.scenario import LINKTYPE_LINUX_SLL2
-from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
 
 _RST: Final = 0x04

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.craft.faults.base import Fault
+from dsrkit.craft.machines.name_server import PLAIN, NameServer, records_of
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.dns_rr import Stub
-from dsrkit.craft.names import PLAIN, NameServer, records_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets import dns
-from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
 
 CARRIER_SHARE: Final = 4

@@ -11,11 +11,11 @@ from typing import Final
 from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.breakage import beside, next_free, taken_addresses
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.host import Host
-from dsrkit.craft.octets import TCP, UDP, Octets, version_of
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
+from dsrkit.craft.packets.octets import TCP, UDP, Octets, version_of
 from dsrkit.craft.rewrite import Bindings, with_rule, without
-from dsrkit.craft.world import World
 from dsrkit.model.spec import Spec, SpecTap
 from dsrkit.tables.rules import Free, const
 

@@ -11,8 +11,6 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from dsrkit.craft.balancer import Key, Server
-from dsrkit.craft.conversations import FIRST_PORT, authority, get, http_reply, http_request, serve_udp
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
 from dsrkit.craft.faults.breakage import (
     BESIDE_FLOW,
@@ -31,14 +29,16 @@ from dsrkit.craft.faults.breakage import (
     slow_answers,
     with_ports,
 )
-from dsrkit.craft.host import PROHIBITED, Host, Interface, Route
-from dsrkit.craft.network import MILLISECOND, SECOND, Label, Wire
-from dsrkit.craft.octets import TCP, UDP, Octets, address_text, mac_text, version_of
+from dsrkit.craft.machines.balancer import Key, Server
+from dsrkit.craft.machines.conversations import FIRST_PORT, authority, get, http_reply, http_request, serve_udp
+from dsrkit.craft.machines.host import PROHIBITED, Host, Interface, Route
+from dsrkit.craft.machines.network import MILLISECOND, SECOND, Label, Wire
+from dsrkit.craft.machines.real_server import RealServer
+from dsrkit.craft.machines.tcp import Segment
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets import ip, nd
-from dsrkit.craft.real_server import RealServer
-from dsrkit.craft.tcp import Segment
-from dsrkit.craft.world import World
+from dsrkit.craft.packets.octets import TCP, UDP, Octets, address_text, mac_text, version_of
 from dsrkit.model.spec import Link, Spec, SpecNode
 
 STALE_MAC: Final = bytes.fromhex("020000dead01")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from dsrkit.craft.checks import Checker
 from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
 from dsrkit.craft.faults.breakage import beside, next_free, taken_addresses
+from dsrkit.craft.machines.health_checker import Checker
+from dsrkit.craft.machines.network import Label
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.health import hang, stop
-from dsrkit.craft.network import Label
-from dsrkit.craft.octets import TCP, UDP, Octets
 from dsrkit.craft.options import Options
-from dsrkit.craft.world import World
+from dsrkit.craft.packets.octets import TCP, UDP, Octets
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
 

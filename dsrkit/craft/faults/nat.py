@@ -10,17 +10,26 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from dsrkit.craft.balancer import Balancer, Key
-from dsrkit.craft.balancer import Server as Known
-from dsrkit.craft.conversations import FIRST_PORT, ask, ask_again, authority, get, http_reply, http_request, source_of
 from dsrkit.craft.faults.base import DSR_MODES, NAT_MODES, Fault
-from dsrkit.craft.host import UNREACHABLE_PORT, Host
+from dsrkit.craft.machines.balancer import Balancer, Key
+from dsrkit.craft.machines.balancer import Server as Known
+from dsrkit.craft.machines.conversations import (
+    FIRST_PORT,
+    ask,
+    ask_again,
+    authority,
+    get,
+    http_reply,
+    http_request,
+    source_of,
+)
+from dsrkit.craft.machines.host import UNREACHABLE_PORT, Host
+from dsrkit.craft.machines.network import MILLISECOND, SECOND, Label
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.rewriting import start_of
-from dsrkit.craft.network import MILLISECOND, SECOND, Label
-from dsrkit.craft.octets import TCP, Octets, version_of
 from dsrkit.craft.options import Options
+from dsrkit.craft.packets.octets import TCP, Octets, version_of
 from dsrkit.craft.rewrite import with_rule, without
-from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Link, Spec, SpecNode, SpecTap
 from dsrkit.tables.rules import role

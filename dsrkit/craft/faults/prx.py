@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from dsrkit.craft.balancer import Server
 from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.nat import kept_open, past_the_balancer, router_beside_servers
+from dsrkit.craft.machines.balancer import Server
+from dsrkit.craft.machines.network import SECOND
+from dsrkit.craft.machines.tcp import Connection
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.l7 import greeting
-from dsrkit.craft.network import SECOND
 from dsrkit.craft.options import Options
-from dsrkit.craft.tcp import Connection
-from dsrkit.craft.world import World
 
 SERVER_IDLE: Final = 5 * SECOND
 CLIENT_IDLE: Final = 8 * SECOND

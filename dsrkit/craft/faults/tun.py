@@ -8,19 +8,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from dsrkit.craft.conversations import FIRST_PORT
 from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.breakage import beside, next_free, taken_addresses
-from dsrkit.craft.headers import ipv4_header, ipv6_header
-from dsrkit.craft.host import UNREACHABLE_PORT, Handler, Interface
-from dsrkit.craft.network import MICROSECOND, Label, Network, Wire
-from dsrkit.craft.octets import DSTOPTS, GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, UDP, Octets
+from dsrkit.craft.machines.conversations import FIRST_PORT
+from dsrkit.craft.machines.host import UNREACHABLE_PORT, Handler, Interface
+from dsrkit.craft.machines.network import MICROSECOND, Label, Network, Wire
+from dsrkit.craft.machines.real_server import RealServer
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
+from dsrkit.craft.packets.headers import ipv4_header, ipv6_header
+from dsrkit.craft.packets.octets import DSTOPTS, GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, UDP, Octets
 from dsrkit.craft.packets.supersegment import follows, joined, payload_of
 from dsrkit.craft.profiles import Encapsulation
-from dsrkit.craft.real_server import RealServer
 from dsrkit.craft.rewrite import with_rule
-from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
 from dsrkit.tables.rules import const, role

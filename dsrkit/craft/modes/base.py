@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
-from dsrkit.craft.world import World
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec
 

@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dsrkit.craft.conversations import FIRST_PORT, PORTS, get, http_reply, http_request, serve_http, source_of
-from dsrkit.craft.host import Host
+from dsrkit.craft.machines.conversations import FIRST_PORT, PORTS, get, http_reply, http_request, serve_http, source_of
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.name_server import EDNS, NameServer, Question, ask, records_of
+from dsrkit.craft.machines.tcp import Connection
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import start_of
-from dsrkit.craft.names import EDNS, NameServer, Question, ask, records_of
-from dsrkit.craft.octets import packed
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets import dns
 from dsrkit.craft.packets.dns import Message
+from dsrkit.craft.packets.octets import packed
 from dsrkit.craft.preset import PLANS, ROUTER, clients_link, link_of, mac_of
-from dsrkit.craft.tcp import Connection
-from dsrkit.craft.world import World
 from dsrkit.errors import SpecError
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Dns, PathSpec, Port, Spec, SpecNode, SpecService, SpecTap

@@ -12,16 +12,16 @@ from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from dsrkit.craft.balancer import Balancer, Key, Server
+from dsrkit.craft.machines.balancer import Balancer, Key, Server
+from dsrkit.craft.machines.network import MILLISECOND, SECOND
+from dsrkit.craft.machines.virtual_router import VirtualRouter, virtual_mac
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import connect, prepare
-from dsrkit.craft.network import MILLISECOND, SECOND
-from dsrkit.craft.octets import address_text, mac_text, version_of
 from dsrkit.craft.options import DEFAULTS, Options
 from dsrkit.craft.packets.arp import announcements
+from dsrkit.craft.packets.octets import address_text, mac_text, version_of
 from dsrkit.craft.preset import preset as usual
-from dsrkit.craft.vrrp import VirtualRouter, virtual_mac
-from dsrkit.craft.world import World
 from dsrkit.errors import SpecError, UsageError
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Link, PathSpec, Port, Spec, SpecNode, SpecService, SpecTap, Takeover

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dsrkit.craft.checks import Checker, serve_pages
-from dsrkit.craft.conversations import http_reply
+from dsrkit.craft.machines.conversations import http_reply
+from dsrkit.craft.machines.health_checker import Checker, serve_pages
+from dsrkit.craft.machines.network import MILLISECOND, SECOND
+from dsrkit.craft.machines.real_server import RealServer
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import connect, prepare, start_of
-from dsrkit.craft.network import MILLISECOND, SECOND
-from dsrkit.craft.octets import TCP
 from dsrkit.craft.options import Options
+from dsrkit.craft.packets.octets import TCP
 from dsrkit.craft.preset import preset as usual
-from dsrkit.craft.real_server import RealServer
-from dsrkit.craft.world import World
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Health, Spec
 

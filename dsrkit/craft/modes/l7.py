@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from dsrkit.craft.balancer import Server
-from dsrkit.craft.conversations import HEAD_END, authority, get, http_reply, http_request, source_of
-from dsrkit.craft.host import Host
+from dsrkit.craft.machines.balancer import Server
+from dsrkit.craft.machines.conversations import HEAD_END, authority, get, http_reply, http_request, source_of
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.network import MILLISECOND
+from dsrkit.craft.machines.proxy import client_of, forwarded_for
+from dsrkit.craft.machines.tcp import Connection
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import start_of
-from dsrkit.craft.network import MILLISECOND
-from dsrkit.craft.octets import address_text
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets import proxy as header
+from dsrkit.craft.packets.octets import address_text
 from dsrkit.craft.preset import preset as usual
-from dsrkit.craft.proxy import client_of, forwarded_for
-from dsrkit.craft.tcp import Connection
-from dsrkit.craft.world import World
 from dsrkit.errors import UsageError
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dsrkit.craft.conversations import (
+from dsrkit.craft.encapsulate import overhead
+from dsrkit.craft.machines.conversations import (
     ask,
     authority,
     get,
@@ -13,12 +14,11 @@ from dsrkit.craft.conversations import (
     serve_udp,
     source_of,
 )
-from dsrkit.craft.encapsulate import overhead
+from dsrkit.craft.machines.network import MILLISECOND, SECOND
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.modes.base import ModeDriver
-from dsrkit.craft.network import MILLISECOND, SECOND
 from dsrkit.craft.options import Options
 from dsrkit.craft.preset import preset
-from dsrkit.craft.world import World
 
 
 def prepare(world: World, options: Options) -> bytes:

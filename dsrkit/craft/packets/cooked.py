@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from dsrkit.craft.octets import ETHERNET
+from dsrkit.craft.packets.octets import ETHERNET
 
 TO_US, BROADCAST, MULTICAST, FROM_US = 0, 1, 2, 4
 _ARPHRD_ETHER: Final = 1

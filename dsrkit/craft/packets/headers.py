@@ -7,7 +7,7 @@ import re
 import struct
 from typing import Final
 
-from dsrkit.craft.octets import sum16
+from dsrkit.craft.packets.octets import UDP, sum16
 from dsrkit.errors import UsageError
 
 BROADCAST: Final = "ff:ff:ff:ff:ff:ff"
@@ -83,29 +83,78 @@ def ethernet(dst: str, src: str, ethertype: int, payload: bytes, *, vlan: int | 
     return mac(dst) + mac(src) + tag + struct.pack("!H", ethertype) + payload
 
 
+def ipv4_header(
+    source: bytes,
+    destination: bytes,
+    proto: int,
+    payload: int,
+    *,
+    ttl: int,
+    tos: int = 0,
+    identification: int = 0,
+    df: int = 0,
+) -> bytes:
+    """An IPv4 header without options in front of `payload` octets.
+
+    Source: RFC 791 s3.1.
+    """
+    fields = (0x45, tos, 20 + payload, identification, df << 14, ttl, proto)
+    header = struct.pack("!BBHHHBBH4s4s", *fields, 0, source, destination)
+    return struct.pack("!BBHHHBBH4s4s", *fields, internet_checksum(header), source, destination)
+
+
+def ipv6_header(
+    source: bytes, destination: bytes, proto: int, payload: int, *, ttl: int, tos: int = 0, flow: int = 0
+) -> bytes:
+    """An IPv6 header in front of `payload` octets.
+
+    Source: RFC 8200 s3.
+    """
+    return struct.pack("!IHBB16s16s", 6 << 28 | tos << 20 | flow, payload, proto, ttl, source, destination)
+
+
+def udp_header(source_port: int, destination_port: int, payload: int, sum_of_it: int = 0) -> bytes:
+    """A UDP header in front of `payload` octets; checksum 0 says that there is none (RFC 768)."""
+    return struct.pack("!HHHH", source_port, destination_port, 8 + payload, sum_of_it)
+
+
+def udp_checksum(pseudo: bytes, datagram: bytes) -> int:
+    """The checksum of a UDP datagram whose checksum field is 0; a sum of 0 is written as all ones (RFC 768)."""
+    return internet_checksum(pseudo + datagram) or 0xFFFF
+
+
+def udp_pseudo_header(source: bytes, destination: bytes, datagram: bytes) -> bytes:
+    return pseudo_header(source, destination, len(datagram), UDP)
+
+
+def ether_type_of(packet: bytes) -> int:
+    """The Ethernet type of an IP packet."""
+    return ETHERTYPE_IPV4 if packet[0] >> 4 == 4 else ETHERTYPE_IPV6
+
+
 def ipv4(src: str, dst: str, proto: int, payload: bytes, *, ttl: int = 64, tos: int = 0, ident: int = 0) -> bytes:
     """An IPv4 packet without options, DF clear. Source: RFC 791 s3.1. Raises: UsageError."""
-    start = struct.pack(
-        "!BBHHHBB",
-        0x45,
-        within("TOS", tos, 0, 0xFF),
-        within("IPv4 length", 20 + len(payload), 20, 0xFFFF),
-        within("IP id", ident, 0, 0xFFFF),
-        0,
-        within("TTL", ttl, 0, 0xFF),
+    within("IPv4 length", 20 + len(payload), 20, 0xFFFF)
+    header = ipv4_header(
+        ip(src, 4),
+        ip(dst, 4),
         proto,
+        len(payload),
+        ttl=within("TTL", ttl, 0, 0xFF),
+        tos=within("TOS", tos, 0, 0xFF),
+        identification=within("IP id", ident, 0, 0xFFFF),
     )
-    ends = ip(src, 4) + ip(dst, 4)
-    return start + struct.pack("!H", internet_checksum(start + ends)) + ends + payload
+    return header + payload
 
 
 def ipv6(src: str, dst: str, proto: int, payload: bytes, *, hop_limit: int = 64, traffic_class: int = 0) -> bytes:
     """An IPv6 packet without extension headers, flow label 0. Source: RFC 8200 s3. Raises: UsageError."""
-    start = struct.pack(
-        "!IHBB",
-        6 << 28 | within("traffic class", traffic_class, 0, 0xFF) << 20,
-        within("IPv6 payload length", len(payload), 0, 0xFFFF),
+    header = ipv6_header(
+        ip(src, 6),
+        ip(dst, 6),
         proto,
-        within("hop limit", hop_limit, 0, 0xFF),
+        within("IPv6 payload length", len(payload), 0, 0xFFFF),
+        ttl=within("hop limit", hop_limit, 0, 0xFF),
+        tos=within("traffic class", traffic_class, 0, 0xFF),
     )
-    return start + ip(src, 6) + ip(dst, 6) + payload
+    return header + payload

@@ -18,7 +18,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Packet, Raw
 
-from dsrkit.craft.octets import address_text, version_of
+from dsrkit.craft.packets.octets import address_text, version_of
 
 TcpOption = tuple[str | int, Any]
 

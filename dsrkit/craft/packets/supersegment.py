@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dsrkit.craft.octets import TCP, Octets
 from dsrkit.craft.packets.headers import internet_checksum, pseudo_header
+from dsrkit.craft.packets.octets import TCP, Octets
 
 _FIN, _SYN, _RST, _PSH, _URG = 0x01, 0x02, 0x04, 0x08, 0x20
 LONGEST: Final = 0xFFFF

@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dsrkit.craft.headers import udp_checksum
-from dsrkit.craft.octets import Octets, Value
+from dsrkit.craft.packets.headers import udp_checksum
+from dsrkit.craft.packets.octets import Octets, Value
 from dsrkit.craft.rewrite import Bindings, Habit
 from dsrkit.errors import UsageError
 

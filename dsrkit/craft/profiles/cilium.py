@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.craft import headers
-from dsrkit.craft.headers import ether_type_of
-from dsrkit.craft.octets import DSTOPTS, ETHERNET, IPV4, TCP, Octets, Value, adjusted
+from dsrkit.craft.packets import bare_icmp
+from dsrkit.craft.packets.headers import ether_type_of
+from dsrkit.craft.packets.octets import DSTOPTS, ETHERNET, IPV4, TCP, Octets, Value, adjusted
 from dsrkit.craft.profiles.base import (
     IPIP_PAIRS,
     Encapsulation,
@@ -152,9 +152,9 @@ def too_big(frame: Octets, mtu: int) -> bytes:
     packet = frame.ip_packet
     if packet[0] >> 4 == 4:
         identification, quoted = int.from_bytes(packet[4:6], "big"), 4 * (packet[0] & 15) + 8
-        return headers.too_big(frame, mtu, quoted=quoted, tos=packet[1], identification=identification, df=1)
+        return bare_icmp.too_big(frame, mtu, quoted=quoted, tos=packet[1], identification=identification, df=1)
     word = int.from_bytes(packet[:4], "big")
-    return headers.too_big(frame, mtu, quoted=40 + 64, tos=word >> 20 & 0xFF, flow=word & 0xFFFFF)
+    return bare_icmp.too_big(frame, mtu, quoted=40 + 64, tos=word >> 20 & 0xFF, flow=word & 0xFFFFF)
 
 
 def inner_frame(before: Octets, after: Octets) -> bytes:

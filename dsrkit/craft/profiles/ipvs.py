@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.craft.headers import CE, ECT_0
-from dsrkit.craft.octets import Octets, Value
+from dsrkit.craft.packets.octets import Octets, Value
 from dsrkit.craft.profiles.base import IPIP_PAIRS, Encapsulation, Flows, Ports, Profile, Tunnel
 from dsrkit.craft.profiles.hashes import big_endian, rows, siphash24
 from dsrkit.craft.rewrite import Bindings, Habit
 
+_ECT_0, _CE = 2, 3
 _PORT_RANGE: Final = (32768, 60999)  # net.ipv4.ip_local_port_range
 _BOOT_KEY: Final = bytes(16)  # the kernel draws its own when it starts; any will do here
 
@@ -41,7 +41,7 @@ def outer_ecn(before: Octets, bindings: Bindings) -> Value:
     Source: include/net/inet_ecn.h INET_ECN_encapsulate, Linux 6.1.
     """
     ecn = before.get("ip.dsfield.ecn")
-    return ECT_0 if ecn == CE else ecn or 0
+    return _ECT_0 if ecn == _CE else ecn or 0
 
 
 def linux_tunnels(habits: Mapping[str, Habit], variants: Collection[int] = (0,)) -> dict[str, Tunnel]:

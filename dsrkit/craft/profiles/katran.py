@@ -6,10 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.craft import headers
-from dsrkit.craft.headers import ipv4_header, ipv6_header, udp_header
-from dsrkit.craft.octets import IPIP, IPV6_IN_IP, UDP, Octets
-from dsrkit.craft.packets.headers import internet_checksum, pseudo_header
+from dsrkit.craft.packets import bare_icmp
+from dsrkit.craft.packets.headers import internet_checksum, ipv4_header, ipv6_header, pseudo_header, udp_header
+from dsrkit.craft.packets.octets import IPIP, IPV6_IN_IP, UDP, Octets
 from dsrkit.craft.profiles.base import (
     IPIP_PAIRS,
     Addresses,
@@ -90,7 +89,7 @@ def too_big(frame: Octets, *, mtu: int = MTU) -> bytes:
 
     Source: katran handle_icmp.h send_icmp4_too_big, send_icmp6_too_big.
     """
-    return headers.too_big(frame, mtu, quoted=_QUOTED[frame.networks[0].version])
+    return bare_icmp.too_big(frame, mtu, quoted=_QUOTED[frame.networks[0].version])
 
 
 def health_check(packet: bytes, source: bytes, destination: bytes, *, gue: bool = False) -> bytes:

@@ -47,7 +47,7 @@ def adjusted(checksum: int, before: bytes, after: bytes) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class IpHeader:
     """An IP header inside a frame: where it starts, where its payload starts and ends, what it carries."""
 
     at: int
@@ -93,7 +93,7 @@ class Octets:
             at += 4
         self.ether_type = ether_type
         self.link_end = at + 2
-        self.networks: list[Network] = []
+        self.networks: list[IpHeader] = []
         self.tunnel = 0  # offset of the GRE, UDP or other header between the outer and the inner IP header
         self.transport = 0
         if ether_type in (IPV4, IPV6):
@@ -133,7 +133,7 @@ class Octets:
             return at + 12 + 4 * (first & 0x1F) if self.data[at + 9] in (IPIP, IPV6_IN_IP) else 0
         return at + 8 if first >> 4 in (4, 6) else 0  # variant 1: the IP header itself (s4)
 
-    def _ip(self, at: int) -> Network:
+    def _ip(self, at: int) -> IpHeader:
         data = self.data
         if at + 20 > len(data):
             raise UsageError(f"an IP header at octet {at} does not fit into {len(data)} octets")
@@ -143,7 +143,7 @@ class Octets:
             if not at + 20 <= payload <= end <= len(data):
                 raise UsageError(f"the IPv4 header at octet {at} claims more than the frame holds")
             split = self.word(at + 6) & 0x3FFF
-            return Network(at, 4, payload, end, data[at + 9], split & 0x1FFF == 0, 0, split == 0)
+            return IpHeader(at, 4, payload, end, data[at + 9], split & 0x1FFF == 0, 0, split == 0)
         end = at + 40 + self.word(at + 4)
         if version != 6 or end > len(data):
             raise UsageError(f"the IP header at octet {at} is broken or claims more than the frame holds")
@@ -152,20 +152,20 @@ class Octets:
             if proto == 44:
                 fragment, split = payload, self.word(payload + 2) & 0xFFF9
             proto, payload = data[payload], payload + (8 if proto == 44 else 8 * (data[payload + 1] + 1))
-        return Network(at, 6, payload, end, proto, split & 0xFFF8 == 0, fragment, split == 0)
+        return IpHeader(at, 6, payload, end, proto, split & 0xFFF8 == 0, fragment, split == 0)
 
     @property
-    def inner(self) -> Network | None:
+    def inner(self) -> IpHeader | None:
         """The innermost IP header."""
         return self.networks[-1] if self.networks else None
 
     @property
-    def ip(self) -> Network:
+    def ip(self) -> IpHeader:
         """The innermost IP header of a frame that has one."""
         return self.networks[-1]
 
     @property
-    def outer(self) -> Network | None:
+    def outer(self) -> IpHeader | None:
         """The outermost IP header: the one that routers act on."""
         return self.networks[0] if self.networks else None
 
@@ -231,7 +231,7 @@ class Octets:
             raise KeyError(field)
         return found
 
-    def _get_network(self, ip: Network, name: str) -> Value | None:
+    def _get_network(self, ip: IpHeader, name: str) -> Value | None:
         data, at = self.data, ip.at
         if ip.version == 4:
             match name:
@@ -384,7 +384,7 @@ class Octets:
         pseudo = self.data[start : start + width] + (ip.end - ip.payload).to_bytes(4, "big") + bytes([0, ip.proto])
         return sum16(pseudo + self.data[ip.payload : ip.end]) == 0xFFFF
 
-    def _covered(self, ip: Network) -> bytes:
+    def _covered(self, ip: IpHeader) -> bytes:
         """What a NAT may change below a transport checksum: both addresses and, where there are any, both ports."""
         start, width = (ip.at + 12, 8) if ip.version == 4 else (ip.at + 8, 32)
         ports = self.data[ip.payload : ip.payload + 4] if ip.proto in PORTS_AT else b""

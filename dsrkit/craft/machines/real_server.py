@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dsrkit.craft.host import UNREACHABLE_PORT, Host, Interface
-from dsrkit.craft.network import Label, Network
-from dsrkit.craft.octets import ETHERNET, GRE, IPIP, IPV6_IN_IP, TCP, UDP, Octets
+from dsrkit.craft.machines.host import UNREACHABLE_PORT, Host, Interface
+from dsrkit.craft.machines.network import Label, Network
+from dsrkit.craft.packets.octets import ETHERNET, GRE, IPIP, IPV6_IN_IP, TCP, UDP, Octets
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.cilium import service_in, service_in_geneve
 from dsrkit.errors import UsageError

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dsrkit.craft.frame import Batch
-from dsrkit.craft.octets import ARP, ETHERNET, IPV4, IPV6, VLAN_TYPES, address_text, mac_text
+from dsrkit.craft.packets.octets import ARP, ETHERNET, IPV4, IPV6, VLAN_TYPES, address_text, mac_text
 from dsrkit.craft.scenario import LINKTYPE_ETHERNET, Scenario
 from dsrkit.errors import UsageError
 

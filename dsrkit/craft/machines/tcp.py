@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dsrkit.craft.host import Host
-from dsrkit.craft.network import MILLISECOND, SECOND, Label
-from dsrkit.craft.octets import TCP, Octets
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.network import MILLISECOND, SECOND, Label
 from dsrkit.craft.packets import ip
-from dsrkit.craft.quoted import addresses_at, transport_of
+from dsrkit.craft.packets.octets import TCP, Octets
+from dsrkit.craft.packets.quoted import addresses_at, transport_of
 
 FIN, SYN, RST, PSH, ACK, ECE, CWR = 0x01, 0x02, 0x04, 0x08, 0x10, 0x40, 0x80
 MASK: Final = 0xFFFFFFFF

@@ -1,8 +1,8 @@
 """Copies of a connection at volume: numpy patches what differs between connections into frames that were built once.
 
 A `Template` is one simulated connection at all taps. Its frames are walked once for the spots that name the connection
-(`dsrkit.craft.spots`); a copy differs in these octets only, and its checksums are adjusted by what changed below them
-(RFC 1624), so that one that was wrong stays wrong by the same difference. There is no Python per frame of a copy.
+(`spots`); a copy differs in these octets only, and its checksums are adjusted by what changed below them (RFC 1624), so
+that one that was wrong stays wrong by the same difference. There is no Python per frame of a copy.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from dsrkit.craft.frame import Batch, Frame, Int64s, Octets
-from dsrkit.craft.octets import GUE_PORTS, packed, sum16
-from dsrkit.craft.spots import Checksum, End, Kind, Spot, spots_of
+from dsrkit.craft.frame import Batch, Bytes, Frame, Int64s
+from dsrkit.craft.packets.octets import GUE_PORTS, packed, sum16
+from dsrkit.craft.volume.spots import Checksum, End, Kind, Spot, spots_of
 
-Derive: TypeAlias = Callable[[Octets, Int64s], npt.NDArray[Any]]
+Derive: TypeAlias = Callable[[Bytes, Int64s], npt.NDArray[Any]]
 """Client addresses (n, 4 or 16) and ports (n,) to addresses or ports that a load balancer derives from them."""
 
 _Which: TypeAlias = slice | Int64s
@@ -85,7 +85,7 @@ class FlowArrays:
     """
 
     start_ns: Int64s
-    client_ip: Octets
+    client_ip: Bytes
     client_port: Int64s
     key: npt.NDArray[np.uint64]
     lb_port: Int64s | None = None
@@ -148,7 +148,7 @@ def stream(
         since = until
 
 
-def address_texts(addresses: Octets) -> npt.NDArray[np.bytes_]:
+def address_texts(addresses: Bytes) -> npt.NDArray[np.bytes_]:
     """Addresses as PROXY lines and X-Forwarded-For write them; templates are grouped by the width of these."""
     family = socket.AF_INET if addresses.shape[1] == 4 else socket.AF_INET6
     return np.array([socket.inet_ntop(family, row.tobytes()).encode() for row in addresses], "S")
@@ -278,7 +278,7 @@ class _Mend:
             new[new == 0] = 0xFFFF
         return new, new - old
 
-    def crc(self, patches: Sequence[_Patch], rows: Octets) -> _Change:
+    def crc(self, patches: Sequence[_Patch], rows: Bytes) -> _Change:
         """The same for a CRC32C: it is linear, so the CRC of the differing bits is the difference of the CRCs."""
         ((_, end),) = self.checksum.ranges
         new = np.full(len(rows), int.from_bytes(self.old, "big"), np.uint32)
@@ -293,12 +293,12 @@ class _Shape:
     """One frame of a template, ready to be copied."""
 
     frame: Frame
-    octets: Octets
+    octets: Bytes
     patches: tuple[_Patch, ...]
     mends: tuple[_Mend, ...]
     record: np.dtype[Any]
 
-    def fill(self, rows: Octets, columns: Mapping[str, _Column], which: _Which, known: _Known) -> None:
+    def fill(self, rows: Bytes, columns: Mapping[str, _Column], which: _Which, known: _Known) -> None:
         """Write the frame of the connections `which` into `rows`; `known` are changes of other frames of theirs.
 
         Shape: rows (connections, octets of the frame).
@@ -400,7 +400,7 @@ class _Column:
     sums: Int64s
 
 
-def _octet_column(octets: Octets) -> _Column:
+def _octet_column(octets: Bytes) -> _Column:
     width = octets.shape[1]
     padded = np.pad(octets, ((0, 0), (0, width % 2)))
     words = padded.view(">u2").sum(axis=1, dtype=np.int64)

@@ -13,15 +13,15 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from dsrkit.craft.conversations import FIRST_PORT, PORTS
 from dsrkit.craft.frame import Batch, Frame, Int64s, batch_of
-from dsrkit.craft.network import EPOCH, MILLISECOND, SECOND
-from dsrkit.craft.octets import GUE_PORTS, TCP, UDP, Octets, address_text
+from dsrkit.craft.machines.conversations import FIRST_PORT, PORTS
+from dsrkit.craft.machines.network import EPOCH, MILLISECOND, SECOND
+from dsrkit.craft.machines.proxy import HIGHEST_PORT, LOWEST_PORT
+from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
+from dsrkit.craft.packets.octets import GUE_PORTS, TCP, UDP, Octets, address_text
 from dsrkit.craft.profiles import Derived, Flows
-from dsrkit.craft.proxy import HIGHEST_PORT, LOWEST_PORT
-from dsrkit.craft.volume import Derive, Endpoints, FlowArrays, Template, stream
-from dsrkit.craft.world import World
+from dsrkit.craft.volume.templates import Derive, Endpoints, FlowArrays, Template, stream
 
 VARIANTS: Final = 64
 """Simulated connections per server to copy from, where links lose frames."""

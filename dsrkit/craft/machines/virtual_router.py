@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.craft.balancer import Balancer
-from dsrkit.craft.host import Host, Interface
-from dsrkit.craft.network import MILLISECOND, SECOND, Label
-from dsrkit.craft.octets import Octets, address_text, mac_octets, mac_text, packed, version_of
+from dsrkit.craft.machines.balancer import Balancer
+from dsrkit.craft.machines.host import Host, Interface
+from dsrkit.craft.machines.network import MILLISECOND, SECOND, Label
 from dsrkit.craft.packets import nd, vrrp
 from dsrkit.craft.packets.arp import announcements
+from dsrkit.craft.packets.octets import Octets, address_text, mac_octets, mac_text, packed, version_of
 
 PROTOCOL: Final = 112
 INTERVAL: Final = SECOND

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dsrkit import __version__
-from dsrkit.craft.frame import Batch, Int64s, Octets
+from dsrkit.craft.frame import Batch, Bytes, Int64s
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import SpecTap
@@ -251,7 +251,7 @@ def _place(out: npt.NDArray[Any], at: Int64s, rows: npt.NDArray[Any]) -> None:
         sliding_window_view(out, rows.shape[1], writeable=True)[at] = rows
 
 
-def _copy(out: npt.NDArray[Any], at: Int64s, source: Octets | npt.NDArray[Any], start: Int64s, length: Int64s) -> None:
+def _copy(out: npt.NDArray[Any], at: Int64s, source: Bytes | npt.NDArray[Any], start: Int64s, length: Int64s) -> None:
     """Copy ``source[start[i] : start[i] + length[i]]`` to ``out[at[i]:]`` for every i, one length at a time."""
     order = np.argsort(length.astype(np.uint16) if len(length) and length.max() <= 0xFFFF else length, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(length[order])) + 1):

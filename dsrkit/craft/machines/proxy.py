@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from dsrkit.craft.balancer import Key, Server
-from dsrkit.craft.conversations import HEAD_END, http_reply
-from dsrkit.craft.host import Host
-from dsrkit.craft.network import SECOND, Network
-from dsrkit.craft.octets import TCP, address_text, version_of
-from dsrkit.craft.tcp import Connection
+from dsrkit.craft.machines.balancer import Key, Server
+from dsrkit.craft.machines.conversations import HEAD_END, http_reply
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.network import SECOND, Network
+from dsrkit.craft.machines.tcp import Connection
+from dsrkit.craft.packets.octets import TCP, address_text, version_of
 
 TURN: Final = 200_000
 """Nanoseconds until a busy event loop gets to a socket again; what arrived meanwhile is carried on together."""

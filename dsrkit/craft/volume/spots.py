@@ -13,7 +13,7 @@ from enum import Enum
 from ipaddress import ip_address
 from typing import Final, TypeAlias
 
-from dsrkit.craft.octets import (
+from dsrkit.craft.packets.octets import (
     ETHERNET,
     EXTENSIONS,
     GENEVE_PORT,

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dsrkit.craft.balancer import Balancer, Server
-from dsrkit.craft.conversations import LAST_PORT, authority, http_reply, ping
-from dsrkit.craft.host import Host
-from dsrkit.craft.network import MILLISECOND, Label
-from dsrkit.craft.octets import ICMP, ICMPV6, TCP, Octets, version_of
-from dsrkit.craft.tcp import Connection
+from dsrkit.craft.machines.balancer import Balancer, Server
+from dsrkit.craft.machines.conversations import LAST_PORT, authority, http_reply, ping
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.network import MILLISECOND, Label
+from dsrkit.craft.machines.tcp import Connection
+from dsrkit.craft.packets.octets import ICMP, ICMPV6, TCP, Octets, version_of
 
 PAGE = 160  # octets of the health page's reply
 FIRST_PORT, PORT_STEP = 33000, 2

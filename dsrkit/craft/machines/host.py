@@ -12,8 +12,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final
 
 from dsrkit.craft.encapsulate import fragments
-from dsrkit.craft.network import SECOND, Label, Network, Segment
-from dsrkit.craft.octets import (
+from dsrkit.craft.machines.network import SECOND, Label, Lan, Network
+from dsrkit.craft.packets import arp, ip, nd
+from dsrkit.craft.packets.octets import (
     ARP,
     ICMP,
     ICMPV6,
@@ -27,15 +28,14 @@ from dsrkit.craft.octets import (
     sum16,
     version_of,
 )
-from dsrkit.craft.packets import arp, ip, nd
-from dsrkit.craft.quoted import transport_of
+from dsrkit.craft.packets.quoted import transport_of
 from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten
 from dsrkit.errors import SpecError, UsageError
 from dsrkit.tables import tables
 
 if TYPE_CHECKING:
-    from dsrkit.craft.tcp import TcpStack
-    from dsrkit.craft.vrrp import VirtualRouter
+    from dsrkit.craft.machines.tcp import TcpStack
+    from dsrkit.craft.machines.virtual_router import VirtualRouter
 
 ARP_RETRIES: Final = 3
 REASSEMBLY_TIME: Final = {4: 30 * SECOND, 6: 60 * SECOND}  # net.ipv4.ipfrag_time, net.ipv6.ip6frag_time
@@ -67,7 +67,7 @@ class Interface:
     link: str
     mac: bytes
     addresses: list[tuple[bytes, int]]
-    segment: Segment
+    segment: Lan
     vertex: str
     vlan: int | None = None
     mtu: int = 1500

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from dsrkit.craft.host import Host
-from dsrkit.craft.network import MILLISECOND, SECOND, Label, Network
-from dsrkit.craft.octets import Octets, address_text, packed, version_of
+from dsrkit.craft.machines.host import Host
+from dsrkit.craft.machines.network import MILLISECOND, SECOND, Label, Network
+from dsrkit.craft.machines.tcp import Connection
 from dsrkit.craft.packets import dns, ip
 from dsrkit.craft.packets.dns import Message, Record
-from dsrkit.craft.tcp import Connection
+from dsrkit.craft.packets.octets import Octets, address_text, packed, version_of
 
 PORT: Final = 53
 PLAIN: Final = 512

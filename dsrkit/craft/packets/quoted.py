@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsrkit.craft.octets import TCP, UDP, adjusted
+from dsrkit.craft.packets.octets import TCP, UDP, adjusted
 
 FRAGMENT = 44
 

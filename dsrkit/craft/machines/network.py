@@ -13,11 +13,11 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final, ParamSpec
 
-from dsrkit.craft.describe import describe
 from dsrkit.craft.frame import Change, Frame
+from dsrkit.craft.packets.describe import describe
 
 if TYPE_CHECKING:
-    from dsrkit.craft.host import Interface
+    from dsrkit.craft.machines.host import Interface
 
 P = ParamSpec("P")
 
@@ -59,7 +59,7 @@ Filter = Callable[[Wire, bytes, Label], bytes | None]
 
 
 @dataclass(eq=False)
-class Segment:
+class Lan:
     """One broadcast domain: a tree of wires, with interfaces at some of its vertices."""
 
     name: str
@@ -194,7 +194,7 @@ class Network:
 
     def _cross(
         self,
-        segment: Segment,
+        segment: Lan,
         wire: Wire,
         vertex: str,
         data: bytes,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dsrkit.craft.host import UNREACHABLE_PORT, Host
-from dsrkit.craft.network import MILLISECOND, Label
-from dsrkit.craft.octets import Octets, address_text
+from dsrkit.craft.machines.host import UNREACHABLE_PORT, Host
+from dsrkit.craft.machines.network import MILLISECOND, Label
+from dsrkit.craft.machines.tcp import Connection
 from dsrkit.craft.packets import ip
-from dsrkit.craft.tcp import Connection
+from dsrkit.craft.packets.octets import Octets, address_text
 
 FIRST_PORT = 40000
 HEAD_END = b"\r\n\r\n"

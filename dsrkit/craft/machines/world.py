@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Final, TypeVar
 
-from dsrkit.craft.balancer import Balancer, Server
-from dsrkit.craft.host import Host, Interface, Route
-from dsrkit.craft.names import NameServer
-from dsrkit.craft.network import MILLISECOND, Network, Segment, Tap, Wire
-from dsrkit.craft.octets import TCP, UDP, mac_octets, packed, version_of
+from dsrkit.craft.machines.balancer import Balancer, Server
+from dsrkit.craft.machines.host import Host, Interface, Route
+from dsrkit.craft.machines.name_server import NameServer
+from dsrkit.craft.machines.network import MILLISECOND, Lan, Network, Tap, Wire
+from dsrkit.craft.machines.proxy import Proxy
+from dsrkit.craft.machines.real_server import RealServer
+from dsrkit.craft.machines.tcp import TcpStack
+from dsrkit.craft.packets.octets import TCP, UDP, mac_octets, packed, version_of
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.base import IPIP_PAIRS
-from dsrkit.craft.proxy import Proxy
-from dsrkit.craft.real_server import RealServer
-from dsrkit.craft.tcp import TcpStack
 from dsrkit.errors import SpecError
 from dsrkit.model.spec import Link, Spec, SpecNode
 
@@ -59,7 +59,7 @@ class World:
         self.vlan = vlan
         self.mtu = mtu
         self.hosts: dict[str, Host] = {}
-        self.segments: dict[str, Segment] = {}  # by link
+        self.segments: dict[str, Lan] = {}  # by link
         self.vips = [packed(vip) for vip in spec.vips]
         self.parts: list[object] = []  # what a mode hangs on to the machines, for its faults to find
         for node in spec.nodes:
@@ -163,7 +163,7 @@ class World:
                 letters.setdefault(_letter(node, link), []).append(node.name)
         switching = {name: _switched(node) for name, node in nodes.items()}
         for group in _joined(letters, [group for groups in switching.values() for group in groups]):
-            self.segments |= dict.fromkeys(group, Segment("".join(group)))
+            self.segments |= dict.fromkeys(group, Lan("".join(group)))
         for letter, names in letters.items():
             segment = self.segments[letter]
             hubs = [n for n in names if any(letter in group for group in switching[n])]

@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import combinations, islice
 from typing import Final
 
-from dsrkit.craft.describe import parsed, summary
 from dsrkit.craft.frame import Frame
-from dsrkit.craft.octets import GENEVE_PORT, GRE, IPIP, IPV6_IN_IP, UDP, Network, Octets, mac_text
 from dsrkit.craft.packets.cooked import uncooked
+from dsrkit.craft.packets.describe import parsed, summary
+from dsrkit.craft.packets.octets import GENEVE_PORT, GRE, IPIP, IPV6_IN_IP, UDP, IpHeader, Octets, mac_text
 from dsrkit.craft.rewrite import text
 from dsrkit.craft.scenario import LINKTYPE_ETHERNET, LINKTYPE_LINUX_SLL2, Scenario
 from dsrkit.model.ladder import Ladder, LadderCell, LadderField, LadderRow, LadderTap
@@ -153,7 +153,7 @@ def _cell(frame: Frame, values: dict[str, str], before: dict[str, str] | None, *
     return LadderCell(frame.sender, frame.receiver, tuple(fields))
 
 
-def _tunnel(octets: Octets, outer: Network) -> str:
+def _tunnel(octets: Octets, outer: IpHeader) -> str:
     """The wrapping by the names of `--tunnel`."""
     if outer.proto == GRE:
         return "gre"

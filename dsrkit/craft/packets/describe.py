@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.craft.octets import (
+from dsrkit.craft.packets import dns
+from dsrkit.craft.packets.octets import (
     ARP,
     GRE,
     ICMP,
@@ -14,12 +15,11 @@ from dsrkit.craft.octets import (
     IPV6_IN_IP,
     TCP,
     UDP,
-    Network,
+    IpHeader,
     Octets,
     address_text,
     mac_text,
 )
-from dsrkit.craft.packets import dns
 from dsrkit.errors import UsageError
 
 _FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"), (0x20, "URG"))
@@ -124,7 +124,7 @@ def describe(frame: bytes) -> str:
     return words
 
 
-def _ends(packet: Octets, ip: Network, ports: tuple[int, int] | None = None) -> str:
+def _ends(packet: Octets, ip: IpHeader, ports: tuple[int, int] | None = None) -> str:
     width, start = (4, ip.at + 12) if ip.version == 4 else (16, ip.at + 8)
     ends = [address_text(bytes(packet.data[at : at + width])) for at in (start, start + width)]
     if ports is not None:

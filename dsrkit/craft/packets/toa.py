@@ -7,7 +7,7 @@ it has data of the server.
 
 from __future__ import annotations
 
-from dsrkit.craft.octets import TCP, Octets, adjusted
+from dsrkit.craft.packets.octets import TCP, Octets, adjusted
 
 KIND = 254
 SYN, RST, ACK = 0x02, 0x04, 0x10

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from dsrkit.craft import toa
 from dsrkit.craft.encapsulate import overhead, push
-from dsrkit.craft.host import PROHIBITED, TIME_EXCEEDED, TOO_BIG, UNREACHABLE_PORT, Host, Interface, linked
-from dsrkit.craft.network import Label, Network
-from dsrkit.craft.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets, version_of
+from dsrkit.craft.machines.host import PROHIBITED, TIME_EXCEEDED, TOO_BIG, UNREACHABLE_PORT, Host, Interface, linked
+from dsrkit.craft.machines.network import Label, Network
+from dsrkit.craft.packets import toa
+from dsrkit.craft.packets.octets import GRE, ICMP, ICMPV6, IPIP, IPV6_IN_IP, TCP, UDP, Octets, version_of
+from dsrkit.craft.packets.quoted import addresses_at, translated, transport_of
 from dsrkit.craft.profiles import Encapsulation, profile_of
-from dsrkit.craft.quoted import addresses_at, translated, transport_of
 from dsrkit.craft.rewrite import Bindings, Habit, changes, rewritten, value, without
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import NodeTable
