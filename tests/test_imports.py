@@ -47,6 +47,26 @@ OUTSIDE: dict[str, set[str]] = {
     "craft": {"numpy", "scapy"},
 }
 
+# the same inside craft: part of dsrkit.craft → the parts of it that it may import, besides itself
+CRAFT_ARROWS: dict[str, set[str]] = {
+    "frame": set(),
+    "packets": set(),
+    "rewrite": {"frame", "packets"},
+    "profiles": {"packets", "rewrite"},
+    "encapsulate": {"packets", "profiles", "rewrite"},
+    "machines": {"encapsulate", "frame", "packets", "profiles", "rewrite"},
+    "options": set(),
+    "preset": {"options", "profiles"},
+    "complete": {"options", "preset"},
+    "modes": {"encapsulate", "machines", "options", "packets", "preset"},
+    "scenario": {"frame", "output"},  # output only inside the methods that write
+    "output": {"frame", "packets", "rewrite", "scenario"},
+    "faults": {"frame", "machines", "modes", "options", "packets", "profiles", "rewrite", "scenario"},
+    "volume": {"frame", "machines", "options", "packets", "profiles"},
+    "forward": {"machines", "modes", "options", "packets", "preset", "profiles"},
+    "api": {"complete", "faults", "frame", "machines", "modes", "options", "preset", "profiles", "scenario", "volume"},
+}
+
 
 @dataclass(frozen=True)
 class Import:
@@ -149,6 +169,14 @@ def test_imports_follow_the_arrows(file: Path) -> None:
             allowed = outside in sys.stdlib_module_names or outside in OUTSIDE[part]
         if not allowed:
             wrong.append(str(found))
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "craft").rglob("*.py")), ids=lambda path: path.stem)
+def test_craft_follows_its_own_arrows(file: Path) -> None:
+    part = file.relative_to(PACKAGE / "craft").with_suffix("").parts[0]
+    inside = [found for found in imports(file) if found.target.startswith("dsrkit.craft.")]
+    wrong = [str(f) for f in inside if f.target.split(".")[2] not in CRAFT_ARROWS.get(part, set()) | {part}]
     assert not wrong, "\n".join(wrong)
 
 
