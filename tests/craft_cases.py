@@ -227,6 +227,7 @@ REFUSALS: Final[Mapping[str, Any]] = {
     "has an IPv": lambda case: (
         _named(case) is not None and int(case.get("outer_ip") or _named(case)[1]) != _named(case)[1]
     ),
+    "is not an IPv": lambda case: case.get("vip") and (":" in case.get("vip")) != (case.pair[0] == 6),
     "at least 1280": lambda case: case.get("mtu") < 1280 and 6 in (*case.pair, int(case.get("ip"))),
     "adds no TCP option": lambda case: case.get("toa") and case.profile != "generic",
     "--rate changes nothing": _idle_rate,
