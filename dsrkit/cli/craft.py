@@ -191,6 +191,8 @@ def _run(mode: Mode, common: _Common, options: Mapping[str, Any]) -> None:
     spec = None if common.spec is None else Spec.load(common.spec)
     call: dict[str, Any] = {name: getattr(common, name) for name in _CALL if getattr(common, name) is not None}
     scenario = craft(mode, spec, **call, **options)
+    for silent in scenario.silent:
+        complain(f"note: tap {silent} hears nothing")
     tap = _tap(common, scenario)
     _check_files(common, scenario)
     if not (common.write or common.split or common.kind or common.send):

@@ -45,6 +45,13 @@ class Scenario:
         else:
             yield from self.source()
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Taps that hear nothing: they listen where no frame passes."""
+        first = next(self.batches())  # at volume it holds a connection to every server
+        heard = {self.taps[number] for number in set(first.tap.tolist())}
+        return tuple(tap for tap in self.taps if tap not in heard)
+
     def frames(self, tap: str | None = None) -> Iterator[Frame]:
         """Every frame, or those of one tap, in time order.
 

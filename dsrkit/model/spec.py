@@ -33,6 +33,7 @@ from dsrkit.model.names import (
 )
 
 VERSION: Final = 1
+MOST_OCTETS: Final = 16 << 20
 PROTOCOLS: Final = ("tcp", "udp")
 HEALTH_TYPES: Final = ("ping", "tcp", "http")
 HEALTH_THROUGH: Final = ("vip", "rip")
@@ -232,13 +233,17 @@ class Spec:
         """
         shown = os.fspath(path)
         try:
-            text = FilePath(path).read_bytes().decode("utf-8-sig")
+            with FilePath(path).open("rb") as file:
+                octets = file.read(MOST_OCTETS + 1)
+            text = octets.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise SpecError(f"{shown}: not UTF-8 text (octet {error.start})") from None
         except OSError as error:
             raise SpecError(f"{shown}: {error.strerror or error}") from None
         except ValueError as error:  # a NUL in the name
             raise SpecError(f"{shown!r}: {error}") from None
+        if len(octets) > MOST_OCTETS:
+            raise SpecError(f"{shown}: longer than {MOST_OCTETS >> 20} MiB: this is no spec")
         return cls.parse(text, base=FilePath(path).parent, name=shown, file=FilePath(path))
 
     @classmethod

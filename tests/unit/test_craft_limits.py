@@ -116,3 +116,34 @@ def test_what_a_world_lacks_is_named() -> None:
     del world.hosts["r1"]
     with pytest.raises(SpecError, match="the spec has no router"):
         assert world.router
+
+
+def test_taps_that_hear_nothing_are_named() -> None:
+    text = """
+    [service]
+    mode = "l2dsr"
+    vip = "203.0.113.10"
+    ports = ["tcp/80"]
+    [[node]]
+    name = "lb1"
+    role = "lb"
+    [[tap]]
+    name = "A"
+    [[tap]]
+    name = "deaf"
+    link = "A"
+    node = "lb1"
+    """
+    assert craft("l2dsr", Spec.parse(text)).silent == ("deaf",)
+    assert craft("l2dsr", Spec.parse(text), flows=300).silent == ("deaf",)
+
+
+def test_health_needs_a_tcp_port() -> None:
+    spec = Spec.parse('[service]\nmode="l3dsr-dscp"\nvip="203.0.113.10"\nports=["udp/6081"]')
+    with pytest.raises(SpecError, match="no port tcp/"):
+        craft("health", spec)
+
+
+def test_a_spec_without_end() -> None:
+    with pytest.raises(SpecError, match="16 MiB"):
+        Spec.load("/dev/zero")

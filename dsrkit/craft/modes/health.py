@@ -14,6 +14,7 @@ from dsrkit.craft.modes.rewriting import connect, prepare, start_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.octets import TCP
 from dsrkit.craft.preset import preset as usual
+from dsrkit.errors import SpecError
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Health, Spec
 
@@ -42,7 +43,9 @@ def drive(world: World, options: Options, flows: int) -> None:
     request = prepare(world, options)
     lb = world.balancer
     lb.accept_local = True  # the answers come from the VIP, which is the load balancer's own address too
-    port = lb.services[(TCP, options.port)]
+    port = lb.services.get((TCP, options.port))
+    if port is None:
+        raise SpecError(f"the service has no port tcp/{options.port}, which servers are checked at")
     for server in world.servers:
         serve_pages(server, port, http_reply(options.reply))
     checker = Checker(
