@@ -241,7 +241,7 @@ class _Build:
         machines = machines_of(self.acting, self.options)
         pair = families(machines, self.profile, self.options)
         tunnel = encapsulation(self.profile, self.options, pair) if machines == "l3dsr-tunnel" else None
-        return World(
+        world = World(
             spec,
             network,
             mode=machines,
@@ -252,6 +252,9 @@ class _Build:
             mtu=self.options.mtu,
             neighbours=known,
         )
+        if self.spec != Spec() and self.fault is None:
+            world.check()
+        return world
 
 
 def _spec(spec: Spec | str | os.PathLike[str] | None, mode: Mode) -> Spec:

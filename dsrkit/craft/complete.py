@@ -11,7 +11,7 @@ from dsrkit.craft.options import BALANCED, REWRITES, SERVED
 from dsrkit.craft.preset import PLANS
 from dsrkit.errors import SpecError
 from dsrkit.model.names import Mode
-from dsrkit.model.spec import Link, Port, Spec, SpecNode, SpecTap
+from dsrkit.model.spec import Link, PathSpec, Port, Spec, SpecNode, SpecTap
 
 Address = IPv4Address | IPv6Address
 Subnet = IPv4Network | IPv6Network
@@ -86,6 +86,7 @@ def completed(spec: Spec, base: Spec) -> Spec:
     """
     base = _moved(base, spec)
     nodes = _nodes(spec, base) if spec.nodes else base.nodes
+    _check(spec, nodes, base)
     return replace(
         spec,
         services=tuple(
@@ -94,7 +95,7 @@ def completed(spec: Spec, base: Spec) -> Spec:
             for one in spec.services
         )
         or base.services,
-        path=spec.path if spec.path.request else base.path,
+        path=spec.path if spec.path.request else _path(base, nodes),
         dscp=spec.dscp or base.dscp,
         tunnel=spec.tunnel or base.tunnel,
         nodes=nodes,
@@ -105,6 +106,32 @@ def completed(spec: Spec, base: Spec) -> Spec:
         health=spec.health or base.health,
         takeover=spec.takeover or base.takeover,
     )
+
+
+def _path(base: Spec, nodes: tuple[SpecNode, ...]) -> PathSpec:
+    """The usual path, by the names of the machines that stand in it."""
+    names: dict[str, str] = {}
+    for role in dict.fromkeys(node.role for node in base.nodes):
+        usual, own = ([n.name for n in all_nodes if n.role == role] for all_nodes in (base.nodes, nodes))
+        names |= dict(zip(usual, own, strict=False))
+    rows = (base.path.request, base.path.reply)
+    return PathSpec(*(tuple(names.get(name, name) for name in row) for row in rows))
+
+
+def _check(spec: Spec, nodes: tuple[SpecNode, ...], base: Spec) -> None:
+    """Refuse what would be built as something else than the spec says."""
+    owners: dict[str, str] = {}
+    for node in nodes:
+        for ip in node.ips:
+            if owners.setdefault(ip, node.name) != node.name:
+                raise SpecError(f"{ip} is an address of {owners[ip]} and of {node.name}")
+    needed = {ip_address(ip).version for node in base.nodes if node.role == "real-server" for ip in node.ips}
+    for node in spec.nodes:
+        own = {ip_address(ip).version for ip in node.ips}
+        if node.role == "real-server" and own and not own & needed:
+            raise SpecError(
+                f"{node.name} has no IPv{' or IPv'.join(map(str, sorted(needed)))} address, as the VIP needs"
+            )
 
 
 def _taps(taps: tuple[SpecTap, ...]) -> tuple[SpecTap, ...]:

@@ -68,15 +68,16 @@ class Workbench:
         if role is None:
             names = ", ".join(one.name for one in self.world.spec.nodes)
             raise UsageError(f"the spec has no node {node!r} (it has: {names})")
+        frame = bytes(frame)  # a scapy packet will do
         if len(frame) < 14:
             raise UsageError(f"a frame of {len(frame)} octets is shorter than an Ethernet header")
         if role == "bridge":
-            return [bytes(frame)]
+            return [frame]
         host = self.world.hosts[node]
         self.bench.sent.clear()
         arrives = _arrives_at(host, frame)
         arrives.vlan = _tag(frame)  # a spec does not know of tags: a link has the one that its frames have
-        host.receive(arrives, bytes(frame), self.bench.label())
+        host.receive(arrives, frame, self.bench.label())
         self.bench.run()
         waiting = [hop for hop in host.waiting if hop not in host.neighbours]
         if waiting:

@@ -153,10 +153,10 @@ def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
         link_of("A", mac_of("aa", 0x0A), on(client_side, ROUTER)),
         link_of("B", mac_of("aa", 0x0B), on(outside, ROUTER)),
     ]
-    lb1 = [link_of("B", mac_of("1b", 0x0B), on(outside, LB), PLANS[outer].host(outside[outer], ROUTER))]
+    lb1 = [link_of("B", mac_of("b1", 0x0B), on(outside, LB), PLANS[outer].host(outside[outer], ROUTER))]
     gateway = PLANS[inner].host(inside[inner], ROUTER)
     if inline:
-        lb1.append(link_of("C", mac_of("1b", 0x0C), on(inside, ROUTER)))
+        lb1.append(link_of("C", mac_of("b1", 0x0C), on(inside, ROUTER)))
     elif flat:
         r1.append(link_of("C", mac_of("aa", 0x0B), on(outside, ROUTER)))
     else:
@@ -180,7 +180,7 @@ def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
         nodes.append(SpecNode("sw1", "bridge", (Link(link="C"), Link(link="D"))))
     spec = Spec(
         services=(_service(mode, profile, vip, options),),
-        path=_path(inline),
+        path=_path(inline=inline, flat=flat),
         nodes=(*nodes, *servers),
         taps=tuple(SpecTap(letter, link=letter) for letter in ("ABC" if inline else "ABCD")),
         tunnel=_tunnel(mode, profile, options, (inner, outer)),
@@ -212,10 +212,12 @@ def _service(mode: Mode, profile: Profile, vip: str, options: Options) -> SpecSe
     return SpecService(mode, (vip,), () if mode == "garp" else (port,), profile)
 
 
-def _path(inline: bool) -> PathSpec:
+def _path(*, inline: bool, flat: bool) -> PathSpec:
     if inline:
         row = ("client", "r1", "lb1", "real-server")
         return PathSpec(row, tuple(reversed(row)))
+    if flat:  # between load balancer and servers the router is but a switch
+        return PathSpec(("client", "r1", "lb1", "sw1", "real-server"), ("real-server", "sw1", "r1", "client"))
     return PathSpec(("client", "r1", "lb1", "r1", "sw1", "real-server"), ("real-server", "sw1", "r1", "client"))
 
 

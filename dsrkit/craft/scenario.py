@@ -58,7 +58,7 @@ class Scenario:
         Raises: KeyError for a tap that the scenario does not have.
         """
         if tap is not None and tap not in self.taps:
-            raise KeyError(tap)
+            raise KeyError(f"no tap {tap!r} (there are: {', '.join(self.taps)})")
         if self.source is None:
             yield from (frame for frame in self.kept if tap in (None, frame.tap))
             return

@@ -21,7 +21,7 @@ from dsrkit.craft.packets.vrrp import virtual_mac
 from dsrkit.craft.scenario import Scenario
 from dsrkit.errors import UsageError
 
-LB1, LB2 = "02:1b:00:00:00:0b", "02:1b:00:00:01:0b"
+LB1, LB2 = "02:b1:00:00:00:0b", "02:b1:00:00:01:0b"
 VIP4, VIP6 = "203.0.113.10", "2001:db8:b::a"
 SECOND = 10**9
 ONLY_ARP = {"ARP103", "ARP105", "ARP106"}
@@ -300,7 +300,7 @@ def test_virtual_and_own_mac_in_turn() -> None:
 @pytest.mark.parametrize("ip", ["4", "6"])
 def test_an_announcement_from_another_mac_stops_at_the_first_port(ip: str) -> None:
     scenario = made("garp", "ARP112", ip=ip)
-    other = "02:1b:00:00:01:0c"
+    other = "02:b1:00:00:01:0c"
     own = bytes.fromhex(LB2.replace(":", ""))
     told_by = [f for f in scenario.frames("B2") if f.data[6:12].hex(":") == other]
     assert len(told_by) == 10

@@ -147,3 +147,38 @@ def test_health_needs_a_tcp_port() -> None:
 def test_a_spec_without_end() -> None:
     with pytest.raises(SpecError, match="16 MiB"):
         Spec.load("/dev/zero")
+
+
+@pytest.mark.parametrize(
+    ("mode", "nodes", "words"),
+    [
+        ("nat", (("web1", "172.16.5.9/24"), ("web2", "172.20.5.9/24")), "web2"),
+        ("nat", (("web1", "10.9.9.9/24"), ("web2", "10.9.9.9/24")), "10.9.9.9 is an address of web1 and of web2"),
+        ("nat", (("web1", "2001:db8::1/64"),), "web1 has no IPv4 address"),
+        ("l2dsr", (("web1", "10.0.1.9/24"), ("web2", "10.0.2.9/24")), "web2"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(mode: str, nodes: tuple[tuple[str, str], ...], words: str) -> None:
+    text = f'[service]\nmode = "{mode}"\nvip = "203.0.113.10"\nports = ["tcp/80"]\n'
+    for name, ip in nodes:
+        text += f'[[node]]\nname = "{name}"\nrole = "real-server"\nip = "{ip}"\n'
+    with pytest.raises(SpecError, match=words):
+        craft(mode, Spec.parse(text))
+
+
+def test_the_crafted_path_names_the_machines_of_the_spec() -> None:
+    text = """
+    [service]
+    mode = "l2dsr"
+    vip = "203.0.113.10"
+    ports = ["tcp/80"]
+    [[node]]
+    name = "edge"
+    role = "router"
+    [[node]]
+    name = "director"
+    role = "lb"
+    """
+    path = craft("l2dsr", Spec.parse(text)).spec.path
+    assert path.request == ("client", "edge", "director", "sw1", "real-server")
+    assert path.reply == ("real-server", "sw1", "edge", "client")

@@ -13,7 +13,7 @@ from dsrkit.craft.machines.network import MILLISECOND, Lan, Network, Tap, Wire
 from dsrkit.craft.machines.proxy import Proxy
 from dsrkit.craft.machines.real_server import RealServer
 from dsrkit.craft.machines.tcp import TcpStack
-from dsrkit.craft.packets.octets import TCP, UDP, mac_octets, packed, version_of
+from dsrkit.craft.packets.octets import TCP, UDP, address_text, mac_octets, packed, version_of
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.errors import SpecError
@@ -76,6 +76,30 @@ class World:
                 self._serve(host)
         if neighbours:
             self.introduce()
+
+    def check(self) -> None:
+        """Make sure that packets can find their way.
+
+        Raises: SpecError for a server that the load balancer cannot reach, or that cannot reach the clients.
+        """
+        for server in self.servers:
+            for lb in self.of(Balancer):
+                known = next(one for one in lb.servers if one.name == server.name)
+                version = lb.outer_version if lb.request.pushes else version_of(self.vips[0])
+                self._find(lb, known.addresses.get(version), server.name)
+            for client in self.clients(len(self.vips[0]))[:1] if self.vips else ():
+                self._find(server, client, self.client.name)
+
+    def _find(self, host: Host, target: bytes | None, name: str) -> None:
+        found = None if target is None else host.route(target)
+        if target is None:
+            raise SpecError(f"{name} has no address that {host.name} could send to")
+        owners = [] if found is None else [i for i in found[0].segment.interfaces.values() if found[1] in i.host.local]
+        if not owners:
+            raise SpecError(
+                f"{host.name} has no way to {name} at {address_text(target)}: give one of its links an address in"
+                " that subnet, or a gateway"
+            )
 
     def introduce(self) -> None:
         """Fill every machine's neighbour table, as after the first packets."""
