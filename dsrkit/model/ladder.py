@@ -31,6 +31,7 @@ class LadderRow:
     """One packet: when it was first seen, which way it goes (→, ← or nothing), what it is, between whom.
 
     `cells` runs beside the ladder's taps; a tap that saw the packet before and after a node holds two.
+    A packet to a group goes no way, and has fields only where they are not those of the cell before.
 
     Units: `offset_ns` in nanoseconds after the first frame.
     """

@@ -84,15 +84,20 @@ class _Page:
         yield from self._named(fields, {"vlan.id": "vlan"})
         if (tunnel := fields.pop("tunnel.type", None)) is not None:
             yield self._value(tunnel)
-            yield from self._pair(fields, "outer")
-            yield from self._named(fields, {"outer.ttl": "ttl", "outer.dsfield.dscp": "dscp"})
+            yield from self._header(fields, "outer")
             yield Text("inside", "dim")
-        yield from self._pair(fields, "ip")
-        yield from self._named(fields, {"ip.ttl": "ttl", "ip.dsfield.dscp": "dscp"})
+        yield from self._header(fields, "ip")
         if (ports := [fields.pop(name, None) for name in ("l4.srcport", "l4.dstport")]) and all(ports):
             yield Text.assemble("port ", _joined([self._value(port) for port in ports if port], " > "))
         for field in fields.values():
             yield Text.assemble(escape(field.name), " ", self._value(field))
+
+    def _header(self, fields: dict[str, LadderField], layer: str) -> Iterator[Text]:
+        """An IP header: IPv6 has a hop limit where IPv4 has a TTL (RFC 8200 s3)."""
+        source = fields.get(f"{layer}.src")
+        hops = "hlim" if source is not None and ":" in source.text else "ttl"
+        yield from self._pair(fields, layer)
+        yield from self._named(fields, {f"{layer}.ttl": hops, f"{layer}.dsfield.dscp": "dscp"})
 
     def _pair(self, fields: dict[str, LadderField], layer: str) -> Iterator[Text]:
         """Source and destination, on one line where there is room for it."""
@@ -144,4 +149,6 @@ def _legend(ladder: Ladder, color: bool) -> Iterator[str]:
     mark = "Highlighted" if color else "*"
     *others, last = map(str, ladder.mac_octets)
     macs = f"; MACs: octets {', '.join(others)} and {last}" if len(others) < 5 else ""
-    yield f"{mark}: changed since the tap before{macs}"
+    yield "→ ←: passes taps to the right, to the left; no arrow: one tap, or to a group"
+    yield "rows are in order of first sightings: a later cell may be after the rows below"
+    yield f"{mark}: changed since the packet was seen before{macs}"

@@ -26,10 +26,10 @@ def fault_of(word: str, mode: str) -> Fault:
     known = {**{code.lower(): fault for code, fault in FAULTS.items()}, **{f.name: f for f in FAULTS.values()}}
     fault = known.get(word.lower())
     if fault is None:
-        near = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-        hint = (
-            f"did you mean {known[near[0]].code} ({known[near[0]].name})?" if near else "--list-faults names them all"
-        )
+        within = [name for name in known if word and word.lower() in name]
+        near = (within or get_close_matches(word.lower(), known, n=1, cutoff=0.6))[:3]
+        named = " or ".join(f"{known[one].code} ({known[one].name})" for one in near)
+        hint = f"did you mean {named}?" if near else "dsrkit craft --list-faults names them all"
         raise UsageError(f"no fault {word!r} ({hint})")
     if mode not in fault.modes:
         raise UsageError(f"{fault.code} ({fault.name}) is no fault of mode {mode} (of: {', '.join(fault.modes)})")

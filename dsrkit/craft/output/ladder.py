@@ -106,11 +106,14 @@ def _row(packet: Sequence[Frame], taps: Sequence[str], start_ns: int, telling: S
     mapped = any(len({value.get(port) for value in values}) > 1 for port in _PORTS)
     cells: dict[str, list[LadderCell]] = {tap: [] for tap in taps}
     before: dict[str, str] | None = None
+    to_group = _to_group(packet[0].data[:6])
     for frame, value in zip(packet, values, strict=True):
-        cells[frame.tap].append(_cell(frame, value, before, with_ports=mapped))
+        same = to_group and value == before and not frame.changes  # what is flooded stands once
+        cell = LadderCell(frame.sender, frame.receiver, ()) if same else _cell(frame, value, before, with_ports=mapped)
+        cells[frame.tap].append(cell)
         before = value
     first = summary(seen[0], packet[0].wire_octets)
-    way = taps.index(packet[-1].tap) - taps.index(packet[0].tap)
+    way = 0 if to_group else taps.index(packet[-1].tap) - taps.index(packet[0].tap)
     return LadderRow(
         offset_ns=packet[0].ts_ns - start_ns,
         direction="→" if way > 0 else "←" if way < 0 else "",

@@ -26,6 +26,10 @@ _FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x
 _DNS_PORT: Final = 53
 _TUNNELS: Final = (IPIP, IPV6_IN_IP, GRE)
 _VRRP: Final = 112
+_SOLICITATION: Final = 135
+_ADVERTISEMENT: Final = 136
+_SOLICITED: Final = 0x40
+_TARGET_LINK_ADDRESS: Final = b"\x02\x01"
 _PROTOCOLS: Final = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMPV6: "ICMPv6", GRE: "GRE", _VRRP: "VRRP advertisement"}
 _ICMP: Final = {
     (0, 0): "echo reply",
@@ -55,8 +59,6 @@ _ICMPV6: Final = {
     (129, 0): "echo reply",
     (133, 0): "router solicitation",
     (134, 0): "router advertisement",
-    (135, 0): "neighbor solicitation",
-    (136, 0): "neighbor advertisement",
     (137, 0): "redirect",
 }
 
@@ -105,6 +107,8 @@ def summary(packet: Octets | None, size: int) -> Summary:
     if ip.proto == UDP and room >= 8:
         message = bytes(packet.data[at + 8 : ip.end]) if _DNS_PORT in (packet.ports or ()) else b""
         return Summary(_dns(message) or "UDP", ends, room - 8)
+    if ip.proto == ICMPV6 and packet.data[at] in (_SOLICITATION, _ADVERTISEMENT) and room >= 24:
+        return Summary(_neighbour(packet, ip))
     if ip.proto in (ICMP, ICMPV6) and room >= 4:
         names = _ICMP if ip.proto == ICMP else _ICMPV6
         kind, code = packet.data[at : at + 2]
@@ -156,3 +160,16 @@ def _arp(packet: Octets) -> str:
     if spa == tpa:
         return f"gratuitous ARP {'reply' if reply else 'request'}: {own} is at {mac}"
     return f"ARP reply: {own} is at {mac}" if reply else f"ARP: who has {address_text(tpa)}? tell {own}"
+
+
+def _neighbour(packet: Octets, ip: IpHeader) -> str:
+    """Question or answer of neighbour discovery, in the words of ARP (RFC 4861 s4.3, s4.4; `::` asks: RFC 4862 s5.4)."""
+    at = ip.payload
+    source = bytes(packet.data[ip.at + 8 : ip.at + 24])
+    target = address_text(bytes(packet.data[at + 8 : at + 24]))
+    if packet.data[at] == _SOLICITATION:
+        return f"neighbour solicitation: who has {target}?" + (f" tell {address_text(source)}" if any(source) else "")
+    option = bytes(packet.data[at + 24 : min(at + 32, ip.end)])
+    place = f" is at {mac_text(option[2:])}" if option[:2] == _TARGET_LINK_ADDRESS and len(option) == 8 else ""
+    kind = "neighbour" if packet.data[at + 4] & _SOLICITED else "unsolicited neighbour"
+    return f"{kind} advertisement: {target}{place}"
