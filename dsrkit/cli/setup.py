@@ -15,7 +15,7 @@ from dsrkit.cli.options import annotation, parameter
 from dsrkit.craft.options import Options
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, ROLES
-from dsrkit.setup.words import ENGINES, FORMATS, MSS, OPTIONS, SCHEDULERS, STATE, VIP_ON
+from dsrkit.setup.words import ENGINES, FIREWALLS, FORMATS, MSS, OPTIONS, SCHEDULERS, STATE, VIP_ON
 
 
 def _one_of(words: tuple[str, ...], flag: str, text: str) -> Any:
@@ -45,6 +45,9 @@ class _Common:
     engine: Annotated[str, _one_of(ENGINES, "--engine", "What balances; nft where the kernel has no IPVS.")] = "ipvs"
     vip_on: Annotated[str, _one_of(VIP_ON, "--vip-on", "How servers take packets for the VIP; dnat for l2dsr.")] = "lo"
     mss: Annotated[str, _one_of(MSS, "--mss", "How servers leave room for a tunnel: by route, or by nft.")] = "advmss"
+    firewall: Annotated[str, _one_of(FIREWALLS, "--firewall", "What writes the rules beside IPVS, or on servers.")] = (
+        "nft"
+    )
     scheduler: Annotated[
         str | None, _one_of(SCHEDULERS, "--scheduler", "Scheduler of IPVS [default: rr; mh for a takeover pair].")
     ] = None
@@ -57,7 +60,7 @@ class _Common:
     ] = STATE
 
 
-_CHOICES: Final = ("engine", "vip_on", "mss", "scheduler", "unicast", "state")
+_CHOICES: Final = ("engine", "vip_on", "mss", "firewall", "scheduler", "unicast", "state")
 
 
 def _command() -> Callable[..., None]:

@@ -23,7 +23,7 @@ from dsrkit.setup.plan import Plan, Step, arranged
 from dsrkit.setup.real_server import SERVERS, check_vip_on
 from dsrkit.setup.router import host, router
 from dsrkit.setup.site import Choices, Site
-from dsrkit.setup.words import ENGINES, MSS, OPTIONS, SCHEDULERS, VIP_ON
+from dsrkit.setup.words import ENGINES, FIREWALLS, MSS, OPTIONS, SCHEDULERS, VIP_ON
 
 PROFILES: Final = ("any", "generic", "ipvs")
 """Header habits that this machinery has; the others are of other programs."""
@@ -32,6 +32,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "engine": ENGINES,
     "vip_on": VIP_ON,
     "mss": MSS,
+    "firewall": FIREWALLS,
     "scheduler": SCHEDULERS,
 }
 

@@ -57,9 +57,9 @@ def file(path: str, content: str, why: str, config: Config) -> Step:
     return Step("file", ("cat",), why, (("rm", "-f", path),), stdin=content, stdout=path, config=config)
 
 
-def daemon(argv: Argv, why: str, pid_file: str) -> Step:
-    """Start a program that goes to the background by itself, and writes the number of its process into a file."""
-    return Step("service", argv, why, (("pkill", "-F", pid_file),))
+def daemon(argv: Argv, why: str, *pid_files: str) -> Step:
+    """Start a program that goes to the background by itself, and writes its process number into the first file."""
+    return Step("service", argv, why, (("pkill", "-F", pid_files[0]), ("rm", "-f", *pid_files)))
 
 
 def nft(ruleset: str, tables: Sequence[tuple[str, str]], why: str) -> Step:

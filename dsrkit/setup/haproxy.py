@@ -21,9 +21,7 @@ def haproxy(site: Site, node: SpecNode) -> Iterator[Step]:
     state = site.state(node)
     path, pid = f"{state}/haproxy.cfg", f"{state}/haproxy.pid"
     yield file(path, configuration(site), "who is listened to, and where connections go", "haproxy")
-    undo_pid = (("pkill", "-F", pid), ("rm", "-f", pid))
-    run = daemon(("haproxy", "-D", "-p", pid, "-f", path), "runs in the background", pid)
-    yield Step(run.kind, run.argv, run.why, undo_pid)
+    yield daemon(("haproxy", "-D", "-p", pid, "-f", path), "runs in the background", pid)
 
 
 def configuration(site: Site) -> str:

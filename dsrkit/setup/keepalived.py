@@ -34,7 +34,7 @@ def keepalived(site: Site, node: SpecNode) -> Iterator[Step]:
     parts = [flag for flag, wanted in (("-P", not site.checks), ("-C", not site.vrrp)) if wanted]
     pids = [f"{state}/{name}.pid" for name in ("keepalived", "vrrp", "checkers")]
     files = (word for pair in zip(("-p", "-r", "-c"), pids, strict=True) for word in pair)
-    yield daemon(("keepalived", *parts, "-f", path, *files), "runs in the background", pids[0])
+    yield daemon(("keepalived", *parts, "-f", path, *files), "runs in the background", *pids)
 
 
 def configuration(site: Site, node: SpecNode) -> str:

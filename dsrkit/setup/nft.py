@@ -13,7 +13,7 @@ from typing import Final
 from dsrkit.errors import UsageError
 from dsrkit.model.names import Mode
 from dsrkit.model.spec import SpecNode
-from dsrkit.setup import commands
+from dsrkit.setup import commands, firewall
 from dsrkit.setup.machine import forwarding
 from dsrkit.setup.network import Interface
 from dsrkit.setup.plan import Step
@@ -29,7 +29,7 @@ def _families(services: Sequence[Service]) -> list[str]:
 
 def _refuse_checks(site: Site) -> None:
     if site.checks:
-        raise UsageError("health checks take servers out of the table of IPVS: --engine nft has none")
+        raise UsageError(f"health checks take servers out of the table of IPVS, but {site.path} is done by nft here")
 
 
 def direct(site: Site, node: SpecNode) -> Iterator[Step]:
@@ -88,10 +88,7 @@ def source_nat(site: Site, node: SpecNode) -> Iterator[Step]:
         if source not in node.ips:
             device = _behind(site, node)
             yield commands.address(commands.host_prefix(source), device.name, "servers answer to this address")
-    families = sorted({family(vip) for vip in pools})
-    rules = template("snat.nft.j2").render(families=families, pools=pools)
-    why = "a source of its own, so that servers answer here whatever their gateway is"
-    yield commands.nft(rules, [(one, "dsrkit_snat") for one in families], why)
+    yield from firewall.source_nat(site, pools)
 
 
 def _behind(site: Site, node: SpecNode) -> Interface:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from posixpath import dirname
 from typing import Literal, TypeAlias
 
 from dsrkit.model.names import Mode, Role
@@ -11,7 +12,7 @@ from dsrkit.setup.words import Config
 
 Argv: TypeAlias = tuple[str, ...]
 Kind: TypeAlias = Literal[
-    "module", "save", "link", "address", "route", "sysctl", "tunnel", "ipvs", "nft", "file", "service"
+    "module", "save", "link", "address", "route", "sysctl", "tunnel", "ipvs", "nft", "iptables", "file", "service"
 ]
 
 
@@ -72,7 +73,8 @@ def _preparations(steps: list[Step], state: str) -> list[Step]:
     found = []
     if keys or any(step.stdout is not None for step in steps):
         why = "for the files of this set-up"
-        found.append(Step("file", ("mkdir", "-p", "-m", "0755", state), why, (("rmdir", state),)))
+        above = ("rmdir", "--ignore-fail-on-non-empty", dirname(state))
+        found.append(Step("file", ("mkdir", "-p", state), why, (("rmdir", state), above)))
     if keys:
         file = f"{state}/sysctl.conf"
         restore = ("sysctl", "-q", "-e", "-p", file), ("rm", "-f", file)

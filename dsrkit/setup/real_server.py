@@ -9,6 +9,7 @@ from dsrkit.errors import UsageError
 from dsrkit.model.names import Mode
 from dsrkit.model.spec import SpecNode
 from dsrkit.setup.commands import nft
+from dsrkit.setup.firewall import to_own_address
 from dsrkit.setup.hidden import hidden_vip
 from dsrkit.setup.machine import own_network
 from dsrkit.setup.plan import Step
@@ -58,11 +59,7 @@ def _on_loopback(site: Site, node: SpecNode) -> Iterator[Step]:
 
 def _by_dnat(site: Site, node: SpecNode) -> Iterator[Step]:
     """Connection tracking gives replies the VIP back as their source."""
-    services = [(family(s.vip), address_of_family(node, s.vip), s) for s in site.services()]
-    families = sorted({one[0] for one in services})
-    rules = template("dnat.nft.j2").render(families=families, services=services)
-    why = "the VIP becomes the server's own address, so no interface has to hold it and ARP is silent about it"
-    yield nft(rules, [(one, "dsrkit_vip") for one in families], why)
+    yield from to_own_address(site, [(one, address_of_family(node, one.vip)) for one in site.services()])
 
 
 _VIP_ON: Final[Mapping[str, Server]] = {"lo": _on_loopback, "dnat": _by_dnat}

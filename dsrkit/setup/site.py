@@ -15,7 +15,7 @@ from dsrkit.errors import UsageError
 from dsrkit.model.names import Mode
 from dsrkit.model.spec import Spec, SpecNode
 from dsrkit.setup.network import Interface, Network
-from dsrkit.setup.words import STATE, Engine, Mss, Scheduler, VipOn
+from dsrkit.setup.words import STATE, Engine, Firewall, Mss, Scheduler, VipOn
 
 if TYPE_CHECKING:
     from dsrkit.craft.profiles import Encapsulation
@@ -26,14 +26,16 @@ class Choices:
     """What a spec does not say, since captures look alike either way.
 
     `engine` balances by IPVS, or by nft where the kernel has no IPVS. `vip_on` is how a server takes packets for the
-    VIP, `mss` how it leaves room for a tunnel. `scheduler` is None for the usual one: mh for a takeover pair, else rr.
-    `unicast` sends VRRP adverts from address to address. `network` is False where the machines have their addresses
-    and routes already. `state` is the folder for files.
+    VIP, `mss` how it leaves room for a tunnel, `firewall` the language of rules beside IPVS and on servers.
+    `scheduler` is None for the usual one: mh for a takeover pair, else rr. `unicast` sends VRRP adverts from address
+    to address. `network` is False where the machines have their addresses and routes already. `state` is the folder
+    for files.
     """
 
     engine: Engine = "ipvs"
     vip_on: VipOn = "lo"
     mss: Mss = "advmss"
+    firewall: Firewall = "nft"
     scheduler: Scheduler | None = None
     unicast: bool = False
     network: bool = True

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import SpecNode
-from dsrkit.setup.commands import modules, nft, sysctl
+from dsrkit.setup.commands import modules, sysctl
+from dsrkit.setup.firewall import clamp
 from dsrkit.setup.network import EVERYTHING
 from dsrkit.setup.plan import Step
-from dsrkit.setup.render import template
 from dsrkit.setup.site import Site, address_of
 
 if TYPE_CHECKING:
@@ -128,7 +128,4 @@ def _advmss(site: Site, node: SpecNode) -> Iterator[Step]:
 
 
 def _clamp(site: Site, node: SpecNode) -> Iterator[Step]:
-    families = sorted({"ip" if ip_address(vip).version == 4 else "ip6" for vip in site.spec.vips})
-    rules = template("clamp.nft.j2").render(families=families, vips=site.spec.vips, mss=room(site))
-    why = "SYN-ACKs of the VIP announce segments that fit with the outer header around them"
-    yield nft(rules, [(family, "dsrkit_mss") for family in families], why)
+    return clamp(site, room(site))

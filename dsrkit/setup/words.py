@@ -8,6 +8,7 @@ Config = Literal["nft", "keepalived", "haproxy", "dnsmasq"]
 Engine = Literal["ipvs", "nft"]
 VipOn = Literal["lo", "dnat"]
 Mss = Literal["advmss", "clamp"]
+Firewall = Literal["nft", "iptables", "iptables-legacy"]
 Scheduler = Literal["rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "mh"]
 
 CONFIGS: Final[tuple[Config, ...]] = get_args(Config)
@@ -15,6 +16,7 @@ FORMATS: Final = ("shell", *CONFIGS, "json")
 ENGINES: Final[tuple[Engine, ...]] = get_args(Engine)
 VIP_ON: Final[tuple[VipOn, ...]] = get_args(VipOn)
 MSS: Final[tuple[Mss, ...]] = get_args(Mss)
+FIREWALLS: Final[tuple[Firewall, ...]] = get_args(Firewall)
 SCHEDULERS: Final[tuple[Scheduler, ...]] = get_args(Scheduler)
 
 STATE: Final = "/run/dsrkit"
