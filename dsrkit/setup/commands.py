@@ -52,6 +52,12 @@ def route(prefix: str, why: str, *way: str, version: int = 4) -> Step:
     return Step("route", (*ip, "replace", prefix, *way), why, ((*ip, "del", prefix, *way),))
 
 
+def device(name: str, why: str, *words: str) -> Step:
+    """Make a network device; `words` are what stands behind its name."""
+    add = ("ip", "link", "add", *words)
+    return Step("link", add, why, (("ip", "link", "del", "dev", name),), unless=("ip", "link", "show", "dev", name))
+
+
 def file(path: str, content: str, why: str, config: Config) -> Step:
     """Write a file."""
     return Step("file", ("cat",), why, (("rm", "-f", path),), stdin=content, stdout=path, config=config)
@@ -59,7 +65,13 @@ def file(path: str, content: str, why: str, config: Config) -> Step:
 
 def daemon(argv: Argv, why: str, *pid_files: str) -> Step:
     """Start a program that goes to the background by itself, and writes its process number into the first file."""
-    return Step("service", argv, why, (("pkill", "-F", pid_files[0]), ("rm", "-f", *pid_files)))
+    return Step(
+        "service",
+        argv,
+        why,
+        (("pkill", "-F", pid_files[0]), ("rm", "-f", *pid_files)),
+        unless=("pgrep", "-F", pid_files[0]),
+    )
 
 
 def nft(ruleset: str, tables: Sequence[tuple[str, str]], why: str) -> Step:

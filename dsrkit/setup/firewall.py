@@ -20,7 +20,8 @@ def _rule(site: Site, vip: str, table: str, chain: str, rule: Argv, why: str) ->
     if ip_address(vip).version == 6:
         program = program.replace("iptables", "ip6tables")  # type: ignore[assignment]
     before: Argv = (program, "-t", table)
-    return Step("iptables", (*before, "-A", chain, *rule), why, ((*before, "-D", chain, *rule),))
+    done = (*before, "-C", chain, *rule)
+    return Step("iptables", (*before, "-A", chain, *rule), why, ((*before, "-D", chain, *rule),), unless=done)
 
 
 def source_nat(site: Site, pools: Mapping[str, Sequence[str]]) -> Iterator[Step]:

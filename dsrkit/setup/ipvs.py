@@ -32,12 +32,18 @@ def _table(site: Site, forward: Argv, why: str) -> Iterator[Step]:
         return
     for service in site.services():
         one = OPTION[service.proto], endpoint(service.vip, service.vport)
-        add = ("ipvsadm", "-A", *one, "-s", scheduler, *WITH_PORTS.get(scheduler, ()))
-        yield Step("ipvs", add, f"the service, spread by {scheduler}", (("ipvsadm", "-D", *one),))
+        how = ("-s", scheduler, *WITH_PORTS.get(scheduler, ()))
+        yield _entry(("-A", "-E"), (*one, *how), f"the service, spread by {scheduler}", (("ipvsadm", "-D", *one),))
         for backend in service.backends:
             server = ("-r", endpoint(backend.address, service.rport))
             # deleting the service deletes its servers too
-            yield Step("ipvs", ("ipvsadm", "-a", *one, *server, *forward), f"{backend.node.name}: {why}")
+            yield _entry(("-a", "-e"), (*one, *server, *forward), f"{backend.node.name}: {why}")
+
+
+def _entry(flags: tuple[str, str], words: Argv, why: str, undo: tuple[Argv, ...] = ()) -> Step:
+    """Add to the table, unless what is there could be edited instead."""
+    add, edit = flags
+    return Step("ipvs", ("ipvsadm", add, *words), why, undo, unless=("ipvsadm", edit, *words))
 
 
 def nat(site: Site, node: SpecNode) -> Iterator[Step]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dsrkit.model.spec import SpecNode
-from dsrkit.setup.commands import address, modules, route, sysctl
+from dsrkit.setup.commands import address, device, modules, route, sysctl
 from dsrkit.setup.network import Interface
-from dsrkit.setup.plan import Step
+from dsrkit.setup.plan import Argv, Step
 from dsrkit.setup.site import Site, versions
 
 USUAL_MTU = 1500
@@ -18,7 +18,7 @@ def own_network(site: Site, node: SpecNode) -> Iterator[Step]:
     """Links up, with the node's addresses and the routes to everybody else."""
     if not site.choices.network:
         return
-    yield Step("link", ("ip", "link", "set", "lo", "up"), "a machine talks to itself by it; it stays up")
+    yield Step("link", ("ip", "link", "set", "dev", "lo", "up"), "a machine talks to itself by it; it stays up")
     for interface in site.network.interfaces(node.name):
         yield from _links(site, interface)
         for own in interface.addresses:
@@ -31,32 +31,28 @@ def own_network(site: Site, node: SpecNode) -> Iterator[Step]:
 def _links(site: Site, interface: Interface) -> Iterator[Step]:
     mtu = site.options.mtu
     if interface.bridge:
-        add = ("ip", "link", "add", interface.base, "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
-        delete = ("ip", "link", "del", interface.base)
-        yield Step(
-            "link", add, "its ports are one broadcast domain; forwards at once, without spanning tree", (delete,)
-        )
+        kind = ("type", "bridge", "stp_state", "0", "mcast_snooping", "0")
+        why = "its ports are one broadcast domain; forwards at once, without spanning tree"
+        yield device(interface.base, why, "name", interface.base, *kind)
     for port in interface.ports:
         if mtu != USUAL_MTU:
-            usual = (("ip", "link", "set", port, "mtu", str(USUAL_MTU)),)
-            yield Step("link", ("ip", "link", "set", port, "mtu", str(mtu)), "the MTU of every link here", usual)
+            yield _set(port, "the MTU of every link here", ("mtu", str(mtu)), ("mtu", str(USUAL_MTU)))
         if interface.bridge:
-            free = (("ip", "link", "set", port, "nomaster"),)
-            yield Step("link", ("ip", "link", "set", port, "master", interface.base), "a port of the bridge", free)
-        yield _up(port)
+            yield _set(port, "a port of the bridge", ("master", interface.base), ("nomaster",))
+        yield _set(port, "in use from here on", ("up",), ("down",))
     if interface.bridge:
-        yield Step("link", ("ip", "link", "set", interface.base, "up"), "in use from here on")
+        yield _set(interface.base, "in use from here on", ("up",))
     if interface.tag is not None:
-        tagged = ("name", interface.name, "type", "vlan", "id", str(interface.tag))
-        delete = ("ip", "link", "del", interface.name)
+        tagged = ("link", interface.base, "name", interface.name, "type", "vlan", "id", str(interface.tag))
         yield modules("VLAN tags", "8021q")
-        yield Step("link", ("ip", "link", "add", "link", interface.base, *tagged), "frames here carry a tag", (delete,))
-        yield Step("link", ("ip", "link", "set", interface.name, "up"), "in use from here on")
+        yield device(interface.name, "frames here carry a tag", *tagged)
+        yield _set(interface.name, "in use from here on", ("up",))
 
 
-def _up(device: str) -> Step:
-    down = (("ip", "link", "set", device, "down"),)
-    return Step("link", ("ip", "link", "set", device, "up"), "in use from here on", down)
+def _set(name: str, why: str, words: Argv, undo: Argv = ()) -> Step:
+    """Set something about a device, and back."""
+    change: Argv = ("ip", "link", "set", "dev", name)
+    return Step("link", (*change, *words), why, ((*change, *undo),) if undo else ())
 
 
 def forwarding(site: Site, why: str) -> Iterator[Step]:

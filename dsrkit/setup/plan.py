@@ -22,8 +22,8 @@ class Step:
 
     `undo` are the commands that take it back, in their order; none where nothing has to be (a module stays loaded).
     `stdin` is fed to the command, `stdout` the file that its output goes to, `once` says that a file that is there
-    already is kept. `config` names the program whose configuration `stdin` is. `saves` are the sysctl keys whose
-    values have to be known before.
+    already is kept. `unless` is a command that succeeds where the step has been done already. `config` names the
+    program whose configuration `stdin` is. `saves` are the sysctl keys whose values have to be known before.
     """
 
     kind: Kind
@@ -35,6 +35,7 @@ class Step:
     once: bool = False
     config: Config | None = None
     saves: tuple[str, ...] = ()
+    unless: Argv = ()
 
 
 @dataclass(frozen=True, slots=True)

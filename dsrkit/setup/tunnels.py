@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import SpecNode
-from dsrkit.setup.commands import modules, sysctl
+from dsrkit.setup.commands import device, modules, sysctl
 from dsrkit.setup.firewall import clamp
 from dsrkit.setup.network import EVERYTHING
 from dsrkit.setup.plan import Step
@@ -47,9 +47,9 @@ def tunnel_end(site: Site, node: SpecNode) -> Iterator[Step]:
     """Devices for what each load balancer sends, with the check of the way back switched off."""
     tunnel, outer = site.encapsulation, site.outer
     inner = ip_address(site.spec.vips[0]).version
-    device = GRE[outer] if tunnel.type == "gre" else BARE[inner, outer]
+    kind = GRE[outer] if tunnel.type == "gre" else BARE[inner, outer]
     extra = FOU[outer] if tunnel.type == "gue" else ()
-    yield modules("the device that takes the outer header off", device.module, *extra)
+    yield modules("the device that takes the outer header off", kind.module, *extra)
     if tunnel.type == "gue":
         port = ("port", str(tunnel.port), *(("-6",) if outer == 6 else ()))
         why = "what comes to this UDP port is taken out of its GUE header, and then goes to the device below"
@@ -62,10 +62,9 @@ def tunnel_end(site: Site, node: SpecNode) -> Iterator[Step]:
         why = f"takes the outer header off what comes from {source}"
         if checksum:
             why += "; without csum the kernel drops packets that have a checksum"
-        add = ("ip", "link", "add", name, "type", *device.words, *ends, *checksum)
-        yield Step("tunnel", add, why, (("ip", "link", "del", name),))
+        yield replace(device(name, why, "name", name, "type", *kind.words, *ends, *checksum), kind="tunnel")
         yield from _unchecked(name, inner)
-        yield Step("tunnel", ("ip", "link", "set", name, "up"), "a tunnel that is down drops without a word")
+        yield Step("tunnel", ("ip", "link", "set", "dev", name, "up"), "a tunnel that is down drops without a word")
 
 
 def _unchecked(name: str, inner: int) -> Iterator[Step]:
