@@ -102,6 +102,12 @@ def test_every_option_is_one_of_crafts() -> None:
     assert {flag(name) for name in OPTIONS} <= shown
 
 
+def test_every_choice_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/setup.md").read_text(encoding="utf-8")
+    for name in ("engine", "vip_on", "mss", "firewall", "scheduler", "unicast", "no_network", "state", "undo", "spec"):
+        assert f"`{flag(name)}" in page
+
+
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys\nfrom dsrkit.cli.main import app\n"
