@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import SpecNode
-from dsrkit.setup.commands import daemon, endpoint, file
+from dsrkit.setup.commands import daemon, endpoint, file, sysctl
 from dsrkit.setup.keepalived import SECONDS, checked_path
 from dsrkit.setup.plan import Step
 from dsrkit.setup.render import template
@@ -19,6 +20,10 @@ SEND: Final[Mapping[int | None, str]] = {None: "", 1: " send-proxy", 2: " send-p
 def haproxy(site: Site, node: SpecNode) -> Iterator[Step]:
     """Its configuration, and the daemon."""
     state = site.state(node)
+    if site.takes_over:
+        why = "listen at the VIP before it is here, and after it has gone"
+        for version in sorted({ip_address(vip).version for vip in site.spec.vips}):
+            yield sysctl(f"net.ipv{version}.ip_nonlocal_bind", 1, why)
     path, pid = f"{state}/haproxy.cfg", f"{state}/haproxy.pid"
     yield file(path, configuration(site), "who is listened to, and where connections go", "haproxy")
     yield daemon(("haproxy", "-D", "-p", pid, "-f", path), "runs in the background", pid)

@@ -32,6 +32,9 @@ def _of_balancer(site: Site, node: SpecNode) -> Iterator[str]:
             "keepalived checks the servers' own addresses: it cannot send a check along the data path, so it does not"
             " notice a server that has lost the VIP"
         )
+    for vip in site.spec.vips if site.takes_over else ():
+        if not any(interface.holds(vip) for interface in site.network.interfaces(node.name)):
+            yield f"{vip} is in no subnet here, so routers send it to the first load balancer whoever owns it"
     if site.takes_over and not site.vrrp and node.name != site.nodes("lb")[0].name:
         device = site.client_side(node).name
         for vip in site.spec.vips:

@@ -15,7 +15,7 @@ import pytest
 
 from dsrkit.errors import DsrkitError, UsageError
 from dsrkit.model.names import MODES
-from dsrkit.model.spec import Spec
+from dsrkit.model.spec import Spec, Takeover
 from dsrkit.model.toml import dump
 from dsrkit.setup.api import chosen_nodes, plan_of, setup, site_of
 from dsrkit.setup.output import SCHEMA, render, reversed_steps, shell
@@ -224,6 +224,30 @@ def test_tunnel_devices_of_a_pair_take_what_either_sends() -> None:
     found = [line for line in commands(named(setup(spec=pair), "web1")) if line.startswith("ip link add")]
     assert [line.split()[-1] for line in found] == ["203.0.113.2", "203.0.113.3"]
     assert "virtual_router_id 7" in str(named(setup(spec=pair), "a").config("keepalived"))
+
+
+def test_a_pair_of_proxies_listens_before_it_has_the_vip() -> None:
+    pair = Spec.parse(
+        """
+        service = {mode = "l7", vip = "203.0.113.10", ports = "tcp/80:8080"}
+        takeover = {protocol = "vrrp"}
+        node = [{name = "a", role = "lb", ip = "203.0.113.2"}, {name = "b", role = "lb", ip = "203.0.113.3"}]
+        """
+    )
+    second = named(setup(spec=pair), "b")
+    assert "sysctl -q -w net/ipv4/ip_nonlocal_bind=1" in commands(second)
+    assert "bind 203.0.113.10:80" in str(second.config("haproxy"))
+    assert "state BACKUP" in str(second.config("keepalived"))
+    assert not any("address replace 203.0.113.10/32" in line for line in commands(second))
+
+
+def test_a_takeover_by_hand_says_how() -> None:
+    by_hand = replace(site_of("garp").spec, takeover=Takeover("garp"))
+    first, second = (named(setup("garp", spec=by_hand), name) for name in ("lb1", "lb2"))
+    assert "ip address replace 203.0.113.10/32 dev eth0" in commands(first)
+    assert second.notes == (
+        "to take over 203.0.113.10: ip address add 203.0.113.10/32 dev eth0; arping -U -c 3 -I eth0 203.0.113.10",
+    )
 
 
 def test_full_nat_tracks_connections() -> None:
