@@ -1,0 +1,204 @@
+"""Runs inside the machine of an engine, as root and in namespaces that end with it: carries out a job.
+
+``python -m dsrkit.lab.inside FOLDER`` reads FOLDER/job.json and leaves captures and result.json there. Standard library
+only, and no numpy: a small virtual machine starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+from dsrkit.lab.capture import CaptureFailed, recording
+from dsrkit.lab.job import JOB_FILE, RESULT_FILE, Cable, End, Job, Server, Step
+
+WORK: Final = Path("/run/lab")
+PROGRAMS: Final = Path(__file__).parent / "programs"
+LIMIT: Final = 60.0
+OFFLOADS_OFF: Final = ("tx", "off", "rx", "off", "sg", "off", "tso", "off", "gso", "off", "gro", "off")
+STRICT: Final = (
+    "net.ipv4.conf.all.rp_filter=1",
+    "net.ipv4.conf.default.rp_filter=1",
+    "net.ipv6.conf.default.accept_ra=0",
+    "net.ipv6.conf.default.router_solicitations=0",
+    "net.ipv6.conf.default.accept_dad=0",
+)
+"""A machine as a careful distribution leaves it (strict RFC 3704 checks), without the chatter of autoconfiguration."""
+NO_IPV6: Final = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+
+
+class LabFailed(Exception):
+    """A command that should have worked did not."""
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    job = Job.load((folder / JOB_FILE).read_text())
+    result: dict[str, Any] = {
+        "error": None,
+        "steps": [],
+        "drops": {},
+        "state": {},
+        "kernel": " ".join(os.uname()[:3:2]),
+    }
+    WORK.mkdir(parents=True)
+    try:
+        _carry_out(job, result)
+    except (LabFailed, CaptureFailed, OSError, subprocess.TimeoutExpired) as error:
+        result["error"] = str(error)
+    for file in WORK.glob("*.pcap"):
+        shutil.copy(file, folder)
+    (folder / RESULT_FILE).write_text(json.dumps(result, indent=1))
+
+
+def _carry_out(job: Job, result: dict[str, Any]) -> None:
+    _build(job)
+    for node, script in job.scripts.items():
+        _in(node, ["sh"], f"setup of {node}", script)
+    for node, commands in job.faults.items():
+        for command in commands:
+            _in(node, ["sh", "-ec", command], f"fault at {node}")
+    with ExitStack() as stack:
+        for number, server in enumerate(job.servers):
+            stack.enter_context(_serving(server, WORK / f"server{number}.log"))
+        with recording(job.taps, WORK) as drops:
+            time.sleep(job.settle)
+            for step in job.steps:
+                result["steps"].append({"label": step.label, "at": time.time(), **_step(step)})
+        result["drops"] = drops
+        result["state"] = {node: _state(node) for node in job.nodes}
+        _visit(job)
+    for node, script in job.undo.items():
+        done = _command(["ip", "netns", "exec", node, "sh"], script)
+        if done.returncode:
+            result["state"][node]["undo"] = done.stderr.strip()
+
+
+def _command(argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    stdin = {"input": text} if text is not None else {"stdin": subprocess.DEVNULL}
+    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False, **stdin)  # type: ignore[call-overload, no-any-return]
+
+
+def _do(argv: Sequence[str], what: str, text: str | None = None) -> str:
+    """Run a command.
+
+    Raises: LabFailed with what it said.
+    """
+    done = _command(argv, text)
+    if done.returncode:
+        raise LabFailed(f"{what}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def _in(node: str, argv: Sequence[str], what: str, text: str | None = None) -> str:
+    return _do(["ip", "netns", "exec", node, *argv], what, text)
+
+
+# --- machines and cables --------------------------------------------------------------------------------------------
+
+
+def _build(job: Job) -> None:
+    hubs = {f"hub-{cable.link}" for cable in job.cables if cable.far is None}
+    for name in (*job.nodes, *sorted(hubs)):
+        _do(["ip", "netns", "add", name], f"namespace {name}")
+        quiet = name in hubs or not job.ipv6
+        _in(name, ["sysctl", "-q", "-w", *STRICT, *(NO_IPV6 if quiet else ())], f"defaults of {name}")
+    for hub in sorted(hubs):
+        words = ("type", "bridge", "stp_state", "0", "mcast_snooping", "0")
+        _in(hub, ["ip", "link", "add", "name", "br0", *words], hub)
+        _in(hub, ["ip", "link", "set", "dev", "br0", "up"], hub)
+    for number, cable in enumerate(job.cables):
+        far = cable.far or End(f"hub-{cable.link}", f"p{number}")
+        _lay(job, Cable(cable.link, cable.near, far), far)
+        if cable.far is None:
+            _in(far.node, ["ip", "link", "set", "dev", far.port, "master", "br0", "up"], far.node)
+
+
+def _lay(job: Job, cable: Cable, far: End) -> None:
+    near = cable.near
+    one, other = (("address", end.mac) if end.mac else () for end in (near, far))
+    what = f"cable {near.node} {near.port} to {far.node} {far.port}"
+    peer = ("type", "veth", "peer", "name", far.port, "netns", far.node, *other)
+    _do(["ip", "link", "add", "name", near.port, "netns", near.node, *one, *peer], what)
+    for end in (near, far):
+        if not job.offloads:
+            _in(end.node, ["ethtool", "-K", end.port, *OFFLOADS_OFF], what)
+        if end in job.slow:
+            worse = [f"{job.delay:.6f}s"] if job.delay else []
+            loss = ["loss", f"{job.loss * 100:.4f}%"] if job.loss else []
+            words = ["netem", *(["delay", *worse] if worse else []), *loss]
+            _in(end.node, ["tc", "qdisc", "add", "dev", end.port, "root", *words], what)
+
+
+# --- what runs there ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _serving(server: Server, log: Path) -> Iterator[None]:
+    """A service, once it listens."""
+    words = (server.node, str(server.port), "udp" if server.udp else "tcp", server.address)
+    program = [sys.executable, "-I", str(PROGRAMS / "server.py"), *words, "proxy" if server.proxy else "plain"]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", server.node, *program],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    assert process.stdout is not None
+    try:
+        if process.stdout.readline() != b"ready\n":
+            raise LabFailed(f"server at {server.node}: {log.read_text(errors='replace').strip()}")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _step(step: Step) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if step.requests:
+        asked = json.dumps([asdict(request) for request in step.requests])
+        program = [sys.executable, "-I", str(PROGRAMS / "client.py")]
+        found["requests"] = json.loads(_in(step.node, program, step.label, asked))
+    if step.command is not None:
+        done = _command(["ip", "netns", "exec", step.node, "sh", "-c", step.command])
+        found["command"] = {"status": done.returncode, "output": (done.stdout + done.stderr).strip()}
+    time.sleep(step.wait)
+    return found
+
+
+def _state(node: str) -> dict[str, str]:
+    """What a machine looks like after the traffic, for whoever reads the recording later."""
+    commands = {
+        "addresses": "ip -brief address",
+        "routes": "ip route; ip -6 route",
+        "neighbours": "ip neigh",
+        "ipvs": "test ! -e /proc/net/ip_vs || ipvsadm -Ln --stats",
+    }
+    return {key: _command(["ip", "netns", "exec", node, "sh", "-c", text]).stdout for key, text in commands.items()}
+
+
+def _visit(job: Job) -> None:
+    """Let the user look around."""
+    if job.shell is not None:
+        subprocess.run(["ip", "netns", "exec", job.shell, os.environ.get("SHELL", "sh")], check=False)
+    if job.keep:
+        try:
+            sys.stdin.read()
+        except KeyboardInterrupt:
+            return
+
+
+if __name__ == "__main__":
+    main()
