@@ -26,10 +26,10 @@ export PATH={path} LC_ALL=C HOME=/run
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /tmp
 mount --bind {modules} /lib/modules
 mkdir -p /run/netns /run/lock
 mount -t hostfs none /mnt -o {folder}
+modprobe ipv6
 ip link set dev lo up
 cd /mnt
 {inside}

@@ -134,7 +134,9 @@ def _unannounced(site: Site, job: Job) -> Job:
     first, second = site.nodes("lb")[:2]
     device = site.client_side(first).name, site.client_side(second).name
     own = f"{site.spec.vips[0]}/{32 if ip_address(site.spec.vips[0]).version == 4 else 128}"
-    stop = {node.name: (f"pkill -F {site.state(node)}/keepalived.pid; sleep 1",) for node in (second, first)}
+    stop: dict[str, tuple[str, ...]] = {
+        node.name: (f"pkill -F {site.state(node)}/keepalived.pid; sleep 1",) for node in (second, first)
+    }
     stop[first.name] += (f"ip address replace {own} dev {device[0]}",)
     at = next(number for number, step in enumerate(job.steps) if step.label.startswith("takeover"))
     moved = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,8 @@ from dsrkit.lab.job import JOB_FILE, RESULT_FILE, Cable, End, Job, Server, Step
 WORK: Final = Path("/run/lab")
 PROGRAMS: Final = Path(__file__).parent / "programs"
 LIMIT: Final = 60.0
-OFFLOADS_OFF: Final = ("tx", "off", "rx", "off", "sg", "off", "tso", "off", "gso", "off", "gro", "off")
+OFFLOADS_OFF: Final = "tx off rx off sg off tso off gso off gro off txvlan off rxvlan off"
+HUB: Final = "stp_state 0 mcast_snooping 0"
 STRICT: Final = (
     "net.ipv4.conf.all.rp_filter=1",
     "net.ipv4.conf.default.rp_filter=1",
@@ -33,6 +35,7 @@ STRICT: Final = (
     "net.ipv6.conf.default.accept_dad=0",
 )
 """A machine as a careful distribution leaves it (strict RFC 3704 checks), without the chatter of autoconfiguration."""
+STATE: Final = "ip -brief address; ip route; ip -6 route; ip neigh; test ! -e /proc/net/ip_vs || ipvsadm -Ln --stats"
 NO_IPV6: Final = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
 
 
@@ -77,15 +80,11 @@ def _carry_out(job: Job, result: dict[str, Any]) -> None:
         result["drops"] = drops
         result["state"] = {node: _state(node) for node in job.nodes}
         _visit(job)
-    for node, script in job.undo.items():
-        done = _command(["ip", "netns", "exec", node, "sh"], script)
-        if done.returncode:
-            result["state"][node]["undo"] = done.stderr.strip()
 
 
 def _command(argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
     stdin = {"input": text} if text is not None else {"stdin": subprocess.DEVNULL}
-    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False, **stdin)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT, check=False, **stdin)
 
 
 def _do(argv: Sequence[str], what: str, text: str | None = None) -> str:
@@ -107,36 +106,39 @@ def _in(node: str, argv: Sequence[str], what: str, text: str | None = None) -> s
 
 
 def _build(job: Job) -> None:
-    hubs = {f"hub-{cable.link}" for cable in job.cables if cable.far is None}
-    for name in (*job.nodes, *sorted(hubs)):
+    hubs = sorted({f"hub-{cable.link}" for cable in job.cables if cable.far is None})
+    for name in (*job.nodes, *hubs):
         _do(["ip", "netns", "add", name], f"namespace {name}")
         quiet = name in hubs or not job.ipv6
         _in(name, ["sysctl", "-q", "-w", *STRICT, *(NO_IPV6 if quiet else ())], f"defaults of {name}")
-    for hub in sorted(hubs):
-        words = ("type", "bridge", "stp_state", "0", "mcast_snooping", "0")
-        _in(hub, ["ip", "link", "add", "name", "br0", *words], hub)
-        _in(hub, ["ip", "link", "set", "dev", "br0", "up"], hub)
-    for number, cable in enumerate(job.cables):
-        far = cable.far or End(f"hub-{cable.link}", f"p{number}")
-        _lay(job, Cable(cable.link, cable.near, far), far)
+    laid = [(cable, cable.far or End(f"hub-{cable.link}", f"p{number}")) for number, cable in enumerate(job.cables)]
+    finish: dict[str, list[str]] = {hub: [f"ip link add name br0 up type bridge {HUB}"] for hub in hubs}
+    for cable, far in laid:
+        _lay(cable, far)
+        for end in (cable.near, far):
+            finish.setdefault(end.node, []).extend(_as_wished(job, end))
         if cable.far is None:
-            _in(far.node, ["ip", "link", "set", "dev", far.port, "master", "br0", "up"], far.node)
+            finish[far.node].append(f"ip link set dev {far.port} master br0 up")
+    for node, commands in finish.items():
+        _in(node, ["sh", "-ec", "\n".join(commands)], f"links of {node}")
 
 
-def _lay(job: Job, cable: Cable, far: End) -> None:
+def _lay(cable: Cable, far: End) -> None:
     near = cable.near
     one, other = (("address", end.mac) if end.mac else () for end in (near, far))
-    what = f"cable {near.node} {near.port} to {far.node} {far.port}"
     peer = ("type", "veth", "peer", "name", far.port, "netns", far.node, *other)
+    what = f"cable {near.node} {near.port} to {far.node} {far.port}"
     _do(["ip", "link", "add", "name", near.port, "netns", near.node, *one, *peer], what)
-    for end in (near, far):
-        if not job.offloads:
-            _in(end.node, ["ethtool", "-K", end.port, *OFFLOADS_OFF], what)
-        if end in job.slow:
-            worse = [f"{job.delay:.6f}s"] if job.delay else []
-            loss = ["loss", f"{job.loss * 100:.4f}%"] if job.loss else []
-            words = ["netem", *(["delay", *worse] if worse else []), *loss]
-            _in(end.node, ["tc", "qdisc", "add", "dev", end.port, "root", *words], what)
+
+
+def _as_wished(job: Job, end: End) -> Iterator[str]:
+    port = shlex.quote(end.port)
+    if not job.offloads:
+        yield f"ethtool -K {port} {OFFLOADS_OFF} >/dev/null"
+    if end in job.slow:
+        delay = f" delay {job.delay * 1e6:.0f}us" if job.delay else ""
+        loss = f" loss {job.loss * 100:.4f}%" if job.loss else ""
+        yield f"tc qdisc add dev {port} root netem{delay}{loss}"
 
 
 # --- what runs there ------------------------------------------------------------------------------------------------
@@ -178,15 +180,9 @@ def _step(step: Step) -> dict[str, Any]:
     return found
 
 
-def _state(node: str) -> dict[str, str]:
+def _state(node: str) -> str:
     """What a machine looks like after the traffic, for whoever reads the recording later."""
-    commands = {
-        "addresses": "ip -brief address",
-        "routes": "ip route; ip -6 route",
-        "neighbours": "ip neigh",
-        "ipvs": "test ! -e /proc/net/ip_vs || ipvsadm -Ln --stats",
-    }
-    return {key: _command(["ip", "netns", "exec", node, "sh", "-c", text]).stdout for key, text in commands.items()}
+    return _command(["ip", "netns", "exec", node, "sh", "-c", STATE]).stdout
 
 
 def _visit(job: Job) -> None:

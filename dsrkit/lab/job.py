@@ -90,7 +90,6 @@ class Job:
     nodes: tuple[str, ...]
     cables: tuple[Cable, ...]
     scripts: Mapping[str, str]
-    undo: Mapping[str, str]
     servers: tuple[Server, ...]
     steps: tuple[Step, ...]
     taps: tuple[Tap, ...]

@@ -97,7 +97,10 @@ def lab(
         except UsageError as error:
             refused = refused or error
             continue
-        missing = ENGINES[way.engine].missing(*_needs(plans))
+        modules, programs = _needs(plans)
+        if wishes.loss or wishes.delay:
+            modules.append("sch_netem")
+        missing = ENGINES[way.engine].missing(modules, programs)
         if not missing:
             return Lab(ENGINES[way.engine], site, job_of(site, plans, wishes), way.why, options)
         lacking.setdefault(way.engine, missing)
@@ -109,7 +112,8 @@ def lab(
 
 def _needs(plans: Sequence[Plan]) -> tuple[list[str], list[str]]:
     """The kernel modules and the programs of some plans."""
-    modules, programs = [], []
+    modules: list[str] = []
+    programs: list[str] = []
     for step in (step for plan in plans for step in plan.steps):
         if step.kind == "module":
             modules += step.argv[2:]
@@ -138,7 +142,6 @@ def job_of(site: Site, plans: Sequence[Plan], wishes: Wishes) -> Job:
         nodes=names,
         cables=laid,
         scripts={plan.node: shell(plan) for plan in plans},
-        undo={plan.node: shell(plan, undo=True) for plan in plans},
         servers=servers(site),
         steps=steps(site, wishes.flows, Random(wishes.seed)),
         taps=taps(site),

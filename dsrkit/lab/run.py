@@ -132,7 +132,7 @@ def _truth(lab: Lab, wishes: Wishes, result: Mapping[str, Any], outcome: Outcome
         "vip": list(spec.vips),
         "services": [{"proto": one.proto, "vport": one.vport, "rport": one.rport} for one in spec.ports],
         "nodes": {
-            node.name: {"role": node.role, **result["state"][node.name], "setup": lab.job.scripts[node.name]}
+            node.name: {"role": node.role, "state": result["state"][node.name], "setup": lab.job.scripts[node.name]}
             for node in spec.nodes
         },
         "faults": {node: list(commands) for node, commands in lab.job.faults.items()},

@@ -46,7 +46,7 @@ def _ports(site: Site) -> tuple[Port, ...]:
 
 
 def _requests(site: Site, client: SpecNode, flows: int, random: Random) -> Iterator[Request]:
-    versions = {ip_address(to).version for to in site.spec.vips} or {int(site.options.ip)}
+    versions: set[int] = {ip_address(to).version for to in site.spec.vips} or {int(site.options.ip)}
     sources = [ip for ip in client.ips if ip_address(ip).version in versions]
     turns = cycle([(vip, port) for vip in site.spec.vips or ("",) for port in _ports(site)])
     for number, (vip, port) in enumerate(islice(turns, flows)):
