@@ -173,7 +173,9 @@ class Options:
     loss: float = option(0.0, _share, "Share of frames lost per link (1%, 0.01).", "SHARE")
     skew: int = option(0, _duration, "Clocks of the taps differ by up to this.", "TIME")
 
-    toa: bool = option(False, _flag, "Tell servers the client's address by TOA, TCP option 254 (profile generic).", modes=("fullnat",))
+    toa: bool = option(
+        False, _flag, "Tell servers the client's address by TOA, TCP option 254 (profile generic).", modes=("fullnat",)
+    )
 
     tunnel: str | None = _choice(
         None, "The outer headers; 'option' and 'geneve' belong to profile cilium.", *TUNNELS, modes=TUNNELLED

@@ -38,7 +38,36 @@ class Outcome:
     steps: tuple[Mapping[str, Any], ...]
     report: Report
     blind: Report | None
-    files: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if everything was served and the recording is clean, 1 if not."""
+        codes = [one.exit_code for one in (self.report, self.blind) if one is not None]
+        return 0 if self.served == self.asked and not any(codes) else 1
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the report does not say: what clients saw go wrong, lost frames, and what is found without the spec."""
+        errors = [one["error"] for step in self.steps for one in step.get("requests", ()) if not one["served"]]
+        found = [f"{errors.count(one)} of the clients' requests: {one}" for one in dict.fromkeys(errors)]
+        if self.dropped:
+            found.append(f"the kernel dropped {self.dropped} frames that taps should have seen")
+        if self.blind is not None and self.blind.exit_code != self.report.exit_code:
+            codes = ", ".join(dict.fromkeys(one.code for one in self.blind.findings)) or "nothing"
+            found.append(f"without the spec verify finds: {codes}")
+        return tuple(found)
+
+
+def prepared(output: Path) -> Path:
+    """A folder to keep a recording in.
+
+    Raises: UsageError if there is something else in its place, or no folder to make it in.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"-o {str(output)!r}: it is not an empty folder")
+    if not output.parent.is_dir():
+        raise UsageError(f"-o {str(output)!r}: the folder {str(output.parent)!r} does not exist")
+    return output
 
 
 def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
@@ -55,10 +84,11 @@ def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
         result = _result(folder)
         spec = recorded(lab.site, lab.job)
         (folder / SPEC_FILE).write_text(dump(spec))
-        outcome = _judged(lab, result, folder)
-        (folder / TRUTH_FILE).write_text(json.dumps(_truth(lab, wishes, result, outcome), indent=1) + "\n")
         if output is not None:
-            _keep(folder, output, (*outcome.files, SPEC_FILE, TRUTH_FILE))
+            _keep(folder, output, (*(tap.file for tap in lab.job.taps), SPEC_FILE))
+        outcome = _judged(lab, result, output or folder)
+        if output is not None:
+            _write(output / TRUTH_FILE, json.dumps(_truth(lab, wishes, result, outcome), indent=1) + "\n")
     return outcome
 
 
@@ -107,7 +137,6 @@ def _judged(lab: Lab, result: Mapping[str, Any], folder: Path) -> Outcome:
         steps=tuple(result["steps"]),
         report=report,
         blind=blind,
-        files=files,
     )
 
 
@@ -162,3 +191,10 @@ def _keep(folder: Path, output: Path, names: tuple[str, ...]) -> None:
             shutil.copyfile(folder / name, output / name)
     except OSError as error:
         raise UsageError(f"cannot write {str(output)!r}: {error.strerror or error}") from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(file)!r}: {error.strerror or error}") from None

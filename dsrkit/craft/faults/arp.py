@@ -91,9 +91,7 @@ def _one_answers(world: World, options: Options) -> None:
 
 def _one_asks(world: World, options: Options) -> None:
     """A server asks for its gateway in the VIP's name, as soon as it has to answer the first client."""
-    _only_arp(
-        world, "ARP103: in IPv6 an address on lo is never the source of a solicitation"
-    )
+    _only_arp(world, "ARP103: in IPv6 an address on lo is never the source of a solicitation")
     world.servers[0].announced.update(world.vips)
 
 
