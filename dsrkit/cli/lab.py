@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -124,6 +125,7 @@ def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:
         keep=common.keep,
     )
     choices = Choices(**{name: getattr(common, name) for name in _CHOICES})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the lab's folder goes then, too
     chosen = lab(mode, common.spec, wishes, choices=choices, **options)
     output = None if common.output is None else prepared(Path(common.output))
     if not common.quiet:

@@ -98,8 +98,15 @@ def _filtered(role: str, nft: str, iptables: str, *before: str, every: bool = Fa
 
 
 def _table(hook: str, rule: str, priority: str = "0") -> str:
-    chain = f"chain c {{{{ type filter hook {hook} priority {priority}; {rule}; }}}}"
-    return f"nft 'table {{family}} lab_fault {{{{ {chain} }}}}'"
+    lines = (
+        "table {family} lab_fault {{",
+        "chain c {{",
+        f"type filter hook {hook} priority {priority}",
+        rule,
+        "}}",
+        "}}",
+    )
+    return "nft '" + "\n".join(lines) + "'"
 
 
 def _servers(site: Site, job: Job, **change: object) -> Job:
@@ -247,7 +254,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "connections to it are refused",
         _filtered(
             "real-server",
-            _table("input", "meta l4proto {{{{ tcp, udp }}}} th dport {{{{ {ports} }}}} reject"),
+            _table("input", "meta l4proto {{ tcp, udp }} th dport {{ {ports} }} reject"),
             "for port in $(echo {ports} | tr -d ,); do {iptables} -I INPUT -p tcp --dport $port -j REJECT; done",
         ),
     ),

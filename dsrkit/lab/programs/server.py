@@ -38,14 +38,14 @@ def _answer(connection: socket.socket, name: str, proxy: bool) -> None:
             while header := stream.readline(8192).strip():
                 key, _, value = header.lower().partition(b":")
                 fields[key] = value.strip()
-            if not line.rstrip().endswith(b"HTTP/1.1"):
+            if b" HTTP/1." not in line:
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
                 return
             stream.read(int(fields.get(b"content-length", b"0")))
             size = int(line.partition(b"size=")[2].split()[0]) if b"size=" in line else 2
             head = f"HTTP/1.1 200 OK\r\nServer: {name}\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\r\n"
             connection.sendall(head.encode() + (name.encode() * size)[:size])
-            if fields.get(b"connection") == b"close":
+            if fields.get(b"connection") == b"close" or line.rstrip().endswith(b"1.0"):
                 return
 
 
