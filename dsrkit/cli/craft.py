@@ -9,13 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from inspect import Parameter, Signature
+from inspect import Signature
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 import typer
 
 from dsrkit.cli.common import complain, complete, page, user_errors, word, write, write_all, writing
-from dsrkit.craft.options import flag, options_of
+from dsrkit.cli.options import annotation, parameter
+from dsrkit.craft.options import options_of
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, PROFILES, Mode
 
@@ -151,31 +152,13 @@ def _command(mode: Mode) -> Callable[..., None]:
 
     hints = get_type_hints(_Common, include_extras=True)
     parameters = [
-        *(_parameter(field.name, hints[field.name], field.default) for field in fields(_Common)),
-        *(_parameter(name, _annotation(name, default, entry), None) for name, default, entry in options_of(mode)),
+        *(parameter(field.name, hints[field.name], field.default) for field in fields(_Common)),
+        *(parameter(name, annotation(name, default, entry), None) for name, default, entry in options_of(mode)),
     ]
     run.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]  # PEP 362
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = SUMMARIES[mode]
     return run
-
-
-def _parameter(name: str, annotation: Any, default: object) -> Parameter:
-    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _annotation(name: str, default: object, entry: Mapping[str, Any]) -> Any:
-    """An option of a mode for typer: a text, or several, which the table itself will parse; or a switch."""
-    kind: Any = bool if isinstance(default, bool) else list[str] if entry["many"] else str
-    shown = f"{default / 10**9:g}s" if entry["metavar"] == "TIME" and isinstance(default, int) else str(default)
-    text, choices = entry["help"], entry["choices"]
-    option = typer.Option(
-        flag(name),
-        metavar=entry["metavar"],
-        help=f"{text.removesuffix('.')} [default: {shown}]." if default else text,
-        autocompletion=complete(choices) if choices else None,
-    )
-    return Annotated[kind | None, option]
 
 
 for _mode in MODES:

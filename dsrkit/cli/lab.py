@@ -1,0 +1,150 @@
+"""`dsrkit lab`: build a mode for real, on the running kernel or a virtual one, and verify what its taps saw."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+
+import typer
+
+from dsrkit.cli.common import complain, complete, page, user_errors, word, write
+from dsrkit.cli.options import annotation, parameter
+from dsrkit.craft.options import Options
+from dsrkit.errors import UsageError
+from dsrkit.lab.words import ENGINES, FLOWS
+from dsrkit.model.names import MODES
+from dsrkit.setup.words import MSS, OPTIONS, SCHEDULERS, VIP_ON
+
+if TYPE_CHECKING:
+    from dsrkit.lab.plan import Lab, Wishes
+    from dsrkit.lab.run import Outcome
+
+
+def _one_of(words: tuple[str, ...], flag: str, text: str) -> Any:
+    return typer.Option(flag, metavar="|".join(words), callback=word(words), autocompletion=complete(words), help=text)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """The options of every mode."""
+
+    spec: Annotated[
+        str | None, typer.Option("--spec", metavar="FILE", help="The set-up (dsr.toml), instead of a small one.")
+    ] = None
+    engine: Annotated[str, _one_of(ENGINES, "--engine", "The running kernel, or user-mode Linux.")] = "auto"
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="DIR", help="Keep captures, dsr.toml and truth.json there.")
+    ] = None
+    flows: Annotated[int, typer.Option("--flows", min=1, max=10000, help="Requests of each client.")] = FLOWS
+    fault: Annotated[
+        str | None, typer.Option("--fault", metavar="CODE", help="Misconfigure it, as this fault code says.")
+    ] = None
+    loss: Annotated[str, typer.Option("--loss", metavar="SHARE", help="Share of frames lost at clients (1%).")] = "0"
+    delay: Annotated[str, typer.Option("--delay", metavar="TIME", help="Delay at clients, each way (5ms).")] = "0"
+    offloads: Annotated[bool, typer.Option("--offloads", help="Leave checksum and segment offloads on.")] = False
+    seed: Annotated[int, typer.Option("--seed", help="Other sizes of requests and replies.")] = 0
+    shell: Annotated[
+        str | None, typer.Option("--shell", metavar="NODE", help="A shell there, before all is taken down.")
+    ] = None
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it standing until end of input (Ctrl-D).")] = False
+    vip_on: Annotated[str, _one_of(VIP_ON, "--vip-on", "How servers take packets for the VIP; dnat for l2dsr.")] = "lo"
+    mss: Annotated[str, _one_of(MSS, "--mss", "How servers leave room for a tunnel.")] = "advmss"
+    scheduler: Annotated[
+        str | None, _one_of(SCHEDULERS, "--scheduler", "Scheduler of IPVS [default: rr; mh for a takeover pair].")
+    ] = None
+    unicast: Annotated[bool, typer.Option("--unicast", help="VRRP adverts from address to address.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False
+
+
+_CHOICES: Final = ("vip_on", "mss", "scheduler", "unicast")
+_PARSE: Final = {field.name: field.metadata["parse"] for field in fields(Options)}
+
+
+def _command() -> Callable[..., None]:
+    """The command; its signature, which typer reads, comes from both tables of options."""
+
+    def run(**values: Any) -> None:
+        mode = values.pop("mode")
+        common = _Common(**{field.name: values.pop(field.name) for field in fields(_Common)})
+        with user_errors():
+            code = _run(mode, common, {name: value for name, value in values.items() if value not in (None, False, [])})
+        raise typer.Exit(code)
+
+    hints = get_type_hints(_Common, include_extras=True)
+    table = {field.name: (field.default, field.metadata) for field in fields(Options)}
+    argument = typer.Argument(
+        metavar="[MODE]",
+        show_default=False,
+        autocompletion=complete(MODES),
+        help=f"The mode, unless the spec says it: {', '.join(MODES)}.",
+    )
+    parameters = [
+        Parameter("mode", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, argument]),
+        *(parameter(field.name, hints[field.name], field.default) for field in fields(_Common)),
+        *(parameter(name, annotation(name, *table[name]), None) for name in OPTIONS),
+    ]
+    run.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]  # PEP 362
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__doc__ = """Build a mode for real, let clients and servers talk, capture every cable, and verify.
+
+    Client, router, load balancers and real servers are network namespaces, configured by exactly what `dsrkit setup`
+    prints. They end with the command, however it ends. Needs root. Exit codes: 0 served and clean, 1 findings or
+    requests that were not served, 2 could not run.
+    """
+    return run
+
+
+command = _command()
+
+
+def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:
+    if mode is None and common.spec is None:
+        raise UsageError("say a MODE, or give a --spec whose [[service]] has one")
+    if common.shell is not None and common.keep:
+        raise UsageError("--shell and --keep contradict each other: the lab stands while the shell is open")
+
+    from dsrkit.lab.plan import Wishes, lab
+    from dsrkit.lab.run import prepared, run
+    from dsrkit.setup.site import Choices
+
+    wishes = Wishes(
+        engine=common.engine,
+        flows=common.flows,
+        fault=common.fault,
+        loss=_PARSE["loss"]("--loss", common.loss),
+        delay=_PARSE["jitter"]("--delay", common.delay),
+        offloads=common.offloads,
+        seed=common.seed,
+        shell=common.shell,
+        keep=common.keep,
+    )
+    choices = Choices(**{name: getattr(common, name) for name in _CHOICES})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the lab's folder goes then, too
+    chosen = lab(mode, common.spec, wishes, choices=choices, **options)
+    output = None if common.output is None else prepared(Path(common.output))
+    if not common.quiet:
+        complain(f"engine {chosen.engine.name}: {chosen.engine.what} ({chosen.why})")
+    outcome = run(chosen, wishes, output)
+    _print(chosen, wishes, outcome, common)
+    return outcome.exit_code
+
+
+def _print(lab: Lab, wishes: Wishes, outcome: Outcome, common: _Common) -> None:
+    from dsrkit.lab.faults import FAULTS
+    from dsrkit.report.text import render
+
+    color, width = page(no_color=common.no_color)
+    lines = []
+    if wishes.fault is not None:
+        fault = FAULTS[wishes.fault]
+        lines.append(f"fault {wishes.fault}: {fault.wrong}; expect: {fault.symptom}")
+    lines += [f"note: {line}" for line in outcome.notes]
+    lines.append(f"served {outcome.served} of {outcome.asked} requests; {len(lab.job.taps)} taps")
+    write(sys.stdout, "\n".join(lines) + "\n\n")
+    write(sys.stdout, render(outcome.report, color=color, width=width, verbose=False, quiet=common.quiet))

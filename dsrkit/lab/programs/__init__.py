@@ -1,0 +1,1 @@
+"""What the machines of a lab run: small programs of the standard library only."""

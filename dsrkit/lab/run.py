@@ -1,0 +1,200 @@
+"""Build a lab, let it run, and judge what its taps saw."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from dsrkit.errors import UsageError
+from dsrkit.lab.engine import LabError
+from dsrkit.lab.engine_host import visit
+from dsrkit.lab.faults import FAULTS
+from dsrkit.lab.job import JOB_FILE, LOG_FILE, RESULT_FILE, Job
+from dsrkit.lab.plan import Lab, Wishes
+from dsrkit.model.report import Report
+from dsrkit.model.spec import Spec, SpecTap
+from dsrkit.model.toml import dump
+from dsrkit.setup.site import Site
+from dsrkit.verify.pipeline import verify
+
+SPEC_FILE: Final = "dsr.toml"
+TRUTH_FILE: Final = "truth.json"
+REWRITES: Final = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a lab: requests served of those made, and the reports by the spec and, where it says much, blind."""
+
+    served: int
+    asked: int
+    dropped: int
+    steps: tuple[Mapping[str, Any], ...]
+    report: Report
+    blind: Report | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 if everything was served and the recording is clean, 1 if not."""
+        codes = [one.exit_code for one in (self.report, self.blind) if one is not None]
+        return 0 if self.served == self.asked and not any(codes) else 1
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the report does not say: what clients saw go wrong, lost frames, and what is found without the spec."""
+        errors = [one["error"] for step in self.steps for one in step.get("requests", ()) if not one["served"]]
+        found = [f"{errors.count(one)} of the clients' requests: {one}" for one in dict.fromkeys(errors)]
+        if self.dropped:
+            found.append(f"the kernel dropped {self.dropped} frames that taps should have seen")
+        if self.blind is not None and self.blind.exit_code != self.report.exit_code:
+            codes = ", ".join(dict.fromkeys(one.code for one in self.blind.findings)) or "nothing"
+            found.append(f"without the spec verify finds: {codes}")
+        return tuple(found)
+
+
+def prepared(output: Path) -> Path:
+    """A folder to keep a recording in.
+
+    Raises: UsageError if there is something else in its place, or no folder to make it in.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"-o {str(output)!r}: it is not an empty folder")
+    if not output.parent.is_dir():
+        raise UsageError(f"-o {str(output)!r}: the folder {str(output.parent)!r} does not exist")
+    return output
+
+
+def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
+    """Carry out a lab, write its recording, and verify it.
+
+    Raises: LabError if it could not be built; UsageError if `output` cannot be written.
+    """
+    interactive = bool(wishes.shell or wishes.keep)
+    if interactive and not lab.engine.interactive:
+        raise UsageError(f"--shell and --keep need the engine host; this set-up runs in {lab.engine.name}")
+    with _folder() as folder:
+        (folder / JOB_FILE).write_text(lab.job.dump())
+        (visit if interactive else lab.engine.run)(folder)
+        result = _result(folder)
+        spec = recorded(lab.site, lab.job)
+        (folder / SPEC_FILE).write_text(dump(spec))
+        if output is not None:
+            _keep(folder, output, (*(tap.file for tap in lab.job.taps), SPEC_FILE))
+        outcome = _judged(lab, result, output or folder)
+        if output is not None:
+            _write(output / TRUTH_FILE, json.dumps(_truth(lab, wishes, result, outcome), indent=1) + "\n")
+    return outcome
+
+
+def recorded(site: Site, job: Job) -> Spec:
+    """The spec with the taps that recorded it."""
+    taps = tuple(
+        SpecTap(Path(tap.file).stem, file=Path(tap.file), interface=None, node=tap.node, link=tap.link)
+        for tap in job.taps
+    )
+    services = site.spec.services
+    if site.choices.engine == "nft":
+        services = tuple(replace(one, profile="any") for one in services)
+    return replace(site.spec, services=services, taps=taps)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that goes away with the lab."""
+    folder = Path(tempfile.mkdtemp(prefix="dsrkit-lab-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    file = folder / RESULT_FILE
+    if not file.exists():
+        said = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
+        raise LabError(f"the lab's machine ended early: {' | '.join(said[-3:]) or 'it said nothing'}")
+    result: dict[str, Any] = json.loads(file.read_text())
+    if result["error"] is not None:
+        raise LabError(f"the lab failed: {result['error']}")
+    return result
+
+
+def _judged(lab: Lab, result: Mapping[str, Any], folder: Path) -> Outcome:
+    requests = [one for step in result["steps"] for one in step.get("requests", ())]
+    files = tuple(tap.file for tap in lab.job.taps)
+    report = verify(None, spec=folder / SPEC_FILE)
+    blind = verify([folder / file for file in files]) if lab.site.mode in REWRITES else None
+    return Outcome(
+        served=sum(one["served"] for one in requests),
+        asked=len(requests),
+        dropped=sum(result["drops"].values()),
+        steps=tuple(result["steps"]),
+        report=report,
+        blind=blind,
+    )
+
+
+def _truth(lab: Lab, wishes: Wishes, result: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    """What is known of a recording without looking at its packets, and what `verify` said about it."""
+    fault = FAULTS[wishes.fault] if wishes.fault is not None else None
+    spec = lab.site.spec
+    return {
+        "mode": lab.site.mode,
+        "healthy": fault is None,
+        "fault": wishes.fault,
+        "wrong": fault.wrong if fault else None,
+        "symptom": fault.symptom if fault else None,
+        "engine": lab.engine.name,
+        "kernel": result["kernel"],
+        "balancer": lab.site.choices.engine,
+        "options": dict(lab.options),
+        "seed": wishes.seed,
+        "loss": wishes.loss,
+        "delay": wishes.delay / 1e9,
+        "offloads": wishes.offloads,
+        "vip": list(spec.vips),
+        "services": [{"proto": one.proto, "vport": one.vport, "rport": one.rport} for one in spec.ports],
+        "nodes": {
+            node.name: {"role": node.role, "state": result["state"][node.name], "setup": lab.job.scripts[node.name]}
+            for node in spec.nodes
+        },
+        "faults": {node: list(commands) for node, commands in lab.job.faults.items()},
+        "taps": [
+            {"file": tap.file, "node": tap.node, "interface": tap.interface, "segment": tap.link,
+             "dropped": result["drops"][tap.file]}
+            for tap in lab.job.taps
+        ],
+        "served": outcome.served,
+        "asked": outcome.asked,
+        "steps": result["steps"],
+        "verified": {
+            "spec": _findings(outcome.report),
+            "blind": _findings(outcome.blind) if outcome.blind is not None else None,
+        },
+    }  # fmt: skip
+
+
+def _findings(report: Report) -> dict[str, Any]:
+    return {"exit_code": report.exit_code, "findings": [f"{one.code} {one.severity}" for one in report.findings]}
+
+
+def _keep(folder: Path, output: Path, names: tuple[str, ...]) -> None:
+    try:
+        output.mkdir(exist_ok=True)
+        for name in names:
+            shutil.copyfile(folder / name, output / name)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(output)!r}: {error.strerror or error}") from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(file)!r}: {error.strerror or error}") from None

@@ -1,0 +1,43 @@
+"""What a plan cannot do for its user, said where it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dsrkit.model.spec import SpecNode
+from dsrkit.setup.site import Site
+
+
+def notes(site: Site, node: SpecNode) -> Iterator[str]:
+    """What is left to do by hand at a node."""
+    if node.role == "real-server":
+        yield from _of_server(site)
+    elif node.role == "lb":
+        yield from _of_balancer(site, node)
+
+
+def _of_server(site: Site) -> Iterator[str]:
+    vips = ", ".join(site.spec.vips)
+    if site.path in ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp") and site.choices.vip_on == "lo":
+        yield f"the service has to listen at {vips}, or at every address"
+    if site.path == "l7" and site.spec.proxy is not None:
+        yield f"the service has to expect the PROXY protocol, version {site.spec.proxy.version or 'that is sent'}"
+    if site.path == "nat":
+        yield "replies have to pass the load balancer: the server's gateway has to be there"
+
+
+def _of_balancer(site: Site, node: SpecNode) -> Iterator[str]:
+    if site.checks and any(check.through == "vip" for check in site.spec.health):
+        yield (
+            "keepalived checks the servers' own addresses: it cannot send a check along the data path, so it does not"
+            " notice a server that has lost the VIP"
+        )
+    for vip in site.spec.vips if site.takes_over else ():
+        if not any(interface.holds(vip) for interface in site.network.interfaces(node.name)):
+            yield f"{vip} is in no subnet here, so routers send it to the first load balancer whoever owns it"
+    if site.takes_over and not site.vrrp and node.name != site.nodes("lb")[0].name:
+        device = site.client_side(node).name
+        for vip in site.spec.vips:
+            take = f"ip address add {vip}/{128 if ':' in vip else 32} dev {device}"
+            tell = "" if ":" in vip else f"; arping -U -c 3 -I {device} {vip}"
+            yield f"to take over {vip}: {take}{tell}"

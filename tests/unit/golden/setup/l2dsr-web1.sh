@@ -1,0 +1,32 @@
+#!/bin/sh
+# web1: real-server, l2dsr
+# Note: the service has to listen at 203.0.113.10, or at every address
+# Run as root; stops at the first command that fails.
+set -e
+
+# for the files of this set-up
+mkdir -p /run/dsrkit/web1
+
+# what is changed below, as it was before
+test -e /run/dsrkit/web1/sysctl.conf || sysctl -e net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce > /run/dsrkit/web1/sysctl.conf
+
+# a machine talks to itself by it; it stays up
+ip link set dev lo up
+
+# in use from here on
+ip link set dev eth0 up
+
+# the address of web1 in 203.0.113.0/24
+ip address replace 203.0.113.21/24 dev eth0
+
+# what is not next to it goes by this gateway
+ip -4 route replace 0.0.0.0/0 via 203.0.113.1 dev eth0
+
+# answer ARP for addresses of the asked interface only: the VIP's owner is the load balancer
+sysctl -q -w net/ipv4/conf/all/arp_ignore=1
+
+# ask by ARP from an own address: a request from the VIP would claim it in the neighbours' caches
+sysctl -q -w net/ipv4/conf/all/arp_announce=2
+
+# packets for the VIP are for this server; /32, or the whole subnet would be local
+ip address replace 203.0.113.10/32 dev lo

@@ -1,0 +1,172 @@
+"""What a lab is made of, before anything is built."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from dsrkit.errors import MissingDependency, SpecError, UsageError
+from dsrkit.lab import plan
+from dsrkit.lab.engine import Engine
+from dsrkit.lab.faults import FAULTS, faulty
+from dsrkit.lab.job import Job
+from dsrkit.lab.plan import Lab, Wishes, job_of, lab
+from dsrkit.lab.run import recorded
+from dsrkit.lab.topology import cables, taps
+from dsrkit.lab.traffic import steps
+from dsrkit.model.names import MODES
+from dsrkit.model.spec import Spec
+from dsrkit.model.toml import dump
+from dsrkit.setup.api import plan_of, site_of
+from dsrkit.setup.output import shell
+from dsrkit.setup.site import Choices, Site
+
+
+def job(site: Site, wishes: Wishes | None = None) -> Job:
+    return job_of(site, [plan_of(site, node) for node in site.spec.nodes], wishes or Wishes())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_job_is_plain_data(mode: str) -> None:
+    made = job(site_of(mode))
+    assert Job.load(made.dump()) == Job.load(Job.load(made.dump()).dump())
+    assert Job.load(made.dump()).cables == made.cables
+    assert Job.load(made.dump()).steps == made.steps
+    json.loads(made.dump())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_node_runs_what_setup_prints(mode: str) -> None:
+    site = site_of(mode)
+    assert dict(job(site).scripts) == {node.name: shell(plan_of(site, node)) for node in site.spec.nodes}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_cable_has_a_tap_and_the_spec_names_them(mode: str) -> None:
+    site = site_of(mode)
+    found = taps(site)
+    assert len(found) == len(cables(site)) == len({tap.file for tap in found})
+    spec = Spec.parse(dump(recorded(site, job(site))))
+    assert [tap.link for tap in spec.taps] == [tap.link for tap in found]
+
+
+def test_the_load_balancer_is_where_a_cable_is_tapped() -> None:
+    assert [tap.file for tap in taps(site_of("nat", real_servers=1))] == ["A_client.pcap", "B_lb1.pcap", "C_lb1.pcap"]
+
+
+def test_cables_have_the_addresses_of_the_spec() -> None:
+    macs = {(end.node, end.port): end.mac for one in cables(site_of("l2dsr")) for end in (one.near, one.far) if end}
+    assert macs["web1", "eth0"] == "02:55:00:00:00:01"
+    assert macs["sw1", "eth0"] is None
+
+
+def test_a_takeover_stands_between_two_rounds() -> None:
+    labels = [step.label for step in steps(site_of("garp"), 3, Random(0))]
+    assert labels[-2:] == ["takeover: keepalived of lb1 stops", "requests of client again"]
+    assert labels[0] == "requests of client"
+
+
+def test_requests_follow_the_service_and_the_seed() -> None:
+    site = site_of("nat", port=8000, server_port=9000, clients=3)
+    first = steps(site, 6, Random(5))[0].requests
+    assert {(one.to, one.port, one.udp) for one in first} == {("203.0.113.10", 8000, False)}
+    assert {one.source for one in first} == {"198.51.100.10", "198.51.100.11", "198.51.100.12"}
+    assert steps(site, 6, Random(5))[0].requests == first != steps(site, 6, Random(6))[0].requests
+    assert {one.port for one in job(site).servers} == {9000}
+
+
+def test_clients_of_a_name_ask_their_resolver() -> None:
+    request = steps(site_of("dns-rr"), 1, Random(0))[0].requests[0]
+    assert (request.name, request.to) == ("www.example.com", "")
+    assert request.resolver in site_of("dns-rr").nodes("resolver")[0].ips
+
+
+@pytest.mark.parametrize(("code", "mode"), [(code, mode) for code, fault in FAULTS.items() for mode in fault.modes])
+@pytest.mark.parametrize("firewall", ["nft", "iptables-legacy"])
+def test_each_fault_spoils_something(code: str, mode: str, firewall: str) -> None:
+    if mode == "l3dsr-dscp":
+        firewall = "nft"
+    site = site_of(mode, choices=Choices(firewall=firewall))  # type: ignore[arg-type]
+    healthy = job(site)
+    spoilt = faulty(code, site, healthy)
+    assert spoilt != healthy
+    assert spoilt.scripts == healthy.scripts
+    assert not [text for texts in spoilt.faults.values() for text in texts if "{vip}" in text or "{{" in text]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        (Wishes(fault="NAT214"), "NAT214 belongs to nat; l2dsr has ARP101"),
+        (Wishes(fault="dsr319"), "no 'dsr319' (did you mean DSR319?"),
+        (Wishes(shell="web9"), "no node 'web9' (nodes: client, r1"),
+    ],
+)
+def test_mistakes_are_named(wishes: Wishes, said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        job(site_of("l2dsr"), wishes)
+    assert said in str(raised.value)
+
+
+def test_ping_alone_is_no_service() -> None:
+    with pytest.raises(UsageError, match="tcp or udp"):
+        job(site_of("nat", protocol="icmp"))
+
+
+def test_names_that_are_no_file_names_are_refused() -> None:
+    site = site_of("nat")
+    nodes = tuple(replace(one, name="../x") if one.name == "web1" else one for one in site.spec.nodes)
+    with pytest.raises((UsageError, SpecError), match="needs names of letters"):
+        job(site_of(spec=replace(site.spec, nodes=nodes)))
+
+
+# --- which engine ---------------------------------------------------------------------------------------------------
+
+
+def engines(monkeypatch: pytest.MonkeyPatch, host: set[str], uml: set[str] | None) -> None:
+    """A computer whose kernels have these modules; without `uml` there is no user-mode Linux."""
+
+    def here(name: str, modules: set[str] | None) -> Engine:
+        def missing(wanted: object, _: object) -> list[str]:
+            assert isinstance(wanted, list)
+            return [name] if modules is None else sorted(set(wanted) - modules)
+
+        return Engine(name, name, lambda folder: None, missing)
+
+    monkeypatch.setattr(plan, "ENGINES", {"host": here("host", host), "uml": here("uml", uml)})
+
+
+EVERYTHING = {"ip_vs", "ip_vs_rr", "ip_vs_mh", "ipip", "sch_netem"}
+
+
+def found(mode: str, **wishes: object) -> tuple[str, str]:
+    made: Lab = lab(mode, None, Wishes(**wishes))  # type: ignore[arg-type]
+    return made.engine.name, made.site.choices.engine
+
+
+def test_a_kernel_that_has_all_needs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines(monkeypatch, EVERYTHING, EVERYTHING)
+    assert found("nat") == found("l3dsr-tunnel") == ("host", "ipvs")
+
+
+def test_real_ipvs_goes_before_an_imitation(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines(monkeypatch, set(), EVERYTHING)
+    assert found("nat") == found("l3dsr-tunnel") == ("uml", "ipvs")
+    assert found("l3dsr-dscp")[0] == found("l7")[0] == found("dns-rr")[0] == "host"
+    assert found("nat", engine="host") == ("host", "nft")
+    assert found("l7", delay=10**6)[0] == "uml"
+
+
+def test_nft_balances_where_no_ipvs_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines(monkeypatch, set(), None)
+    assert found("nat") == found("l2dsr") == found("garp") == ("host", "nft")
+
+
+def test_what_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines(monkeypatch, {"ip_vs"}, None)
+    with pytest.raises(MissingDependency) as raised:
+        lab("l3dsr-tunnel", None, Wishes())
+    assert str(raised.value) == "the lab cannot run here: engine host needs ip_vs_rr, ipip; engine uml needs uml"
