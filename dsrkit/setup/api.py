@@ -88,7 +88,8 @@ def site_of(
     for name in options:
         if name not in OPTIONS and name in {field.name for field in fields(Options)}:
             raise UsageError(f"--{name.replace('_', '-')} is about packets, and not about machines")
-    asked = {**spec_options(given, known), **{name: value for name, value in options.items() if value is not None}}
+    own = {name: value for name, value in options.items() if value is not None}
+    asked = {**spec_options(given, known, own), **own}
     chosen = parse_options(known, asked)
     if chosen.vip is not None and ip_address(chosen.vip).version != int(chosen.ip):
         raise UsageError(f"--vip: {chosen.vip} is not an IPv{chosen.ip} address")

@@ -44,7 +44,7 @@ def configuration(site: Site, node: SpecNode) -> str:
     """
     return template("keepalived.conf.j2").render(
         router_id=slug(node.name),
-        version=site.options.vrrp if all(ip_address(vip).version == 4 for vip in site.spec.vips) else 3,
+        version=(site.options.vrrp or 2) if all(ip_address(vip).version == 4 for vip in site.spec.vips) else 3,
         instances=list(_instances(site, node)) if site.vrrp else [],
         check=_check(site.spec.health[0]) if site.checks else None,
         services=site.services() if site.checks else (),
