@@ -13,13 +13,16 @@ from dsrkit.lab.parts import missing_programs
 
 PROGRAMS: Final = ("setpriv", "unshare", "ip", "tc", "ethtool", "sysctl", "tcpdump")
 PREPARE: Final = (
-    "set -e; mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; mkdir -p /run/netns /run/lock; "
+    "set -e; mount -n -t tmpfs tmpfs /run; mount -n -t sysfs sysfs /sys; mkdir -p /run/netns /run/lock; "
     'ip link set dev lo up; exec "$@"'
 )
 
 
 def run(folder: Path, *, interactive: bool = False) -> None:
-    """Carry out the job of a folder. `/run` is the lab's own; the folder is reached as the current one."""
+    """Carry out the job of a folder. `/run` is the lab's own; the folder is reached as the current one.
+
+    `mount -n`, or the first would leave a /run/mount of libmount's behind.
+    """
     own = ("unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc")
     started([*own, "sh", "-c", PREPARE, "sh", *inside()], folder, interactive=interactive)
 

@@ -136,6 +136,10 @@ def _other_proxy(site: Site, job: Job) -> Job:
     return replace(job, servers=tuple(replace(one, proxy=not one.proxy) for one in job.servers))
 
 
+_RETIRE: Final = "nft delete table netdev dsrkit_lb 2>/dev/null || ipvsadm -C"
+"""Or the old owner would go on balancing what still comes to it."""
+
+
 def _unannounced(site: Site, job: Job) -> Job:
     """The VIP moves by hand, and nobody is told: the kernel itself announces no address (arp_notify=0)."""
     first, second = site.nodes("lb")[:2]
@@ -147,7 +151,7 @@ def _unannounced(site: Site, job: Job) -> Job:
     stop[first.name] += (f"ip address replace {own} dev {device[0]}",)
     at = next(number for number, step in enumerate(job.steps) if step.label.startswith("takeover"))
     moved = (
-        Step(f"{first.name} gives the VIP up", first.name, command=f"ip address del {own} dev {device[0]}"),
+        Step(f"{first.name} gives the VIP up", first.name, command=f"ip address del {own} dev {device[0]}; {_RETIRE}"),
         Step(f"{second.name} takes it, silently", second.name, command=f"ip address replace {own} dev {device[1]}"),
     )
     return replace(job, faults=stop, steps=(*job.steps[:at], *moved, *job.steps[at + 1 :]))

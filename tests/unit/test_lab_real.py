@@ -1,0 +1,196 @@
+"""Labs that are really built: what they record is clean, a fault shows, and nothing is left, however they end.
+
+Everything runs in namespaces of its own, so that what other programs do to this computer meanwhile does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsrkit.lab.engine_host import HOST
+from dsrkit.lab.engine_uml import UML
+
+ROOT = Path(__file__).parents[2]
+NFT = ("nft",)
+OWN = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+@cache
+def lacks(engine: str) -> str | None:
+    """Why an engine cannot run here."""
+    found = HOST.missing((), NFT) if engine == "host" else UML.missing((), ("ipvsadm",))
+    if found:
+        return f"engine {engine} needs {', '.join(found)}"
+    probe = subprocess.run([*OWN, "ip", "link", "add", "type", "veth"], capture_output=True, text=True, check=False)
+    return None if probe.returncode == 0 else f"no namespaces or veth here: {probe.stderr.strip()[-100:]}"
+
+
+def needs(engine: str) -> Any:
+    return pytest.param(engine, marks=pytest.mark.skipif(lacks(engine) is not None, reason=str(lacks(engine))))
+
+
+DRIVER = r"""
+import json, os, signal, subprocess, sys, time
+from contextlib import suppress
+from pathlib import Path
+
+out, when, *command = sys.argv[1:]
+
+def processes():
+    while lab.returncode is not None and reaped():  # this is the init of its namespace
+        pass
+    found = {}
+    for one in Path("/proc").iterdir():
+        if one.name.isdigit():
+            with suppress(OSError):  # it has just ended
+                found[int(one.name)] = (one / "comm").read_text().strip()
+    return found
+
+def reaped():
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0]
+    except ChildProcessError:
+        return 0
+
+def say(*argv):
+    return subprocess.run(argv, capture_output=True, text=True).stdout
+
+def state():
+    wanted = "grep '^net[.]' | grep -v -E 'netdev_rss_key|stable_secret|count'"
+    keys = say("sh", "-c", f"sysctl -a 2>/dev/null | {wanted}")
+    return {"links": say("ip", "-j", "link"), "addresses": say("ip", "-j", "address"), "routes": say("ip", "route"),
+            "rules": say("nft", "list", "ruleset"), "namespaces": say("ip", "netns"), "sysctls": keys,
+            "mounts": Path("/proc/self/mountinfo").read_text(), "run": sorted(map(str, Path("/run").rglob("*"))),
+            "files": sorted(os.listdir(os.environ["TMPDIR"]))}
+
+def until(what, true):
+    end = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > end:
+            raise SystemExit(f"never {what}: {processes()}")
+        time.sleep(0.02)
+
+before = state()
+alone = {os.getpid()}
+lab = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+sent = {"end": None, "int": signal.SIGINT, "term": signal.SIGTERM, "kill": signal.SIGKILL}[when]
+if sent is not None:
+    until("built", lambda: {"tcpdump", "linux.uml"} & set(processes().values()))
+    lab.send_signal(sent)
+said, errors = lab.communicate()
+until("alone", lambda: set(processes()) <= alone)
+after = state()
+if when == "kill":
+    after["files"] = before["files"]  # nobody was left to clear them
+changed = [key for key in before if before[key] != after[key]]
+Path(out).write_text(json.dumps({"changed": changed, "status": lab.returncode, "said": said, "errors": errors}))
+"""
+
+
+def lab(folder: Path, *words: str, when: str = "end") -> dict[str, Any]:
+    """Run ``dsrkit lab`` in namespaces of its own; what it said, and what it left changed."""
+    (folder / "tmp").mkdir()
+    (folder / "driver.py").write_text(DRIVER)
+    command = [sys.executable, "-m", "dsrkit", "lab", *words]
+    prepare = 'mount -n -t tmpfs tmpfs /run; mount -n -t sysfs sysfs /sys; exec "$@"'
+    driver = [sys.executable, str(folder / "driver.py"), str(folder / "found.json"), when, *command]
+    done = subprocess.run(
+        [*OWN, "sh", "-c", prepare, "sh", *driver],
+        env={**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("engine", [needs("host"), needs("uml")])
+def test_a_lab_serves_is_clean_and_leaves_nothing(tmp_path: Path, engine: str) -> None:
+    found = lab(tmp_path, "l2dsr", "--engine", engine, "--flows", "6", "-o", str(tmp_path / "kept"))
+    assert (found["status"], found["changed"]) == (0, []), found
+    assert found["said"].startswith("served 6 of 6 requests; 5 taps\n")
+    assert f"engine {engine}:" in found["errors"]
+    truth = json.loads((tmp_path / "kept" / "truth.json").read_text())
+    assert truth["engine"] == engine
+    assert truth["balancer"] == {"host": "nft", "uml": "ipvs"}[engine]
+    assert {one["dropped"] for one in truth["taps"]} == {0}
+    assert truth["verified"]["spec"] == truth["verified"]["blind"] == {"exit_code": 0, "findings": []}
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {
+        "A_client.pcap", "B_lb1.pcap", "C_r1.pcap", "D_web1.pcap", "D_web2.pcap", "dsr.toml", "truth.json",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", [needs("host"), needs("uml")])
+@pytest.mark.parametrize("when", ["int", "term", "kill"])
+def test_nothing_is_left_of_one_that_is_stopped(tmp_path: Path, engine: str, when: str) -> None:
+    found = lab(tmp_path, "l2dsr", "--engine", engine, when=when)
+    assert found["changed"] == []
+    assert found["status"] == {"int": 130, "term": 130, "kill": -9}[when]
+
+
+@pytest.mark.parametrize("engine", [needs("host")])
+def test_nothing_is_left_of_one_that_was_half_built(tmp_path: Path, engine: str) -> None:
+    spec = tmp_path / "dsr.toml"
+    subprocess.run(
+        [sys.executable, "-m", "dsrkit", "craft", "nat", "--split", str(tmp_path / "made"), "--flows", "1"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+    text = (tmp_path / "made" / "dsr.toml").read_text()
+    assert 'gateway = "10.0.0.1"' in text
+    spec.write_text(text.replace('gateway = "10.0.0.1"', 'gateway = "10.9.9.1"'))  # no server can reach it
+    found = lab(tmp_path, "--spec", str(spec), "--engine", engine)
+    assert (found["status"], found["changed"]) == (2, []), found
+    assert found["errors"].splitlines()[-1].startswith("error: the lab failed: setup of web1: ")
+
+
+@pytest.mark.parametrize("engine", [needs("host")])
+def test_a_fault_shows_to_clients_and_in_the_capture(tmp_path: Path, engine: str) -> None:
+    found = lab(tmp_path, "l2dsr", "--engine", engine, "--fault", "DSR303", "-o", str(tmp_path / "kept"), "-q")
+    assert (found["status"], found["changed"]) == (1, []), found
+    assert "Connection refused" in found["said"]
+    assert "l2dsr.real-server.answered" in found["said"]
+    truth = json.loads((tmp_path / "kept" / "truth.json").read_text())
+    assert (truth["healthy"], truth["fault"]) == (False, "DSR303")
+    assert truth["served"] < truth["asked"] == 12
+
+
+@pytest.mark.parametrize("engine", [needs("host")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nat",),
+        ("nat", "--protocol", "udp", "--server-port", "8080"),
+        ("l3dsr-dscp", "--ip", "6"),
+        ("fullnat", "--offloads"),
+    ],
+)
+def test_modes_on_the_running_kernel(tmp_path: Path, engine: str, words: tuple[str, ...]) -> None:
+    found = lab(tmp_path, *words, "--engine", engine)
+    assert (found["status"], found["changed"]) == (0, []), found
+
+
+@pytest.mark.parametrize("engine", [needs("host")])
+@pytest.mark.parametrize(("mode", "program"), [("l7", "haproxy"), ("dns-rr", "dnsmasq"), ("garp", "keepalived")])
+def test_daemons_end_with_their_lab(tmp_path: Path, engine: str, mode: str, program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    found = lab(tmp_path, mode, "--engine", engine, "--flows", "4")
+    assert (found["status"], found["changed"]) == (0, []), found
+
+
+def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert HOST.missing((), ())[0] == UML.missing((), ())[0] == "root"
