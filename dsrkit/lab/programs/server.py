@@ -61,12 +61,17 @@ def _serve_tcp(listener: socket.socket, name: str, proxy: bool) -> None:
         threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
 
+def _address(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
+    """Packet information without the interface, which may be a tunnel's (struct in_pktinfo, struct in6_pktinfo)."""
+    return level, kind, bytes(4) + data[4:] if level == socket.IPPROTO_IP else data[:16] + bytes(4)
+
+
 def _serve_udp(service: socket.socket, name: str) -> None:
-    """Echo; with packet information, so that the reply leaves from the address that was asked."""
+    """Echo; with packet information, so that the reply leaves from the address that was asked, by any interface."""
     while True:
         data, control, _, peer = service.recvmsg(65535, 512)
         try:
-            service.sendmsg([name.encode().ljust(16, b"\0") + data], control, 0, peer)
+            service.sendmsg([name.encode().ljust(16, b"\0") + data], [_address(*one) for one in control], 0, peer)
         except OSError as error:
             print(error, file=sys.stderr)
 
