@@ -14,10 +14,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 # Directories are listed too: a deleted module changes its directory, and the package is built again.
-PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name py.typed \) -print)
+PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name '*.j2' -o -name py.typed \) -print)
 BUILD_FILES := pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: help demo test lint docs docs-serve docs-output docs-tables build clean
+.PHONY: help demo test lint docs docs-serve docs-output docs-tables record build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ lint: $(TEST_VENV)/.installed ## ruff, its formatter, mypy --strict on the packa
 	$(TEST_VENV)/bin/mypy
 	cd tests/typing && ../../$(TEST_VENV)/bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache/api api.py
 
+lab-all: $(TEST_VENV)/.installed ## Build every mode for real, in every engine that can; as root (LAB_ENGINES='host uml')
+	@scripts/ensure.sh programs
+	@scripts/labs.sh $(TEST_VENV)/bin/dsrkit $(LAB_ENGINES)
+
 docs: $(TEST_VENV)/.installed ## Build the documentation into site/, strictly
 	NO_MKDOCS_2_WARNING=1 $(TEST_VENV)/bin/mkdocs build --strict --quiet
 
@@ -49,6 +53,9 @@ docs-output: $(TEST_VENV)/.installed ## Run the commands shown in README.md and 
 
 docs-tables: $(TEST_VENV)/.installed ## Print what the package knows as tables into docs/
 	$(TEST_VENV)/bin/python scripts/tables.py --write
+
+record: $(TEST_VENV)/.installed ## Record the cases lab-* of pcaps/ anew, as root (CASES='NAME ...' for some)
+	$(TEST_VENV)/bin/python scripts/record.py $(CASES)
 
 build: $(TEST_VENV)/.installed ## Build sdist and wheel into dist/
 	rm -rf dist

@@ -119,6 +119,8 @@ class Scenario:
             lines += ["", "[tunnel]", f"type = {json.dumps(tunnel['type'])}"]
             if "udp_port" in tunnel:
                 lines.append(f"port = {tunnel['udp_port']}")
+            if "checksum" in tunnel:
+                lines.append(f"checksum = {json.dumps(tunnel['checksum'])}")
         tags = self.truth.get("dscp_map") or {}
         for node in self.truth["nodes"]:
             lines += ["", "[[node]]", f"name = {json.dumps(node)}", f"role = {json.dumps(self.role(node))}"]

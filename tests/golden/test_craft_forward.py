@@ -30,6 +30,9 @@ CASES = {
     "l3dsr-tunnel/ipvs-tun-gue": 1000,
     "l3dsr-tunnel/ipvs-tun-6in6": 900,
     "l3dsr-dscp/l3dsr-dscp": 1000,
+    "nat/lab-nat-ipv6": 20,
+    "fullnat/lab-fullnat": 20,
+    "l3dsr-dscp/lab-dscp-ipv6": 20,
 }
 """Recordings, and the packets that must at least be compared in each."""
 
@@ -50,7 +53,7 @@ def spec_of(scenario: Scenario) -> Spec:
                 lines += ["[[node.link]]", f"link = {json.dumps(interface['segment'])}"]
                 lines += [f"mac = {json.dumps(interface['mac'])}", f"ip = {json.dumps(own)}"]
     if scenario.mode == "fullnat":
-        lines += ["", "[snat]", 'source = ["10.0.0.1"]']
+        lines += ["", "[snat]", f"source = {json.dumps(scenario.truth.get('snat', ['10.0.0.1']))}"]
     return Spec.parse("\n".join(lines))
 
 

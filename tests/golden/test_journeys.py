@@ -88,6 +88,7 @@ def test_transcription() -> None:
 
 
 def test_recorded_cases_are_in_the_table() -> None:
-    """A healthy case without loss, cutting or a second interface has rows."""
+    """A healthy case without loss, cutting or a second interface has rows; only the lab's were not counted."""
     special = {"ipvs-dr-loss", "ipvs-nat-snaplen96", "ipvs-tun-ipip-any"}
-    assert {case.name for case in cases() if case.healthy} - special <= PAIRS.keys()
+    counted = {case.name for case in cases() if case.healthy and not case.name.startswith("lab-")}
+    assert counted - special <= PAIRS.keys()
