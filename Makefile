@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TEST_VENV ?= .venv-test
 PYTEST_ARGS ?= -n 2
+LAB_ENGINES ?= host uml
 
 export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -17,7 +18,7 @@ export PIP_NO_INPUT := 1
 PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name '*.j2' -o -name py.typed \) -print)
 BUILD_FILES := pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: help demo test lint docs docs-serve docs-output docs-tables record build clean
+.PHONY: help demo test lint docs docs-serve docs-output docs-tables lab-all record build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

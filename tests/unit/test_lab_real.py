@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -15,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import present, program
 
 from dsrkit.lab.engine_host import HOST
 from dsrkit.lab.engine_uml import UML
 
-ROOT = Path(__file__).parents[2]
 NFT = ("nft",)
 OWN = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 
@@ -35,7 +34,7 @@ def lacks(engine: str) -> str | None:
 
 
 def needs(engine: str) -> Any:
-    return pytest.param(engine, marks=pytest.mark.skipif(lacks(engine) is not None, reason=str(lacks(engine))))
+    return pytest.param(engine, marks=present(lacks(engine)))
 
 
 DRIVER = r"""
@@ -105,7 +104,7 @@ def lab(folder: Path, *words: str, when: str = "end") -> dict[str, Any]:
     driver = [sys.executable, str(folder / "driver.py"), str(folder / "found.json"), when, *command]
     done = subprocess.run(
         [*OWN, "sh", "-c", prepare, "sh", *driver],
-        env={**os.environ, "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "TMPDIR": str(folder / "tmp")},
         capture_output=True,
         text=True,
         check=False,
@@ -144,7 +143,6 @@ def test_nothing_is_left_of_one_that_was_half_built(tmp_path: Path, engine: str)
     spec = tmp_path / "dsr.toml"
     subprocess.run(
         [sys.executable, "-m", "dsrkit", "craft", "nat", "--split", str(tmp_path / "made"), "--flows", "1"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
         capture_output=True,
     )
@@ -183,10 +181,15 @@ def test_modes_on_the_running_kernel(tmp_path: Path, engine: str, words: tuple[s
 
 
 @pytest.mark.parametrize("engine", [needs("host")])
-@pytest.mark.parametrize(("mode", "program"), [("l7", "haproxy"), ("dns-rr", "dnsmasq"), ("garp", "keepalived")])
-def test_daemons_end_with_their_lab(tmp_path: Path, engine: str, mode: str, program: str) -> None:
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("l7", marks=program("haproxy")),
+        pytest.param("dns-rr", marks=program("dnsmasq")),
+        pytest.param("garp", marks=program("keepalived")),
+    ],
+)
+def test_daemons_end_with_their_lab(tmp_path: Path, engine: str, mode: str) -> None:
     found = lab(tmp_path, mode, "--engine", engine, "--flows", "4")
     assert (found["status"], found["changed"]) == (0, []), found
 

@@ -1,6 +1,6 @@
 """What setup prints, done in a network namespace of its own, and taken back: nothing may be left.
 
-Needs root and namespaces; what a kernel or a machine does not have is skipped, with the reason.
+Needs root and namespaces; outside CI, what a kernel or a machine does not have is skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import present, program
 
 from dsrkit.setup.api import plan_of, setup, site_of
 from dsrkit.setup.output import render, shell
@@ -38,7 +39,7 @@ def unavailable() -> str | None:
     return None if tried.returncode == 0 else f"no namespaces, veth or nft here: {tried.stderr.strip()[-100:]}"
 
 
-pytestmark = pytest.mark.skipif(unavailable() is not None, reason=str(unavailable()))
+pytestmark = present(unavailable())
 
 STATE = r"""
 state() {
@@ -180,7 +181,7 @@ def test_nft_reads_the_rules(mode: str, choices: Choices, ip: str, tmp_path: Pat
             assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
+@program("haproxy")
 @pytest.mark.parametrize("options", [{}, {"ip": "6", "proxy": 2, "crc32c": True}, {"proxy": 1, "xff": True}], ids=str)
 def test_haproxy_reads_its_configuration(options: dict[str, Any], tmp_path: Path) -> None:
     run = checked("haproxy -c -f", render(setup("l7", **options), "haproxy"), tmp_path)
@@ -188,7 +189,7 @@ def test_haproxy_reads_its_configuration(options: dict[str, Any], tmp_path: Path
     assert "WARNING" not in run.stderr
 
 
-@pytest.mark.skipif(shutil.which("keepalived") is None, reason="keepalived is not installed")
+@program("keepalived")
 @pytest.mark.parametrize(
     ("mode", "options", "choices"),
     [
@@ -208,7 +209,7 @@ def test_keepalived_reads_its_configuration(
             assert (run.returncode, run.stderr) == (0, "")
 
 
-@pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="dnsmasq is not installed")
+@program("dnsmasq")
 @pytest.mark.parametrize("ip", ["4", "6"])
 def test_dnsmasq_reads_its_configuration(ip: str, tmp_path: Path) -> None:
     for plan in setup("dns-rr", ip=ip):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import program
 
 from dsrkit.errors import DsrkitError, UsageError
 from dsrkit.model.names import MODES
@@ -25,7 +26,6 @@ from dsrkit.setup.site import Choices, slug
 from dsrkit.setup.words import CONFIGS, FORMATS
 
 GOLDEN = Path(__file__).parent / "golden/setup"
-SHELLCHECK = shutil.which("shellcheck")
 
 CASES: list[tuple[str, dict[str, Any], Choices]] = [
     *((mode, {"ip": ip}, Choices()) for mode in MODES for ip in "46"),
@@ -99,11 +99,11 @@ def test_scripts_are_shell(plans: tuple[Plan, ...]) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-@pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")
+@program("shellcheck")
 def test_shellcheck_has_nothing_to_say(plans: tuple[Plan, ...]) -> None:
     joined = "\n".join(scripts(plans)).replace("#!/bin/sh\n", "")
     checked = subprocess.run(
-        [str(SHELLCHECK), "--shell=sh", "-"], input=joined, text=True, capture_output=True, check=False
+        ["shellcheck", "--shell=sh", "-"], input=joined, text=True, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stdout) == (0, "")
 
