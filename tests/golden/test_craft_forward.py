@@ -32,6 +32,9 @@ CASES = {
     "l3dsr-dscp/l3dsr-dscp": 1000,
     "nat/lab-nat-ipv6": 20,
     "fullnat/lab-fullnat": 20,
+    "l2dsr/lab-dr-ipv6": 20,
+    "l3dsr-tunnel/lab-tun-gre": 20,
+    "l3dsr-tunnel/lab-tun-gre-csum": 20,
     "l3dsr-dscp/lab-dscp-ipv6": 20,
 }
 """Recordings, and the packets that must at least be compared in each."""

@@ -1,0 +1,258 @@
+#!/bin/sh
+# lab-tun-gre-csum: what `dsrkit setup` prints for each machine, run unmodified in its network namespace.
+# The lab laid the cables; the MACs are in truth.json.
+set -e
+
+ip netns exec cl1 sh <<'SETUP'
+#!/bin/sh
+# cl1: client, l3dsr-tunnel
+# Run as root; stops at the first command that fails.
+set -e
+
+# a machine talks to itself by it; it stays up
+ip link set dev lo up
+
+# in use from here on
+ip link set dev eth0 up
+
+# the address of cl1 in 192.168.240.0/24
+ip address replace 192.168.240.10/24 dev eth0
+
+# what is not next to it goes by this gateway
+ip -4 route replace 0.0.0.0/0 via 192.168.240.1 dev eth0
+SETUP
+
+ip netns exec gw2 sh <<'SETUP'
+#!/bin/sh
+# gw2: router, l3dsr-tunnel
+# Run as root; stops at the first command that fails.
+set -e
+
+# for the files of this set-up
+mkdir -p /run/dsrkit/gw2
+
+# what is changed below, as it was before
+test -e /run/dsrkit/gw2/sysctl.conf || sysctl -e net/ipv4/ip_forward net/ipv4/conf/all/rp_filter > /run/dsrkit/gw2/sysctl.conf
+
+# a machine talks to itself by it; it stays up
+ip link set dev lo up
+
+# in use from here on
+ip link set dev eth0 up
+
+# the address of gw2 in 192.168.240.0/24
+ip address replace 192.168.240.1/24 dev eth0
+
+# in use from here on
+ip link set dev eth1 up
+
+# the address of gw2 in 198.19.35.0/24
+ip address replace 198.19.35.1/24 dev eth1
+
+# in use from here on
+ip link set dev eth2 up
+
+# the address of gw2 in 198.18.232.0/24
+ip address replace 198.18.232.1/24 dev eth2
+
+# a router passes on what is for others
+sysctl -q -w net/ipv4/ip_forward=1
+
+# replies of direct server return leave another way than requests came: strict RFC 3704 checks drop them
+sysctl -q -w net/ipv4/conf/all/rp_filter=2
+SETUP
+
+ip netns exec lvs3 sh <<'SETUP'
+#!/bin/sh
+# lvs3: lb, l3dsr-tunnel
+# Run as root; stops at the first command that fails.
+set -e
+
+# IPVS and the scheduler
+modprobe -a ip_vs ip_vs_rr
+
+# for the files of this set-up
+mkdir -p /run/dsrkit/lvs3
+
+# what is changed below, as it was before
+test -e /run/dsrkit/lvs3/sysctl.conf || sysctl -e net/ipv4/conf/all/send_redirects net/ipv4/conf/eth0/send_redirects > /run/dsrkit/lvs3/sysctl.conf
+
+# a machine talks to itself by it; it stays up
+ip link set dev lo up
+
+# in use from here on
+ip link set dev eth0 up
+
+# the address of lvs3 in 198.19.35.0/24
+ip address replace 198.19.35.2/24 dev eth0
+
+# what is not next to it goes by this gateway
+ip -4 route replace 0.0.0.0/0 via 198.19.35.1 dev eth0
+
+# it hands packets back to where they came from, and must not tell the sender
+sysctl -q -w net/ipv4/conf/all/send_redirects=0
+
+# and of this interface, since either is enough
+sysctl -q -w net/ipv4/conf/eth0/send_redirects=0
+
+# requests come here: this machine answers ARP for the VIP
+ip address replace 198.19.35.10/32 dev eth0
+
+# the service, spread by rr
+ipvsadm -E -t 198.19.35.10:28305 -s rr > /dev/null 2>&1 || ipvsadm -A -t 198.19.35.10:28305 -s rr
+
+# node5: a tunnel; replies go straight to the client
+ipvsadm -e -t 198.19.35.10:28305 -r 198.18.232.11:28305 -i --tun-type gre --tun-csum > /dev/null 2>&1 || ipvsadm -a -t 198.19.35.10:28305 -r 198.18.232.11:28305 -i --tun-type gre --tun-csum
+
+# node6: a tunnel; replies go straight to the client
+ipvsadm -e -t 198.19.35.10:28305 -r 198.18.232.12:28305 -i --tun-type gre --tun-csum > /dev/null 2>&1 || ipvsadm -a -t 198.19.35.10:28305 -r 198.18.232.12:28305 -i --tun-type gre --tun-csum
+
+# the service, spread by rr
+ipvsadm -E -u 198.19.35.10:1226 -s rr > /dev/null 2>&1 || ipvsadm -A -u 198.19.35.10:1226 -s rr
+
+# node5: a tunnel; replies go straight to the client
+ipvsadm -e -u 198.19.35.10:1226 -r 198.18.232.11:1226 -i --tun-type gre --tun-csum > /dev/null 2>&1 || ipvsadm -a -u 198.19.35.10:1226 -r 198.18.232.11:1226 -i --tun-type gre --tun-csum
+
+# node6: a tunnel; replies go straight to the client
+ipvsadm -e -u 198.19.35.10:1226 -r 198.18.232.12:1226 -i --tun-type gre --tun-csum > /dev/null 2>&1 || ipvsadm -a -u 198.19.35.10:1226 -r 198.18.232.12:1226 -i --tun-type gre --tun-csum
+SETUP
+
+ip netns exec br4 sh <<'SETUP'
+#!/bin/sh
+# br4: bridge, l3dsr-tunnel
+# Run as root; stops at the first command that fails.
+set -e
+
+# a machine talks to itself by it; it stays up
+ip link set dev lo up
+
+# its ports are one broadcast domain; forwards at once, without spanning tree
+ip link show dev br0 > /dev/null 2>&1 || ip link add name br0 type bridge stp_state 0 mcast_snooping 0
+
+# a port of the bridge
+ip link set dev eth0 master br0
+
+# in use from here on
+ip link set dev eth0 up
+
+# a port of the bridge
+ip link set dev eth1 master br0
+
+# in use from here on
+ip link set dev eth1 up
+
+# a port of the bridge
+ip link set dev eth2 master br0
+
+# in use from here on
+ip link set dev eth2 up
+
+# in use from here on
+ip link set dev br0 up
+SETUP
+
+ip netns exec node5 sh <<'SETUP'
+#!/bin/sh
+# node5: real-server, l3dsr-tunnel
+# Note: the service has to listen at 198.19.35.10, or at every address
+# Run as root; stops at the first command that fails.
+set -e
+
+# the device that takes the outer header off
+modprobe -a ip_gre
+
+# for the files of this set-up
+mkdir -p /run/dsrkit/node5
+
+# what is changed below, as it was before
+test -e /run/dsrkit/node5/sysctl.conf || sysctl -e net/ipv4/conf/all/rp_filter net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce > /run/dsrkit/node5/sysctl.conf
+
+# a machine talks to itself by it; it stays up
+ip link set dev lo up
+
+# in use from here on
+ip link set dev eth0 up
+
+# the address of node5 in 198.18.232.0/24
+ip address replace 198.18.232.11/24 dev eth0
+
+# what is not next to it goes by this gateway
+ip -4 route replace 0.0.0.0/0 via 198.18.232.1 dev eth0
+
+# takes the outer header off what comes from 198.19.35.2; without csum the kernel drops packets that have a checksum
+ip link show dev dsr0 > /dev/null 2>&1 || ip link add name dsr0 type gre local 198.18.232.11 remote 198.19.35.2 csum
+
+# clients are not behind the tunnel; loose (2) drops too, since the device has no address
+sysctl -q -w net/ipv4/conf/dsr0/rp_filter=0
+
+# the larger of this and the device's own counts
+sysctl -q -w net/ipv4/conf/all/rp_filter=0
+
+# a tunnel that is down drops without a word
+ip link set dev dsr0 up
+
+# answer ARP for addresses of the asked interface only: the VIP's owner is the load balancer
+sysctl -q -w net/ipv4/conf/all/arp_ignore=1
+
+# ask by ARP from an own address: a request from the VIP would claim it in the neighbours' caches
+sysctl -q -w net/ipv4/conf/all/arp_announce=2
+
+# packets for the VIP are for this server; /32, or the whole subnet would be local
+ip address replace 198.19.35.10/32 dev lo
+
+# clients send segments that fit with the outer header around them
+ip -4 route change 0.0.0.0/0 via 198.18.232.1 dev eth0 advmss 1432
+SETUP
+
+ip netns exec node6 sh <<'SETUP'
+#!/bin/sh
+# node6: real-server, l3dsr-tunnel
+# Note: the service has to listen at 198.19.35.10, or at every address
+# Run as root; stops at the first command that fails.
+set -e
+
+# the device that takes the outer header off
+modprobe -a ip_gre
+
+# for the files of this set-up
+mkdir -p /run/dsrkit/node6
+
+# what is changed below, as it was before
+test -e /run/dsrkit/node6/sysctl.conf || sysctl -e net/ipv4/conf/all/rp_filter net/ipv4/conf/all/arp_ignore net/ipv4/conf/all/arp_announce > /run/dsrkit/node6/sysctl.conf
+
+# a machine talks to itself by it; it stays up
+ip link set dev lo up
+
+# in use from here on
+ip link set dev eth0 up
+
+# the address of node6 in 198.18.232.0/24
+ip address replace 198.18.232.12/24 dev eth0
+
+# what is not next to it goes by this gateway
+ip -4 route replace 0.0.0.0/0 via 198.18.232.1 dev eth0
+
+# takes the outer header off what comes from 198.19.35.2; without csum the kernel drops packets that have a checksum
+ip link show dev dsr0 > /dev/null 2>&1 || ip link add name dsr0 type gre local 198.18.232.12 remote 198.19.35.2 csum
+
+# clients are not behind the tunnel; loose (2) drops too, since the device has no address
+sysctl -q -w net/ipv4/conf/dsr0/rp_filter=0
+
+# the larger of this and the device's own counts
+sysctl -q -w net/ipv4/conf/all/rp_filter=0
+
+# a tunnel that is down drops without a word
+ip link set dev dsr0 up
+
+# answer ARP for addresses of the asked interface only: the VIP's owner is the load balancer
+sysctl -q -w net/ipv4/conf/all/arp_ignore=1
+
+# ask by ARP from an own address: a request from the VIP would claim it in the neighbours' caches
+sysctl -q -w net/ipv4/conf/all/arp_announce=2
+
+# packets for the VIP are for this server; /32, or the whole subnet would be local
+ip address replace 198.19.35.10/32 dev lo
+
+# clients send segments that fit with the outer header around them
+ip -4 route change 0.0.0.0/0 via 198.18.232.1 dev eth0 advmss 1432
+SETUP
