@@ -424,7 +424,8 @@ class _Inference:
         if scene.services:
             return
         for step in self.lb_steps:
-            scene.services.setdefault((step.proto, step.a.port), set()).add(step.b.port)
+            if step.a.port:  # a later fragment has none
+                scene.services.setdefault((step.proto, step.a.port), set()).add(step.b.port)
         lb = scene.macs("lb")
         ports = {port for proto, port in scene.services if proto == 6}
         for address, port, mac in self.e.refused:
@@ -692,6 +693,7 @@ def ports_of(evidence: Evidence, scene: Scene) -> dict[tuple[int, int], set[int]
     """Service ports that steps through the load balancer show: (protocol, VIP's port) -> servers' ports."""
     out: dict[tuple[int, int], set[int]] = {}
     for step in evidence.steps:
-        if step.direction == REQUEST and step.a.server in scene.vips and step.b.server in scene.ips("real-server"):
+        asked = step.direction == REQUEST and step.a.port  # a later fragment has no port
+        if asked and step.a.server in scene.vips and step.b.server in scene.ips("real-server"):
             out.setdefault((step.proto, step.a.port), set()).add(step.b.port)
     return out
