@@ -35,6 +35,10 @@ CASES = {
     "l2dsr/lab-dr-ipv6": 20,
     "l3dsr-tunnel/lab-tun-gre": 20,
     "l3dsr-tunnel/lab-tun-gre-csum": 20,
+    "l3dsr-tunnel/lab-tun-4in6": 20,
+    "l3dsr-tunnel/lab-tun-6in4": 20,
+    "l3dsr-tunnel/lab-tun-gue-csum": 20,
+    "l3dsr-tunnel/lab-tun-gue-ipv6": 20,
     "l3dsr-dscp/lab-dscp-ipv6": 20,
 }
 """Recordings, and the packets that must at least be compared in each."""
