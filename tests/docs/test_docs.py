@@ -22,6 +22,7 @@ import dsrkit
 from dsrkit.cli.main import app
 from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.options import flag, options_of
+from dsrkit.lab.faults import FAULTS as MISCONFIGURED
 from dsrkit.model.names import MODES as CRAFTED
 from dsrkit.model.schema import PUBLISHED, schema_text
 
@@ -232,3 +233,55 @@ def test_links_to_files_of_the_checkout(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         if "://" not in target and not target.startswith("mailto:"):
             assert (page.parent / target).exists(), f"{name_of(page)} links to {target}"
+
+
+def outputs() -> list[str]:
+    blocks = script("outputs").BLOCK
+    return [match["commands"] for page in PAGES for match in blocks.finditer(page.read_text(encoding="utf-8"))]
+
+
+def test_what_needs_root_or_looks_at_the_machine_is_not_run_here() -> None:
+    ran = [words_of(command)[0] for commands in outputs() for command in commands.split(" && ")]
+    assert {"setup", "craft", "verify"} <= set(ran)
+    assert not {"lab", "doctor"} & set(ran)
+
+
+@pytest.mark.parametrize(
+    "line", sorted({line for _, line in shown_commands() if re.match("dsrkit setup (?!MODE).*--for ", line)})
+)
+def test_shown_setup_runs(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = words_of(line)
+    monkeypatch.chdir(tmp_path)
+    if "--spec" in words:
+        dsrkit.craft("l2dsr").write_split(tmp_path)
+    run = CliRunner().invoke(app, words)
+    assert run.exit_code == 0, f"`{line}`: {run.output}"
+
+
+@pytest.mark.parametrize("mode", CRAFTED)
+def test_every_mode_says_how_it_is_built(mode: str) -> None:
+    text = (DOCS / "modes" / f"{mode}.md").read_text(encoding="utf-8")
+    part = text.split("\n## Build it\n", 1)[1].split("\n## ", 1)[0]
+    assert f"$ dsrkit lab {mode} " in part
+    assert re.search(rf"^\$ dsrkit setup {mode} .*--for ", part, re.MULTILINE)
+    assert f"](modes/{mode}.md#build-it)" in (DOCS / "lab.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["setup", "lab"])
+def test_every_own_option_is_documented(command: str) -> None:
+    text = (DOCS / f"{command}.md").read_text(encoding="utf-8")
+    crafted = {flag(name) for mode in CRAFTED for name, _, _ in options_of(mode)}
+    elsewhere = {"--help", "--quiet", "--no-color"}  # as in verify
+    shown = [p.opts for p in cli().commands[command].params if p.param_type_name == "option"]
+    own = [names for names in shown if not (crafted | elsewhere) & set(names)]
+    missing = [names for names in own if not any(f"`{name}" in text for name in names)]
+    assert not missing
+
+
+def test_every_fault_of_the_lab_is_listed() -> None:
+    text = (DOCS / "lab.md").read_text(encoding="utf-8")
+    rows = [
+        f"| `{code}` | {', '.join(f'`{mode}`' for mode in fault.modes)} | {fault.wrong} | {fault.symptom} |"
+        for code, fault in MISCONFIGURED.items()
+    ]
+    assert [line for line in text.splitlines() if re.match(r"\| `[A-Z]{3}\d{3}` \|", line)] == rows
