@@ -40,14 +40,16 @@ class _Common:
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Keep captures, dsr.toml and truth.json there.")
     ] = None
-    flows: Annotated[int, typer.Option("--flows", min=1, max=10000, help="Requests of each client.")] = FLOWS
+    flows: Annotated[int, typer.Option("--flows", min=1, max=1000, help="Requests of each client.")] = FLOWS
     fault: Annotated[
         str | None, typer.Option("--fault", metavar="CODE", help="Misconfigure it, as this fault code says.")
     ] = None
     loss: Annotated[str, typer.Option("--loss", metavar="SHARE", help="Share of frames lost at clients (1%).")] = "0"
     delay: Annotated[str, typer.Option("--delay", metavar="TIME", help="Delay at clients, each way (5ms).")] = "0"
     offloads: Annotated[bool, typer.Option("--offloads", help="Leave checksum and segment offloads on.")] = False
-    seed: Annotated[int, typer.Option("--seed", help="Other sizes of requests and replies.")] = 0
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Other addresses, MACs, names, ports and sizes; 0 is the usual set-up.")
+    ] = 0
     shell: Annotated[
         str | None, typer.Option("--shell", metavar="NODE", help="A shell there, before all is taken down.")
     ] = None

@@ -19,7 +19,7 @@ LAST_FRAMES: Final = 0.4
 
 
 class CaptureFailed(Exception):
-    """A tap that never listened."""
+    """A tap that never listened, or that did not say what it lost."""
 
 
 @contextmanager
@@ -51,7 +51,9 @@ def recording(taps: Iterable[Tap], folder: Path) -> Iterator[dict[str, int]]:
                 process.kill()
                 process.wait()
             found = re.search(r"(\d+) packets? dropped by kernel", log.read_text(errors="replace"))
-            drops[tap.file] = int(found[1]) if found else -1
+            if found is None:
+                raise CaptureFailed(f"tcpdump at {tap.node} {tap.interface} did not end well")
+            drops[tap.file] = int(found[1])
 
 
 def _wait(tap: Tap, process: subprocess.Popen[bytes], log: Path) -> None:

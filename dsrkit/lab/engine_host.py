@@ -23,8 +23,9 @@ def run(folder: Path, *, interactive: bool = False) -> None:
 
     `mount -n`, or the first would leave a /run/mount of libmount's behind.
     """
+    known = ("sh", "-c", 'DSRKIT_LAB=$$ exec "$@"', "sh")  # exec keeps the number, and unshare's child is the lab
     own = ("unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc")
-    started([*own, "sh", "-c", PREPARE, "sh", *inside()], folder, interactive=interactive)
+    started([*known, *own, "sh", "-c", PREPARE, "sh", *inside()], folder, interactive=interactive)
 
 
 def visit(folder: Path) -> None:

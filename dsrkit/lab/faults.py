@@ -52,7 +52,9 @@ def fault_of(code: str, site: Site) -> Fault:
         raise UsageError(f"--fault: the lab has no {code!r} ({hint}one of: {', '.join(FAULTS)})")
     if site.mode not in found.modes:
         here = [one for one, fault in FAULTS.items() if site.mode in fault.modes]
-        raise UsageError(f"--fault {code} belongs to {', '.join(found.modes)}; {site.mode} has {', '.join(here)}")
+        raise UsageError(
+            f"--fault {code} belongs to {', '.join(found.modes)}; {site.mode} has {', '.join(here) or 'none'}"
+        )
     return found
 
 

@@ -24,7 +24,8 @@ from dsrkit.lab.job import JOB_FILE, RESULT_FILE, Cable, End, Job, Server, Step
 
 WORK: Final = Path("/run/lab")
 PROGRAMS: Final = Path(__file__).parent / "programs"
-LIMIT: Final = 60.0
+LIMIT: Final = 200.0
+"""Seconds for one command; the clients of a broken set-up wait for each of their requests."""
 OFFLOADS_OFF: Final = "tx off rx off sg off tso off gso off gro off txvlan off rxvlan off"
 HUB: Final = "stp_state 0 mcast_snooping 0"
 STRICT: Final = (
@@ -190,10 +191,9 @@ def _visit(job: Job) -> None:
     if job.shell is not None:
         subprocess.run(["ip", "netns", "exec", job.shell, os.environ.get("SHELL", "sh")], check=False)
     if job.keep:
-        try:
-            sys.stdin.read()
-        except KeyboardInterrupt:
-            return
+        enter = f"nsenter -t $(pgrep -P {os.environ['DSRKIT_LAB']}) -m -n -p ip netns exec {job.nodes[0]} sh"
+        print(f"the lab stands until Ctrl-D; from another terminal: {enter}", file=sys.stderr, flush=True)
+        sys.stdin.read()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from dsrkit.lab.faults import faulty
 from dsrkit.lab.job import Job
 from dsrkit.lab.topology import cables, machines, taps
 from dsrkit.lab.traffic import servers, steps
+from dsrkit.lab.vary import varied
 from dsrkit.lab.words import FLOWS
 from dsrkit.model.spec import Spec
 from dsrkit.setup.api import plan_of, site_of
@@ -25,6 +26,7 @@ from dsrkit.setup.plan import Plan
 from dsrkit.setup.site import Choices, Site
 
 ENGINES: Final[Mapping[str, Engine]] = {"host": HOST, "uml": UML}
+SAID_BY_SPEC: Final = frozenset({"vip", "port", "server_port", "clients", "real_servers", "resolvers"})
 KEEPALIVED_SECONDS: Final = 6.0
 """Until a pair has settled who is master, or checks have found every server."""
 
@@ -92,7 +94,7 @@ def lab(
             continue
         suited = replace(choices or Choices(), engine=way.balancer, firewall=way.firewall)  # type: ignore[arg-type]
         try:
-            site = site_of(mode, spec, choices=suited, **options)
+            site = _site(mode, spec, wishes, suited, options)
             plans = [plan_of(site, node) for node in site.spec.nodes]
         except UsageError as error:
             refused = refused or error
@@ -108,6 +110,21 @@ def lab(
         raise refused
     each = "; ".join(f"engine {name} needs {', '.join(missing)}" for name, missing in lacking.items())
     raise MissingDependency(f"the lab cannot run here: {each}")
+
+
+def _site(
+    mode: str | None,
+    spec: Spec | str | os.PathLike[str] | None,
+    wishes: Wishes,
+    choices: Choices,
+    options: Mapping[str, Any],
+) -> Site:
+    """The set-up; with a seed it is varied, and the spec that comes of that says what the options said."""
+    site = site_of(mode, spec, choices=choices, **options)
+    if not wishes.seed:
+        return site
+    kept = {name: value for name, value in options.items() if name not in SAID_BY_SPEC}
+    return site_of(site.mode, varied(site.spec, wishes.seed), choices=choices, **kept)
 
 
 def _needs(plans: Sequence[Plan]) -> tuple[list[str], list[str]]:

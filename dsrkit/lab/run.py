@@ -25,16 +25,21 @@ from dsrkit.verify.pipeline import verify
 
 SPEC_FILE: Final = "dsr.toml"
 TRUTH_FILE: Final = "truth.json"
+PCAP_HEADER: Final = 24
 REWRITES: Final = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a lab: requests served of those made, and the reports by the spec and, where it says much, blind."""
+    """What came of a lab: requests served of those made, taps that saw nothing, and the reports.
+
+    `report` is by the spec; `blind` without it, for the modes whose rewrites can be inferred.
+    """
 
     served: int
     asked: int
     dropped: int
+    silent: tuple[str, ...]
     steps: tuple[Mapping[str, Any], ...]
     report: Report
     blind: Report | None
@@ -50,6 +55,7 @@ class Outcome:
         """What the report does not say: what clients saw go wrong, lost frames, and what is found without the spec."""
         errors = [one["error"] for step in self.steps for one in step.get("requests", ()) if not one["served"]]
         found = [f"{errors.count(one)} of the clients' requests: {one}" for one in dict.fromkeys(errors)]
+        found += [f"no frame at {tap}" for tap in self.silent]
         if self.dropped:
             found.append(f"the kernel dropped {self.dropped} frames that taps should have seen")
         if self.blind is not None and self.blind.exit_code != self.report.exit_code:
@@ -133,6 +139,7 @@ def _judged(lab: Lab, result: Mapping[str, Any], folder: Path) -> Outcome:
     return Outcome(
         served=sum(one["served"] for one in requests),
         asked=len(requests),
+        silent=tuple(file for file in files if (folder / file).stat().st_size <= PCAP_HEADER),
         dropped=sum(result["drops"].values()),
         steps=tuple(result["steps"]),
         report=report,

@@ -17,6 +17,7 @@ from dsrkit.lab.plan import Lab, Wishes, job_of, lab
 from dsrkit.lab.run import recorded
 from dsrkit.lab.topology import cables, taps
 from dsrkit.lab.traffic import steps
+from dsrkit.lab.vary import varied
 from dsrkit.model.names import MODES
 from dsrkit.model.spec import Spec
 from dsrkit.model.toml import dump
@@ -170,3 +171,43 @@ def test_what_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(MissingDependency) as raised:
         lab("l3dsr-tunnel", None, Wishes())
     assert str(raised.value) == "the lab cannot run here: engine host needs ip_vs_rr, ipip; engine uml needs uml"
+
+
+# --- other addresses, names and ports -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ip", ["4", "6"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_seed_changes_every_word_and_not_the_shape(mode: str, ip: str) -> None:
+    usual = site_of(mode, ip=ip).spec
+    other = varied(usual, 3)
+    assert [node.role for node in other.nodes] == [node.role for node in usual.nodes]
+    assert [len(node.links) for node in other.nodes] == [len(node.links) for node in usual.nodes]
+    for word in ("name", "ips", "macs"):
+        assert not {str(getattr(node, word)) for node in usual.nodes if getattr(node, word)} & {
+            str(getattr(node, word)) for node in other.nodes
+        }
+    assert not set(usual.vips) & set(other.vips)
+    assert varied(usual, 3) == other != varied(usual, 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_neighbours_stay_neighbours(mode: str, seed: int) -> None:
+    usual = site_of(mode).network
+    names = dict(zip([n.name for n in usual.spec.nodes], [n.name for n in varied(usual.spec, seed).nodes], strict=True))
+    other = site_of(spec=varied(usual.spec, seed)).network
+    for name, new in names.items():
+        assert [(one.name, one.ports) for one in usual.interfaces(name)] == [
+            (one.name, one.ports) for one in other.interfaces(new)
+        ]
+        assert len(usual.routes(name)) == len(other.routes(new))
+
+
+def test_a_seed_keeps_what_options_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines(monkeypatch, EVERYTHING, None)
+    made = lab("nat", None, Wishes(seed=9), real_servers=3, server_port=8080, vip="192.0.2.5", proxy=None)
+    (port,) = made.site.spec.ports
+    assert len(made.site.nodes("real-server")) == 3
+    assert port.vport != port.rport != 8080
+    assert made.site.spec.vips != ("192.0.2.5",)

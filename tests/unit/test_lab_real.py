@@ -180,6 +180,12 @@ def test_modes_on_the_running_kernel(tmp_path: Path, engine: str, words: tuple[s
     assert (found["status"], found["changed"]) == (0, []), found
 
 
+@pytest.mark.parametrize("engine", [needs("uml")])
+def test_a_tunnel_in_user_mode_linux(tmp_path: Path, engine: str) -> None:
+    found = lab(tmp_path, "l3dsr-tunnel", "--protocol", "udp", "--engine", engine, "--seed", "2", "--flows", "4")
+    assert (found["status"], found["changed"]) == (0, []), found
+
+
 @pytest.mark.parametrize("engine", [needs("host")])
 @pytest.mark.parametrize(
     "mode",

@@ -90,7 +90,7 @@ def _exchange(request: dict[str, Any]) -> dict[str, Any]:
                 result["server"] = _http(service, request, to)
         result["served"] = True
     except (OSError, IndexError) as error:
-        result["served"], result["error"] = False, str(error) or type(error).__name__
+        result["served"], result["error"] = False, getattr(error, "strerror", None) or str(error)
     result["seconds"] = round(time.time() - began, 3)
     return result
 

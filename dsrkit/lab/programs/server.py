@@ -61,17 +61,22 @@ def _serve_tcp(listener: socket.socket, name: str, proxy: bool) -> None:
         threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
 
-def _address(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
-    """Packet information without the interface, which may be a tunnel's (struct in_pktinfo, struct in6_pktinfo)."""
-    return level, kind, bytes(4) + data[4:] if level == socket.IPPROTO_IP else data[:16] + bytes(4)
+def _anywhere(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
+    """Packet information without its interface: a request may come by a tunnel that no reply is to go back through.
+
+    Source: ip(7) IP_PKTINFO; RFC 3542 s6.1.
+    """
+    if level == socket.IPPROTO_IP:
+        return level, kind, bytes(4) + data[8:12] + data[8:12]
+    return level, kind, data[:16] + bytes(4)
 
 
 def _serve_udp(service: socket.socket, name: str) -> None:
-    """Echo; with packet information, so that the reply leaves from the address that was asked, by any interface."""
+    """Echo, from the address that was asked."""
     while True:
         data, control, _, peer = service.recvmsg(65535, 512)
         try:
-            service.sendmsg([name.encode().ljust(16, b"\0") + data], [_address(*one) for one in control], 0, peer)
+            service.sendmsg([name.encode().ljust(16, b"\0") + data], [_anywhere(*one) for one in control], 0, peer)
         except OSError as error:
             print(error, file=sys.stderr)
 
