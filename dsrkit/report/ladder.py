@@ -151,4 +151,4 @@ def _legend(ladder: Ladder, color: bool) -> Iterator[str]:
     macs = f"; MACs: octets {', '.join(others)} and {last}" if len(others) < 5 else ""
     yield "→ ←: passes taps to the right, to the left; no arrow: one tap, or to a group"
     yield "rows are in order of first sightings: a later cell may be after the rows below"
-    yield f"{mark}: changed since the packet was seen before{macs}"
+    yield f"{mark}: changed since the packet was last seen{macs}"

@@ -10,7 +10,7 @@ import pytest
 from craft_scenarios import CIP, CLIENT, ROUTER_A, TAPS, VIP, frame, l2dsr, spec, tunnel, volume
 from rich.cells import cell_len
 from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, GRE, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
@@ -147,6 +147,14 @@ V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
         (L2 / V4 / ICMP(type=3, code=9), "ICMP network administratively prohibited", "192.0.2.1 > 192.0.2.2"),
         (L2 / V4 / ICMP(type=13), "ICMP type 13 code 0", "192.0.2.1 > 192.0.2.2"),
         (L2 / V6 / ICMPv6EchoRequest(), "ICMPv6 echo request", "2001:db8::1 > 2001:db8::2"),
+        (L2 / V6 / ICMPv6ND_NS(tgt="2001:db8::9"), "neighbour solicitation: who has 2001:db8::9? tell 2001:db8::1", ""),
+        (L2 / IPv6(src="::") / ICMPv6ND_NS(tgt="fe80::9"), "neighbour solicitation: who has fe80::9?", ""),
+        (
+            L2 / V6 / ICMPv6ND_NA(tgt="fe80::9", R=0, S=1) / ICMPv6NDOptDstLLAddr(lladdr=CLIENT),
+            f"neighbour advertisement: fe80::9 is at {CLIENT}",
+            "",
+        ),
+        (L2 / V6 / ICMPv6ND_NA(tgt="fe80::9", R=0, S=0), "unsolicited neighbour advertisement: fe80::9", ""),
         (L2 / IP(src="192.0.2.1", dst="192.0.2.2", frag=9) / Raw(b"x" * 9), "fragment", "192.0.2.1 > 192.0.2.2"),
         (L2 / IP(src="192.0.2.1", dst="224.0.0.18", proto=112), "VRRP advertisement", "192.0.2.1 > 224.0.0.18"),
         (L2 / IP(src="192.0.2.1", dst="192.0.2.2", proto=99), "IP protocol 99", "192.0.2.1 > 192.0.2.2"),
@@ -237,6 +245,37 @@ def test_addresses_of_groups_are_whole_and_name_nobody() -> None:
     found = ladder(single(Ether(src=CLIENT, dst="33:33:00:00:00:12") / V6, sender="lb1", receiver="all"))
     assert shown(found.rows[0].cells[0][0])["eth.dst"] == "33:33:00:00:00:12"
     assert found.taps == (LadderTap("A", ("lb1",)),)
+
+
+def test_what_is_flooded_goes_no_way_and_has_its_fields_once() -> None:
+    sizes = {}
+    for dst in ("33:33:00:00:00:12", ROUTER_A):
+        flooded = Ether(src=CLIENT, dst=dst) / V6
+        kept = tuple(frame(tap, n, flooded, 0, "lb1", "all") for n, tap in enumerate("BCD"))
+        (row,) = ladder(Scenario("garp", "ipvs", TAPS, spec(), kept=kept)).rows
+        assert all(cell.sender == "lb1" for cells in row.cells for cell in cells)
+        sizes[dst] = row.direction, [len(cell.fields) for cells in row.cells for cell in cells]
+    assert sizes == {"33:33:00:00:00:12": ("", [5, 0, 0]), ROUTER_A: ("→", [5, 5, 5])}
+
+
+def test_a_flooded_frame_that_was_changed_shows_how() -> None:
+    kept = tuple(
+        frame(tap, n, Ether(src=CLIENT, dst="33:33:00:00:00:12") / Dot1Q(vlan=7 + n) / V6, 0)
+        for n, tap in enumerate("BC")
+    )
+    (row,) = ladder(Scenario("garp", "ipvs", TAPS, spec(), kept=kept)).rows
+    assert changed(row.cells[1][0]) == {"vlan.id": "8"}
+
+
+def test_hops_have_the_name_of_their_version() -> None:
+    page = render(ladder(single(L2 / V6 / IP(src="192.0.2.1", dst="192.0.2.2", ttl=9) / UDP())))
+    assert "│ hlim 64\n" in page
+    assert "│ ttl 9\n" in page
+
+
+def test_the_legend_explains_arrows_order_and_stars() -> None:
+    legend = render(ladder(l2dsr()), width=80).splitlines()[-3:]
+    assert [line.split(":")[0] for line in legend] == ["→ ←", "rows are in order of first sightings", "*"]
 
 
 def test_many_stations_have_whole_macs() -> None:

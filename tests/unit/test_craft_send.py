@@ -121,9 +121,11 @@ print(json.dumps([down, refused(long, "v0", tap="A"), *(refused(l2dsr(), name, t
 def test_an_interface_that_goes_down_meanwhile() -> None:
     found = in_namespace("""
 ip("link", "set", "v0", "up")
+import dataclasses
 module = sys.modules["dsrkit.craft.output.send"]
 module.time.sleep = lambda seconds: ip("link", "set", "v0", "down")
-print(json.dumps(refused(l2dsr(), "v0", tap="B")))
+slow = [dataclasses.replace(frame, ts_ns=10**9 * number) for number, frame in enumerate(l2dsr().kept)]
+print(json.dumps(refused(dataclasses.replace(l2dsr(), kept=tuple(slow)), "v0", tap="B")))
 """)
     assert found == "v0: Network is down (1 sent before)"
 

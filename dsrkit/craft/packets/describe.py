@@ -163,7 +163,7 @@ def _arp(packet: Octets) -> str:
 
 
 def _neighbour(packet: Octets, ip: IpHeader) -> str:
-    """Question or answer of neighbour discovery, in the words of ARP (RFC 4861 s4.3, s4.4; `::` asks: RFC 4862 s5.4)."""
+    """Question or answer of neighbour discovery, in the words of ARP (RFC 4861 s4.3, s4.4)."""
     at = ip.payload
     source = bytes(packet.data[ip.at + 8 : ip.at + 24])
     target = address_text(bytes(packet.data[at + 8 : at + 24]))
