@@ -193,7 +193,7 @@ def truth_of(case: Case, planned: Lab, known: Mapping[str, Any], made: Path) -> 
         tags = {node.name: next(iter(spec.dscp_for(node.name))) for node in spec.role("real-server")}
         truth["dscp_map"] = {truth["real_servers"][name]: tag for name, tag in tags.items()}
     if spec.snat is not None:
-        truth["snat"] = list(spec.snat.source)
+        truth["snat_source"] = list(spec.snat.source)
     return truth | {
         "nodes": {node.name: machine(planned, node) for node in spec.nodes},
         "captures": [capture(planned, number, made) for number in range(len(planned.job.taps))],

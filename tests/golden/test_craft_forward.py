@@ -61,7 +61,7 @@ def spec_of(scenario: Scenario) -> Spec:
                 lines += ["[[node.link]]", f"link = {json.dumps(interface['segment'])}"]
                 lines += [f"mac = {json.dumps(interface['mac'])}", f"ip = {json.dumps(own)}"]
     if scenario.mode == "fullnat":
-        lines += ["", "[snat]", f"source = {json.dumps(scenario.truth.get('snat', ['10.0.0.1']))}"]
+        lines += ["", "[snat]", f"source = {json.dumps(scenario.truth.get('snat_source', ['10.0.0.1']))}"]
     return Spec.parse("\n".join(lines))
 
 
