@@ -128,7 +128,7 @@ def _check(spec: Spec, nodes: tuple[SpecNode, ...], base: Spec) -> None:
     needed = {ip_address(ip).version for node in base.nodes if node.role == "real-server" for ip in node.ips}
     for node in spec.nodes:
         own = {ip_address(ip).version for ip in node.ips}
-        if node.role == "real-server" and own and not own & needed:
+        if node.role == "real-server" and base.vips and own and not own & needed:
             raise SpecError(
                 f"{node.name} has no IPv{' or IPv'.join(map(str, sorted(needed)))} address, as the VIP needs"
             )
