@@ -27,11 +27,13 @@ ARROWS: dict[str, set[str]] = {
     "verify": {"errors", "model", "tables", "wire"},
     "diagnose": {"errors", "model", "tables", "wire", "verify"},
     "report": {"model"},
-    "cli": {"errors", "model", "tables", "wire", "verify", "diagnose", "report", "craft", "setup"},
+    "cli": {"errors", "model", "tables", "wire", "verify", "diagnose", "report", "craft", "setup", "lab"},
     "__main__": {"cli"},
     # craft shares the tables with verify and nothing else (the witness rule)
     "craft": {"errors", "model", "tables"},
     "setup": {"errors", "model", "craft"},
+    # judges what it recorded by verify, and builds what setup prints
+    "lab": {"errors", "model", "verify", "setup"},
 }
 
 # part of dsrkit → the packages outside the standard library it may import
@@ -47,6 +49,7 @@ OUTSIDE: dict[str, set[str]] = {
     "__main__": set(),
     "craft": {"numpy", "scapy"},
     "setup": {"jinja2"},
+    "lab": set(),
 }
 
 # the same inside craft: part of dsrkit.craft → the parts of it that it may import, besides itself

@@ -78,6 +78,7 @@ def until(what, true):
             raise SystemExit(f"never {what}: {processes()}")
         time.sleep(0.02)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and so their children, ignore it
 before = state()
 alone = {os.getpid()}
 lab = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
