@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from inspect import Signature
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from dsrkit.cli.common import complain, complete, page, user_errors, word, write, write_all, writing
-from dsrkit.cli.options import annotation, parameter
+from dsrkit.cli.options import sorted_out, with_options
 from dsrkit.craft.options import options_of
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, PROFILES, Mode
@@ -146,19 +145,11 @@ def _command(mode: Mode) -> Callable[..., None]:
     """The command of a mode; its signature, which typer reads, comes from both tables of options."""
 
     def run(**values: Any) -> None:
-        common = _Common(**{field.name: values.pop(field.name) for field in fields(_Common)})
+        common, options = sorted_out(_Common, values)
         with user_errors():
-            _run(mode, common, {name: value for name, value in values.items() if value not in (None, False, [])})
+            _run(mode, common, options)
 
-    hints = get_type_hints(_Common, include_extras=True)
-    parameters = [
-        *(parameter(field.name, hints[field.name], field.default) for field in fields(_Common)),
-        *(parameter(name, annotation(name, default, entry), None) for name, default, entry in options_of(mode)),
-    ]
-    run.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]  # PEP 362
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__doc__ = SUMMARIES[mode]
-    return run
+    return with_options(run, SUMMARIES[mode], _Common, options_of(mode))
 
 
 for _mode in MODES:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dsrkit.cli.common import complain, complete, page, user_errors, word, write
-from dsrkit.cli.options import annotation, parameter
+from dsrkit.cli.common import complain, page, user_errors, write
+from dsrkit.cli.options import entries, mode_argument, one_of, sorted_out, with_options
 from dsrkit.craft.options import Options
 from dsrkit.errors import UsageError
 from dsrkit.lab.words import ENGINES, FLOWS
-from dsrkit.model.names import MODES
 from dsrkit.setup.words import MSS, OPTIONS, SCHEDULERS, VIP_ON
 
 if TYPE_CHECKING:
     from dsrkit.lab.plan import Lab, Wishes
     from dsrkit.lab.run import Outcome
-
-
-def _one_of(words: tuple[str, ...], flag: str, text: str) -> Any:
-    return typer.Option(flag, metavar="|".join(words), callback=word(words), autocompletion=complete(words), help=text)
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ class _Common:
     spec: Annotated[
         str | None, typer.Option("--spec", metavar="FILE", help="The set-up (dsr.toml), instead of a small one.")
     ] = None
-    engine: Annotated[str, _one_of(ENGINES, "--engine", "The running kernel, or user-mode Linux.")] = "auto"
+    engine: Annotated[str, one_of(ENGINES, "--engine", "The running kernel, or user-mode Linux.")] = "auto"
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Keep captures, dsr.toml and truth.json there.")
     ] = None
@@ -54,10 +47,10 @@ class _Common:
         str | None, typer.Option("--shell", metavar="NODE", help="A shell there, before all is taken down.")
     ] = None
     keep: Annotated[bool, typer.Option("--keep", help="Leave it standing until end of input (Ctrl-D).")] = False
-    vip_on: Annotated[str, _one_of(VIP_ON, "--vip-on", "How servers take packets for the VIP; dnat for l2dsr.")] = "lo"
-    mss: Annotated[str, _one_of(MSS, "--mss", "How servers leave room for a tunnel.")] = "advmss"
+    vip_on: Annotated[str, one_of(VIP_ON, "--vip-on", "How servers take packets for the VIP; dnat for l2dsr.")] = "lo"
+    mss: Annotated[str, one_of(MSS, "--mss", "How servers leave room for a tunnel.")] = "advmss"
     scheduler: Annotated[
-        str | None, _one_of(SCHEDULERS, "--scheduler", "Scheduler of IPVS [default: rr; mh for a takeover pair].")
+        str | None, one_of(SCHEDULERS, "--scheduler", "Scheduler of IPVS [default: rr; mh for a takeover pair].")
     ] = None
     unicast: Annotated[bool, typer.Option("--unicast", help="VRRP adverts from address to address.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False
@@ -68,41 +61,22 @@ _CHOICES: Final = ("vip_on", "mss", "scheduler", "unicast")
 _PARSE: Final = {field.name: field.metadata["parse"] for field in fields(Options)}
 
 
-def _command() -> Callable[..., None]:
-    """The command; its signature, which typer reads, comes from both tables of options."""
+def _lab(**values: Any) -> None:
+    mode = values.pop("mode")
+    common, options = sorted_out(_Common, values)
+    with user_errors():
+        code = _run(mode, common, options)
+    raise typer.Exit(code)
 
-    def run(**values: Any) -> None:
-        mode = values.pop("mode")
-        common = _Common(**{field.name: values.pop(field.name) for field in fields(_Common)})
-        with user_errors():
-            code = _run(mode, common, {name: value for name, value in values.items() if value not in (None, False, [])})
-        raise typer.Exit(code)
 
-    hints = get_type_hints(_Common, include_extras=True)
-    table = {field.name: (field.default, field.metadata) for field in fields(Options)}
-    argument = typer.Argument(
-        metavar="[MODE]",
-        show_default=False,
-        autocompletion=complete(MODES),
-        help=f"The mode, unless the spec says it: {', '.join(MODES)}.",
-    )
-    parameters = [
-        Parameter("mode", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, argument]),
-        *(parameter(field.name, hints[field.name], field.default) for field in fields(_Common)),
-        *(parameter(name, annotation(name, *table[name]), None) for name in OPTIONS),
-    ]
-    run.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]  # PEP 362
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
-    run.__doc__ = """Build a mode for real, let clients and servers talk, capture every cable, and verify.
+_HELP: Final = """Build a mode for real, let clients and servers talk, capture every cable, and verify.
 
     Client, router, load balancers and real servers are network namespaces, configured by exactly what `dsrkit setup`
     prints. They end with the command, however it ends. Needs root. Exit codes: 0 served and clean, 1 findings or
     requests that were not served, 2 could not run.
     """
-    return run
 
-
-command = _command()
+command = with_options(_lab, _HELP, _Common, entries(OPTIONS), [mode_argument()])
 
 
 def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from inspect import Parameter, Signature
-from typing import Annotated, Any, Final, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 import typer
 
-from dsrkit.cli.common import complain, complete, user_errors, word, write
-from dsrkit.cli.options import annotation, parameter
-from dsrkit.craft.options import Options
+from dsrkit.cli.common import complain, complete, user_errors, write
+from dsrkit.cli.options import entries, mode_argument, one_of, sorted_out, with_options
 from dsrkit.errors import UsageError
-from dsrkit.model.names import MODES, ROLES
+from dsrkit.model.names import ROLES
 from dsrkit.setup.words import ENGINES, FIREWALLS, FORMATS, MSS, OPTIONS, SCHEDULERS, STATE, VIP_ON
-
-
-def _one_of(words: tuple[str, ...], flag: str, text: str) -> Any:
-    return typer.Option(flag, metavar="|".join(words), callback=word(words), autocompletion=complete(words), help=text)
 
 
 @dataclass(frozen=True)
@@ -38,18 +32,18 @@ class _Common:
             help=f"A node of the spec, or all of a role: {', '.join(ROLES)}.",
         ),
     ] = None
-    form: Annotated[str, _one_of(FORMATS, "--format", "A script, one program's configuration, or all as data.")] = (
+    form: Annotated[str, one_of(FORMATS, "--format", "A script, one program's configuration, or all as data.")] = (
         "shell"
     )
     undo: Annotated[bool, typer.Option("--undo", help="Print what takes the set-up back.")] = False
-    engine: Annotated[str, _one_of(ENGINES, "--engine", "What balances; nft where the kernel has no IPVS.")] = "ipvs"
-    vip_on: Annotated[str, _one_of(VIP_ON, "--vip-on", "How servers take packets for the VIP; dnat for l2dsr.")] = "lo"
-    mss: Annotated[str, _one_of(MSS, "--mss", "How servers leave room for a tunnel: by route, or by nft.")] = "advmss"
-    firewall: Annotated[str, _one_of(FIREWALLS, "--firewall", "What writes the rules beside IPVS, or on servers.")] = (
+    engine: Annotated[str, one_of(ENGINES, "--engine", "What balances; nft where the kernel has no IPVS.")] = "ipvs"
+    vip_on: Annotated[str, one_of(VIP_ON, "--vip-on", "How servers take packets for the VIP; dnat for l2dsr.")] = "lo"
+    mss: Annotated[str, one_of(MSS, "--mss", "How servers leave room for a tunnel: by route, or by nft.")] = "advmss"
+    firewall: Annotated[str, one_of(FIREWALLS, "--firewall", "What writes the rules beside IPVS, or on servers.")] = (
         "nft"
     )
     scheduler: Annotated[
-        str | None, _one_of(SCHEDULERS, "--scheduler", "Scheduler of IPVS [default: rr; mh for a takeover pair].")
+        str | None, one_of(SCHEDULERS, "--scheduler", "Scheduler of IPVS [default: rr; mh for a takeover pair].")
     ] = None
     unicast: Annotated[bool, typer.Option("--unicast", help="VRRP adverts from address to address.")] = False
     no_network: Annotated[
@@ -63,39 +57,20 @@ class _Common:
 _CHOICES: Final = ("engine", "vip_on", "mss", "firewall", "scheduler", "unicast", "state")
 
 
-def _command() -> Callable[..., None]:
-    """The command; its signature, which typer reads, comes from both tables of options."""
+def _setup(**values: Any) -> None:
+    mode = values.pop("mode")
+    common, options = sorted_out(_Common, values)
+    with user_errors():
+        _run(mode, common, options)
 
-    def run(**values: Any) -> None:
-        mode = values.pop("mode")
-        common = _Common(**{field.name: values.pop(field.name) for field in fields(_Common)})
-        with user_errors():
-            _run(mode, common, {name: value for name, value in values.items() if value not in (None, False, [])})
 
-    hints = get_type_hints(_Common, include_extras=True)
-    table = {field.name: (field.default, field.metadata) for field in fields(Options)}
-    argument = typer.Argument(
-        metavar="[MODE]",
-        show_default=False,
-        autocompletion=complete(MODES),
-        help=f"The mode, unless the spec says it: {', '.join(MODES)}.",
-    )
-    parameters = [
-        Parameter("mode", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, argument]),
-        *(parameter(field.name, hints[field.name], field.default) for field in fields(_Common)),
-        *(parameter(name, annotation(name, *table[name]), None) for name in OPTIONS),
-    ]
-    run.__signature__ = Signature(parameters, return_annotation=None)  # type: ignore[attr-defined]  # PEP 362
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
-    run.__doc__ = """Print the commands that make a machine what the spec says, each with its reason.
+_HELP: Final = """Print the commands that make a machine what the spec says, each with its reason.
 
     Nothing is run. Without --spec it is the usual set-up of MODE, which `dsrkit craft MODE --split DIR` writes as a
     dsr.toml to start from.
     """
-    return run
 
-
-command = _command()
+command = with_options(_setup, _HELP, _Common, entries(OPTIONS), [mode_argument()])
 
 
 def _run(mode: str | None, common: _Common, options: Mapping[str, Any]) -> None:
