@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import dsrkit
+from dsrkit.craft.scenario import Scenario as Crafted
 from dsrkit.model.report import Finding, Report
 
 PCAPS = Path(__file__).parents[1] / "pcaps"
@@ -170,3 +172,21 @@ def shared() -> list[Scenario]:
 def loud(report: Report) -> list[Finding]:
     """Findings that accuse: warnings and errors."""
     return [finding for finding in report.findings if finding.severity in ("warning", "error")]
+
+
+def failing(report: Report) -> set[str]:
+    """The cells that fail."""
+    return {cell.cell for cell in report.cells if cell.verdict == "fail"}
+
+
+def accused(report: Report) -> set[tuple[str, str]]:
+    """What accuses, and the roles of whom."""
+    roles = {node.name: node.role for node in report.nodes}
+    return {(finding.code, roles.get(name, "")) for finding in report.findings for name in finding.nodes}
+
+
+def verified(scenario: Crafted, folder: Path) -> Report:
+    """The report about a crafted scenario."""
+    path = folder / "made.pcapng"
+    scenario.write(path)
+    return dsrkit.verify(str(path))

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 from arp_pictures import Step, steps_crafted, steps_recorded
-from scenarios import CAPTURES, PCAPS, Scenario
+from scenarios import CAPTURES, PCAPS, Scenario, accused, failing, verified
 
 import dsrkit
 from dsrkit.craft.api import craft
 from dsrkit.craft.scenario import Scenario as Crafted
-from dsrkit.model.report import Report
 
 FLUX = Scenario(PCAPS / "l2dsr" / "b02-dr-arp-flux")
 LEAK = Scenario(PCAPS / "l2dsr" / "b10-dr-arp-announce-wrong")
@@ -34,22 +33,6 @@ def at_hand(scenario: Scenario) -> None:
 @cache
 def made(mode: str, fault: str | None = None, *, flows: int = 6, **options: object) -> Crafted:
     return craft(mode, fault=fault, flows=flows, **options)  # type: ignore[arg-type]
-
-
-def failing(report: Report) -> set[str]:
-    return {cell.cell for cell in report.cells if cell.verdict == "fail"}
-
-
-def accused(report: Report) -> set[tuple[str, str]]:
-    """What accuses, and the roles of whom."""
-    roles = {node.name: node.role for node in report.nodes}
-    return {(finding.code, roles.get(name, "")) for finding in report.findings for name in finding.nodes}
-
-
-def verified(scenario: Crafted, folder: Path) -> Report:
-    path = folder / "made.pcapng"
-    scenario.write(path)
-    return dsrkit.verify(str(path))
 
 
 def of(kind: str, steps: Iterable[Step]) -> list[Step]:

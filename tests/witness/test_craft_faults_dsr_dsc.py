@@ -9,12 +9,11 @@ from typing import NamedTuple
 import dpkt
 import pytest
 from pictures import Seen, Sessions, crafted, frames_of, recorded
-from scenarios import PCAPS, Scenario
+from scenarios import PCAPS, Scenario, accused, failing, verified
 
 import dsrkit
 from dsrkit.craft.api import craft
 from dsrkit.craft.scenario import Scenario as Crafted
-from dsrkit.model.report import Report
 
 NO_VIP = Scenario(PCAPS / "l2dsr" / "b01-dr-no-vip-on-rs")
 LOOP = Scenario(PCAPS / "l2dsr" / "b01b-dr-no-vip-forward-loop")
@@ -43,22 +42,6 @@ def steps(seen: Iterable[Seen]) -> list[Segment]:
 def usual(found: Sessions) -> list[list[Seen]]:
     """Without the recordings' few clients that send with TTL 10."""
     return [seen for seen in found.values() if seen[0].ttl > 10]
-
-
-def failing(report: Report) -> set[str]:
-    return {cell.cell for cell in report.cells if cell.verdict == "fail"}
-
-
-def accused(report: Report) -> set[tuple[str, str]]:
-    """What accuses, and the roles of whom."""
-    roles = {node.name: node.role for node in report.nodes}
-    return {(finding.code, roles.get(name, "")) for finding in report.findings for name in finding.nodes}
-
-
-def verified(scenario: Crafted, folder: Path) -> Report:
-    path = folder / "made.pcapng"
-    scenario.write(path)
-    return dsrkit.verify(str(path))
 
 
 # --- the same cells ---------------------------------------------------------------------------------------------------

@@ -10,20 +10,15 @@ from dpkt.ethernet import Ethernet
 from dpkt.ip import IP
 from dpkt.udp import UDP
 from pictures import Seen, Sessions, crafted, frames_of, recorded
-from scenarios import CAPTURES, PCAPS, Scenario
+from scenarios import CAPTURES, PCAPS, Scenario, failing
 
 import dsrkit
 from dsrkit.craft.api import craft
-from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
 
 B01 = Scenario(PCAPS / "l2dsr" / "b01-dr-no-vip-on-rs")
 DNS_RR = Scenario(CAPTURES / "dns-rr")
 shared = pytest.mark.skipif(not CAPTURES.is_dir(), reason="the shared captures are not at hand (DSRKIT_CAPTURES)")
-
-
-def failing(report: Report) -> set[str]:
-    return {cell.cell for cell in report.cells if cell.verdict == "fail"}
 
 
 # --- HCK701: the clients' side of it is DSR301

@@ -7,21 +7,16 @@ from pathlib import Path
 
 import pytest
 from pictures import Seen, Sessions, crafted, recorded
-from scenarios import CAPTURES, PCAPS, Scenario
+from scenarios import CAPTURES, PCAPS, Scenario, failing
 
 import dsrkit
 from dsrkit.craft.api import craft
 from dsrkit.craft.packets import proxy
-from dsrkit.model.report import Report
 
 B06 = Scenario(PCAPS / "nat" / "b06-nat-reply-bypass")
 B14 = Scenario(CAPTURES / "b14-proxyv2-unexpected")
 L7 = Scenario(CAPTURES / "l7-haproxy-tcp-proxyv2")
 shared = pytest.mark.skipif(not CAPTURES.is_dir(), reason="the shared captures are not at hand (DSRKIT_CAPTURES)")
-
-
-def failing(report: Report) -> set[str]:
-    return {cell.cell for cell in report.cells if cell.verdict == "fail"}
 
 
 def pictures(found: Sessions) -> Counter[tuple[tuple[str, str, str, int], ...]]:

@@ -9,12 +9,11 @@ from pathlib import Path
 import dpkt
 import pytest
 from pictures import frames_of
-from scenarios import PCAPS, Scenario
+from scenarios import PCAPS, Scenario, accused, failing
 
 import dsrkit
 from dsrkit.craft.api import craft
 from dsrkit.craft.scenario import Scenario as Crafted
-from dsrkit.model.report import Report
 
 NO_MODULE = Scenario(PCAPS / "l3dsr-tunnel" / "b03a-tun-no-ipip-module")
 TOO_BIG = Scenario(PCAPS / "l3dsr-tunnel" / "b07-tun-mtu-frag-needed")
@@ -84,15 +83,6 @@ def crafted(scenario: Crafted, tap: str) -> list[Error]:
 
 def made(fault: str, **options: object) -> Crafted:
     return craft("l3dsr-tunnel", fault=fault, **options)  # type: ignore[arg-type]
-
-
-def failing(report: Report) -> set[str]:
-    return {cell.cell for cell in report.cells if cell.verdict == "fail"}
-
-
-def accused(report: Report) -> set[tuple[str, str]]:
-    roles = {node.name: node.role for node in report.nodes}
-    return {(finding.code, roles.get(name, "")) for finding in report.findings for name in finding.nodes}
 
 
 @pytest.mark.parametrize(("recording", "fault"), [(NO_MODULE, "TUN401"), (TOO_BIG, "TUN404")], ids=str)
