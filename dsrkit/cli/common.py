@@ -12,6 +12,7 @@ from typing import BinaryIO, TextIO
 import typer
 
 from dsrkit.errors import DsrkitError, UsageError
+from dsrkit.model.names import did_you_mean
 
 
 @contextmanager
@@ -77,10 +78,7 @@ def word(words: Collection[str]) -> Callable[[str | None], str | None]:
     def check(value: str | None) -> str | None:
         if value is None or value in words:
             return value
-        from difflib import get_close_matches
-
-        near = get_close_matches(value.lower(), words, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(value.lower(), words)
         raise typer.BadParameter(f"{value!r} is not valid ({hint}one of: {', '.join(words)})")
 
     return check

@@ -6,9 +6,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from ipaddress import ip_address
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from dsrkit.craft.complete import completed, spec_options
 from dsrkit.craft.faults import Fault, fault_of
@@ -16,7 +15,7 @@ from dsrkit.craft.frame import Batch
 from dsrkit.craft.machines.network import Network, Weather
 from dsrkit.craft.machines.world import World, taps_of
 from dsrkit.craft.modes import DRIVERS, machines_of
-from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, flag, parse_options, unmet, whole
+from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, flag, known_word, parse_options, unmet, whole
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.profiles.base import IPIP_PAIRS
@@ -25,9 +24,6 @@ from dsrkit.craft.volume.copies import copies
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, Mode, Profile
 from dsrkit.model.spec import Spec
-
-W = TypeVar("W", bound=str)
-
 
 SIMULATED: Final = 200
 """Up to here every connection is simulated; more are copies."""
@@ -38,15 +34,6 @@ FLOWS: Final = 10_000_000
 SEEDS: Final = 2**64 - 1
 FLOWS_PER_CLIENT: Final = 20000
 """A client has about this many ports (net.ipv4.ip_local_port_range)."""
-
-
-def _word(word: str, words: tuple[W, ...], what: str) -> W:
-    for one in words:
-        if one == word:
-            return one
-    near = get_close_matches(str(word), words, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"{what} {word!r} is not known ({hint}one of: {', '.join(words)})")
 
 
 def craft(
@@ -68,7 +55,7 @@ def craft(
     Raises: UsageError for an unknown mode, profile, fault or option and for options that contradict each other or the
     spec; SpecError for a spec that cannot be built.
     """
-    known: Mode = _word(mode, MODES, "mode")
+    known: Mode = known_word(mode, MODES, "mode")
     given = _spec(spec, known)
     stated = next((one.profile for one in given.services if one.profile != "any"), None)
     flows, seed = whole(1, FLOWS)("--flows", flows), whole(-SEEDS, SEEDS)("--seed", seed)
@@ -85,7 +72,7 @@ def craft(
             raise UsageError(whose + missing)
     required = None if broken is None else broken.profile
     usual = required or _usual_profile(known, chosen)
-    habits: Profile = _word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]
+    habits: Profile = known_word(profile or stated or usual, tuple(PROFILES), "profile")  # type: ignore[arg-type]
     if required is not None and broken is not None and habits != required:
         raise UsageError(f"{broken.code} ({broken.name}) is a fault of profile {required}, not of {habits}")
     _check(known, habits, chosen, asked)

@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dsrkit.errors import UsageError
 from dsrkit.model.dscp import parse_dscp
-from dsrkit.model.names import MODES, Mode
+from dsrkit.model.names import MODES, Mode, did_you_mean
+
+W = TypeVar("W", bound=str)
 
 REWRITES: Final[tuple[Mode, ...]] = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 CONNECTIONS: Final[tuple[Mode, ...]] = (*REWRITES, "l7")
@@ -47,12 +49,13 @@ def whole(low: int, high: int) -> Callable[[str, object], int]:
     return parse
 
 
-def _word(*words: str) -> Callable[[str, object], str]:
+def one_of(*words: str) -> Callable[[str, object], str]:
+    """How a flag's text becomes one of some words."""
+
     def parse(flag: str, given: object) -> str:
         if str(given) in words:
             return str(given)
-        near = get_close_matches(str(given), words, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(str(given), words, cutoff=0.4)
         raise UsageError(f"{flag}: {given!r} is not valid ({hint}one of: {', '.join(words)})")
 
     return parse
@@ -168,7 +171,7 @@ def option(
 def _choice(
     default: Any, text: str, *words: str, modes: tuple[Mode, ...] = MODES, needs: tuple[Needs, ...] = ()
 ) -> Any:
-    return option(default, _word(*words), text, "|".join(words), modes=modes, choices=words, needs=needs)
+    return option(default, one_of(*words), text, "|".join(words), modes=modes, choices=words, needs=needs)
 
 
 GARP_FORMS: Final = (
@@ -374,6 +377,18 @@ def parse_options(mode: str, given: Mapping[str, object]) -> Options:
             raise UsageError(f"unknown option {flag(name)} ({hint})")
         values[name] = known[name]["parse"](flag(name), one)
     return replace(DEFAULTS, **values)
+
+
+def known_word(given: str, words: tuple[W, ...], what: str) -> W:
+    """The one of some words that was given.
+
+    Raises: UsageError for one that is none of them.
+    """
+    for word in words:
+        if word == given:
+            return word
+    hint = did_you_mean(str(given), words, cutoff=0.4)
+    raise UsageError(f"{what} {given!r} is not known ({hint}one of: {', '.join(words)})")
 
 
 def unmet(mode: str, options: Options, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Literal, get_args
 
 Mode = Literal["dns-rr", "garp", "health", "nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp", "l7"]
@@ -32,3 +33,15 @@ PORT_MAPPING: Final[frozenset[str]] = frozenset({"nat", "fullnat", "l7"})
 
 ELLIPSIS: Final = "..."
 """In a path: an unknown number of routers."""
+
+
+def did_you_mean(given: str, words: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """The nearest of some words as the start of a hint; empty where none is near.
+
+    >>> did_you_mean("l2dssr", MODES)
+    "did you mean 'l2dsr'? "
+    """
+    from difflib import get_close_matches  # only a mistake needs it
+
+    near = get_close_matches(given, list(words), n=1, cutoff=cutoff)
+    return f"did you mean {near[0]!r}? " if near else ""

@@ -30,6 +30,7 @@ from dsrkit.model.names import (
     Profile,
     Role,
     TunnelType,
+    did_you_mean,
 )
 
 VERSION: Final = 1
@@ -354,8 +355,7 @@ class _Table:
                 return word
         if value is None:
             return None
-        near = get_close_matches(value.lower(), words, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = did_you_mean(value.lower(), words)
         raise self.fail(key, f"{value!r} is not valid ({hint}one of: {', '.join(words)})")
 
     def integer(self, key: str, low: int, high: int) -> int | None:

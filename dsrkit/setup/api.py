@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from ipaddress import ip_address
 from typing import Any, Final
 
 from dsrkit.craft.complete import completed, spec_options
 from dsrkit.craft.modes import DRIVERS
-from dsrkit.craft.options import REWRITES, Options, parse_options
+from dsrkit.craft.options import REWRITES, Options, flag, known_word, one_of, parse_options
 from dsrkit.errors import UsageError
-from dsrkit.model.names import MODES, ROLES, Mode, Role
+from dsrkit.model.names import MODES, ROLES, Mode, Role, did_you_mean
 from dsrkit.model.spec import Spec, SpecNode
 from dsrkit.setup.balancer import balancer
 from dsrkit.setup.dnsmasq import name_server
@@ -87,7 +86,7 @@ def site_of(
             raise UsageError(f"profile {service.profile} is another program than setup sets up ({', '.join(PROFILES)})")
     for name in options:
         if name not in OPTIONS and name in {field.name for field in fields(Options)}:
-            raise UsageError(f"--{name.replace('_', '-')} is about packets, and not about machines")
+            raise UsageError(f"{flag(name)} is about packets, and not about machines")
     own = {name: value for name, value in options.items() if value is not None}
     asked = {**spec_options(given, known, own), **own}
     chosen = parse_options(known, asked)
@@ -124,8 +123,7 @@ def chosen_nodes(site: Site, which: str) -> tuple[SpecNode, ...]:
         return found
     names = [node.name for node in site.spec.nodes]
     roles = [role for role in ROLES if any(node.role == role for node in site.spec.nodes)]
-    near = get_close_matches(which, [*names, *roles], n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = did_you_mean(which, [*names, *roles])
     raise UsageError(f"--for: no node or role {which!r} ({hint}nodes: {', '.join(names)}; roles: {', '.join(roles)})")
 
 
@@ -136,14 +134,10 @@ def _mode(mode: str | None, spec: Spec) -> Mode:
         if not spec.services:
             raise UsageError("say a MODE, or give a --spec whose [[service]] has one")
         raise UsageError(f"the spec has services of several modes: say one of {', '.join(spec.modes)} as MODE")
-    for one in MODES:
-        if one == mode:
-            if spec.mode not in (None, one) and one not in ("garp", "health"):
-                raise UsageError(f"the spec is about mode {spec.mode}, not {mode}")
-            return one
-    near = get_close_matches(mode, MODES, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UsageError(f"mode {mode!r} is not known ({hint}one of: {', '.join(MODES)})")
+    known = known_word(mode, MODES, "mode")
+    if spec.mode not in (None, known) and known not in ("garp", "health"):
+        raise UsageError(f"the spec is about mode {spec.mode}, not {mode}")
+    return known
 
 
 def _path(mode: Mode, options: Options) -> Mode:
@@ -158,11 +152,8 @@ def _path(mode: Mode, options: Options) -> Mode:
 def _checked(choices: Choices) -> Choices:
     for name, words in WORDS.items():
         value = getattr(choices, name)
-        if value is not None and value not in words:
-            near = get_close_matches(str(value), words, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag}: {value!r} is not valid ({hint}one of: {', '.join(words)})")
+        if value is not None:
+            one_of(*words)(flag(name), value)
     if not choices.state.startswith("/"):
         raise UsageError(f"--state: {choices.state!r} is not an absolute path")
     return replace(choices, state=choices.state.rstrip("/") or "/")
