@@ -64,7 +64,11 @@ def tunnel_end(site: Site, node: SpecNode) -> Iterator[Step]:
             why += "; without csum the kernel drops packets that have a checksum"
         yield replace(device(name, why, "name", name, "type", *kind.words, *ends, *checksum), kind="tunnel")
         yield from _unchecked(name, inner)
-        yield Step("tunnel", ("ip", "link", "set", "dev", name, "up"), "a tunnel that is down drops without a word")
+        yield Step(
+            "tunnel",
+            ("ip", "link", "set", "dev", name, "up"),
+            "what comes to a tunnel that is down is refused as unreachable",
+        )
 
 
 def _unchecked(name: str, inner: int) -> Iterator[Step]:

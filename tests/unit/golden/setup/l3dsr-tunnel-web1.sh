@@ -34,7 +34,7 @@ sysctl -q -w net/ipv4/conf/dsr0/rp_filter=0
 # the larger of this and the device's own counts
 sysctl -q -w net/ipv4/conf/all/rp_filter=0
 
-# a tunnel that is down drops without a word
+# what comes to a tunnel that is down is refused as unreachable
 ip link set dev dsr0 up
 
 # answer ARP for addresses of the asked interface only: the VIP's owner is the load balancer
