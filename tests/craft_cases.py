@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from dsrkit import Scenario, craft
 from dsrkit.craft.modes import DRIVERS
-from dsrkit.craft.options import REWRITES, options_of
+from dsrkit.craft.options import options_of
 from dsrkit.craft.packets.arp import FORMS
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.profiles.base import IPIP_PAIRS
+from dsrkit.model.names import REWRITES
 
 MODES: Final = tuple(DRIVERS)
 VERSIONS: Final = ("4", "6")

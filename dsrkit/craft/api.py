@@ -15,14 +15,14 @@ from dsrkit.craft.frame import Batch
 from dsrkit.craft.machines.network import Network, Weather
 from dsrkit.craft.machines.world import World, taps_of
 from dsrkit.craft.modes import DRIVERS, machines_of
-from dsrkit.craft.options import CONNECTIONS, REWRITES, Options, flag, known_word, parse_options, unmet, whole
+from dsrkit.craft.options import CONNECTIONS, Options, flag, known_word, parse_options, unmet, whole
 from dsrkit.craft.preset import encapsulation, families
 from dsrkit.craft.profiles import PROFILES
 from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.craft.scenario import LINKTYPE_ETHERNET, Scenario
 from dsrkit.craft.volume.copies import copies
 from dsrkit.errors import UsageError
-from dsrkit.model.names import MODES, Mode, Profile
+from dsrkit.model.names import MODES, REWRITES, Mode, Profile
 from dsrkit.model.spec import Spec
 
 SIMULATED: Final = 200

@@ -7,10 +7,10 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
-from dsrkit.craft.options import BALANCED, REWRITES, SERVED
+from dsrkit.craft.options import BALANCED, SERVED
 from dsrkit.craft.preset import PLANS
 from dsrkit.errors import SpecError
-from dsrkit.model.names import Mode
+from dsrkit.model.names import REWRITES, Mode
 from dsrkit.model.spec import Link, PathSpec, Port, Spec, SpecNode, SpecTap
 
 Address = IPv4Address | IPv6Address

@@ -14,11 +14,10 @@ from typing import Any, Final, TypeVar
 
 from dsrkit.errors import UsageError
 from dsrkit.model.dscp import parse_dscp
-from dsrkit.model.names import MODES, Mode, did_you_mean
+from dsrkit.model.names import DIRECT_RETURN, MODES, REWRITES, Mode, did_you_mean
 
 W = TypeVar("W", bound=str)
 
-REWRITES: Final[tuple[Mode, ...]] = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 CONNECTIONS: Final[tuple[Mode, ...]] = (*REWRITES, "l7")
 BALANCED: Final[tuple[Mode, ...]] = tuple(mode for mode in MODES if mode != "dns-rr")
 SERVED: Final[tuple[Mode, ...]] = (*CONNECTIONS, "dns-rr", "health")
@@ -304,7 +303,7 @@ class Options:
         "vip",
         "rip",
         modes=("health",),
-        needs=({"data_path": ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")},),
+        needs=({"data_path": DIRECT_RETURN},),
     )
     data_path: str = _choice("l2dsr", "The mode whose data path is checked.", *REWRITES, modes=("health",))
     interval: int = option(2 * 10**9, _duration, "Time between checks (2s).", "TIME", modes=("health",))

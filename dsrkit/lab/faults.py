@@ -13,12 +13,11 @@ from typing import Final
 
 from dsrkit.errors import UsageError
 from dsrkit.lab.job import Job, Request, Step
-from dsrkit.model.names import Mode
+from dsrkit.model.names import DIRECT_RETURN, Mode
 from dsrkit.model.spec import SpecNode
 from dsrkit.setup.render import family
 from dsrkit.setup.site import Site, address_of
 
-DSR: Final[tuple[Mode, ...]] = ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 BIG: Final = 20_000
 
 
@@ -232,7 +231,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _commands("real-server", "ip address del {vip}/{length} dev lo"),
     ),
     "DSR303": Fault(
-        ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp"),
+        DIRECT_RETURN,
         "the service of one real server listens at its own address only",
         "connections to it are refused, by the VIP",
         _bound_to_itself,
@@ -255,7 +254,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         ),
     ),
     "DSR319": Fault(
-        ("nat", "fullnat", *DSR),
+        ("nat", "fullnat", *DIRECT_RETURN),
         "the firewall of one real server rejects the service",
         "connections to it are refused",
         _filtered(
@@ -272,7 +271,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     ),
     "NAT212": Fault(("nat", "fullnat"), "the servers listen at another port", "connections are refused", _other_port),
     "NAT213": Fault(
-        ("nat", *DSR),
+        ("nat", *DIRECT_RETURN),
         "one real server has no default route",
         "connections to it time out",
         _commands("real-server", "ip -{version} route del default"),

@@ -17,6 +17,7 @@ from dsrkit.lab.engine_host import visit
 from dsrkit.lab.faults import FAULTS
 from dsrkit.lab.job import JOB_FILE, LOG_FILE, RESULT_FILE, Job
 from dsrkit.lab.plan import Lab, Wishes
+from dsrkit.model.names import REWRITES
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec, SpecTap
 from dsrkit.model.toml import dump
@@ -26,7 +27,6 @@ from dsrkit.verify.pipeline import verify
 SPEC_FILE: Final = "dsr.toml"
 TRUTH_FILE: Final = "truth.json"
 PCAP_HEADER: Final = 24
-REWRITES: Final = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 
 
 @dataclass(frozen=True, slots=True)

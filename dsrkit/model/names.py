@@ -25,6 +25,12 @@ FAIL_ON: Final[tuple[FailOn, ...]] = get_args(FailOn)
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 MODE_FROM: Final[tuple[ModeFrom, ...]] = get_args(ModeFrom)
 
+REWRITES: Final[tuple[Mode, ...]] = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+"""Modes that rewrite or add headers, so that tables say what happens at each hop."""
+
+DIRECT_RETURN: Final[tuple[Mode, ...]] = ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
+"""Modes whose replies go past the load balancer."""
+
 NO_VIP_NEEDED: Final[frozenset[str]] = frozenset({"dns-rr", "l7"})
 """Modes whose service is found by a name or by the proxy's own address."""
 

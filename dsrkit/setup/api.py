@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from dsrkit.craft.complete import completed, spec_options
 from dsrkit.craft.modes import DRIVERS
-from dsrkit.craft.options import REWRITES, Options, flag, known_word, one_of, parse_options
+from dsrkit.craft.options import Options, flag, known_word, one_of, parse_options
 from dsrkit.errors import UsageError
-from dsrkit.model.names import MODES, ROLES, Mode, Role, did_you_mean
+from dsrkit.model.names import MODES, REWRITES, ROLES, Mode, Role, did_you_mean
 from dsrkit.model.spec import Spec, SpecNode
 from dsrkit.setup.balancer import balancer
 from dsrkit.setup.dnsmasq import name_server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dsrkit.model.names import DIRECT_RETURN
 from dsrkit.model.spec import SpecNode
 from dsrkit.setup.site import Site
 
@@ -18,7 +19,7 @@ def notes(site: Site, node: SpecNode) -> Iterator[str]:
 
 def _of_server(site: Site) -> Iterator[str]:
     vips = ", ".join(site.spec.vips)
-    if site.path in ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp") and site.choices.vip_on == "lo":
+    if site.path in DIRECT_RETURN and site.choices.vip_on == "lo":
         yield f"the service has to listen at {vips}, or at every address"
     if site.path == "l7" and site.spec.proxy is not None:
         yield f"the service has to expect the PROXY protocol, version {site.spec.proxy.version or 'that is sent'}"

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from dsrkit.model.dscp import dscp_text
+from dsrkit.model.names import REWRITES
 from dsrkit.tables import tables
 from dsrkit.tables.fields import FIELDS, WIRESHARK
 from dsrkit.tables.nodes import cell_id, lifted
@@ -30,7 +31,7 @@ from dsrkit.tables.rules import (
 from dsrkit.verify.frames import DIRECTIONS, REQUEST, TUNNEL_NAMES, UDP, Frames, Ints, Mask
 from dsrkit.verify.journeys import DECAPSULATED, PLAIN, REWRITTEN, Hop, Journeys, Way
 from dsrkit.verify.judged import CHECKSUM_FIELDS, checksum_state, column
-from dsrkit.verify.scene import HEADER_MODES, Scene
+from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import MOST_FRAMES, Point, Verdict
 from dsrkit.wire import layout
 from dsrkit.wire.address import mac_text
@@ -91,7 +92,7 @@ def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
     a, b = hop.source, hop.target
     assert a is not None
     rows_a, rows_b = hop.before, hop.after
-    mode = scene.mode if scene.mode in HEADER_MODES else None
+    mode = scene.mode if scene.mode in REWRITES else None
     direction = DIRECTIONS[b.direction]
     fall = _wire_fall(f, rows_a, rows_b, a, b)
     if a.form == b.form:
@@ -197,7 +198,7 @@ def _known_inside(lb: dict[str, Rule]) -> dict[str, Rule]:
 
 def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[str, ...] | None = None) -> list[Verdict]:
     """All cells of one hop; `only` some fields where there is no packet before."""
-    mode = scene.mode if scene.mode in HEADER_MODES else "path"
+    mode = scene.mode if scene.mode in REWRITES else "path"
     assert mode is not None
     direction = DIRECTIONS[hop.target.direction]
     wrapped = bool((f.tunnel[hop.after] > 0).any())
@@ -463,7 +464,7 @@ def _wire_fall(f: Frames, a: Ints, b: Ints, p: Point, q: Point) -> Ints:
 def fitting_profiles(f: Frames, scene: Scene, journeys: Journeys, candidates: Collection[str]) -> list[str]:
     """Those of `candidates` whose load balancer's table every packet obeys; none where no packet crossed one."""
     fits = []
-    for profile in candidates if scene.mode in HEADER_MODES else ():
+    for profile in candidates if scene.mode in REWRITES else ():
         verdicts = []
         for way in journeys.ways.values():
             for hop in way.hops():

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from dsrkit.model.names import Direction, FailOn, Severity
+from dsrkit.model.names import REWRITES, Direction, FailOn, Severity
 from dsrkit.model.report import (
     CellVerdict,
     Finding,
@@ -24,7 +24,7 @@ from dsrkit.model.spec import Spec
 from dsrkit.verify.frames import DIRECTIONS, TUNNEL_NAMES, AddressBook
 from dsrkit.verify.journeys import REWRITTEN
 from dsrkit.verify.judge import Judge
-from dsrkit.verify.scene import HEADER_MODES, Party, Scene, TapInfo
+from dsrkit.verify.scene import Party, Scene, TapInfo
 from dsrkit.verify.verdicts import Verdict
 from dsrkit.wire.address import mac_text
 
@@ -57,7 +57,7 @@ def conclude(
         for pattern in patterns:
             if not any(v.cell.startswith(pattern) for v in verdicts):
                 notes = [*notes, f"--{word} {pattern}: no cell of this report begins with that"]
-    header = scene.mode in HEADER_MODES
+    header = scene.mode in REWRITES
     profile = judge.profiles[0] if scene.profile == "any" and judge.profiles else scene.profile
     return Report(
         mode=scene.mode,
@@ -298,7 +298,7 @@ def _path(scene: Scene) -> Path:
     """The row of nodes, real servers by their role where there are several."""
     if scene.path_request or scene.path_reply:
         return Path(scene.path_request, scene.path_reply)
-    if scene.mode not in HEADER_MODES:
+    if scene.mode not in REWRITES:
         return Path()
 
     def one(role: str, fallback: str) -> list[str]:
@@ -318,7 +318,7 @@ def _path(scene: Scene) -> Path:
 def _traffic(judge: Judge) -> Traffic:
     octets = judge.octets
     seen = set().union(*judge.link_macs.values())
-    if judge.scene.mode not in HEADER_MODES or (judge.scene.macs("lb") and not seen & judge.scene.macs("lb")):
+    if judge.scene.mode not in REWRITES or (judge.scene.macs("lb") and not seen & judge.scene.macs("lb")):
         return Traffic(octets.request, octets.reply)
     return Traffic.of(octets.request, octets.reply, octets.crossed)
 

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
 from dsrkit.verify.journeys import Joiner, Journeys
-from dsrkit.verify.scene import HEADER_MODES, Scene
+from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import Frame, Point
 from dsrkit.wire import layout
 
@@ -132,7 +133,7 @@ class Connections:
                 self._tcp[key].refusal = Refusal(f.ref(row), f"RST from {f.book.text(int(f.src[row]))}")
         self._feed_udp(f, flows, journeys, wanted, leaving)
         self._feed_errors(f, leaving)
-        if self.scene.mode not in HEADER_MODES:
+        if self.scene.mode not in REWRITES:
             reset = np.flatnonzero(f.is_tcp & ((f.flags & (RST | ACK)) == RST) & leaving)
             self.resets |= set(zip(f.source[reset].tolist(), f.target[reset].tolist(), strict=True))
         self._forget()
@@ -154,7 +155,7 @@ class Connections:
         """Requests to the balanced service on either side; any request where the mode is unknown."""
         scene = self.scene
         request = flows.direction == REQUEST
-        if scene.mode not in HEADER_MODES:
+        if scene.mode not in REWRITES:
             return np.asarray(request & (f.tunnel == 0), bool)
         mine = np.isin(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
         if scene.services:
@@ -235,7 +236,7 @@ class Connections:
             c = self._udp.get((int(flows.client[row]), self._vport(int(flows.server[row]) & 0xFFFF)))
             if c is not None:
                 self._answer(f, c, row)
-        if self.scene.mode in HEADER_MODES and self.scene.mode not in ("nat", "fullnat"):
+        if self.scene.mode in REWRITES and self.scene.mode not in ("nat", "fullnat"):
             self._udp_from_servers(f, leaving)
 
     def _udp_from_servers(self, f: Frames, leaving: Mask) -> None:

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
-from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
+from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.steps import SENT, causal_order, decapsulated, rewritten, sent_anew
 from dsrkit.verify.verdicts import Point
 
@@ -400,7 +401,7 @@ def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:
 def in_service(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
     """Packets of the balanced services; the rest of a capture is nobody's fault."""
     known = (flows.identity != 0) & (flows.direction != 0) & (form != BOUNCED)
-    if scene.mode not in HEADER_MODES:
+    if scene.mode not in REWRITES:
         return np.asarray(known & (f.tunnel == 0), bool)
     server, port = flows.server >> 16, flows.server & 0xFFFF
     vip = np.isin(server, list(scene.vips))

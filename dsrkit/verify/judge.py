@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from dsrkit.model.names import REWRITES
 from dsrkit.tables import PROFILES
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
@@ -15,7 +16,7 @@ from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import ICMP, ICMPV6, REQUEST, TUNNEL_NAMES, Frames, Ints
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, pair_counts
 from dsrkit.verify.presence import Presence
-from dsrkit.verify.scene import HEADER_MODES, Scene, TapInfo
+from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Tally, Verdict
 
 SETTLE_NS: Final = 1_000_000_000
@@ -144,7 +145,7 @@ class Judge:
             self.octets.crossed += int(length[through].sum())
 
     def _fit(self, f: Frames, journeys: Journeys) -> None:
-        if self.scene.mode not in HEADER_MODES or self._fitted >= _FITTED_BATCHES:
+        if self.scene.mode not in REWRITES or self._fitted >= _FITTED_BATCHES:
             return
         if not any(p.form == REWRITTEN for way in journeys.ways.values() for p in way.points):
             return

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 
 from dsrkit.errors import UsageError
-from dsrkit.model.names import FAIL_ON, MODES, PROFILES
+from dsrkit.model.names import FAIL_ON, MODES, PROFILES, REWRITES
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
 from dsrkit.verify import roles
@@ -21,7 +21,7 @@ from dsrkit.verify.conclude import conclude
 from dsrkit.verify.flows import oriented
 from dsrkit.verify.frames import AddressBook, Frames
 from dsrkit.verify.judge import Judge, without_clients
-from dsrkit.verify.scene import HEADER_MODES, Scene
+from dsrkit.verify.scene import Scene
 from dsrkit.verify.stated import scene_of
 
 
@@ -50,7 +50,7 @@ def verify(
     book = AddressBook()
     data = Input(book, named_sources(source, loaded), loaded)
     scene = scene_of(book, loaded, mode, profile, vip)
-    if scene.mode is not None and scene.mode not in HEADER_MODES:
+    if scene.mode is not None and scene.mode not in REWRITES:
         scene.notes.append(f"mode {scene.mode} is not verified yet: only routers and links are judged")
     judge = Judge(scene, data.taps)
     for batch in _batches_with_roles(data, scene):

@@ -13,13 +13,14 @@ from typing import Final
 
 import numpy as np
 
+from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.connections import COPIES, Connection, Connections, Group, too_big
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REPLY, REQUEST, TCP, UDP, Frames, Ints, Mask, mix
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Joiner, Journeys, Way, resegmented
-from dsrkit.verify.scene import DIRECT_RETURN, HEADER_MODES, Scene, TapInfo
+from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame, Point, Verdict
 from dsrkit.wire import layout
 from dsrkit.wire.address import mac_text
@@ -103,7 +104,7 @@ class Presence:
         """All presence cells."""
         out = []
         unanswered = self.connections.finish()
-        if self.scene.mode in HEADER_MODES:
+        if self.scene.mode in REWRITES:
             # Without a load balancer in sight a refused connection is nobody's fault that we could name.
             out += self._answered(unanswered)
             out += self._unheard()
@@ -115,7 +116,7 @@ class Presence:
 
     @property
     def _mode(self) -> str | None:
-        return self.scene.mode if self.scene.mode in HEADER_MODES else None
+        return self.scene.mode if self.scene.mode in REWRITES else None
 
     def _cell(self, node: str, direction: str, name: str) -> str:
         return cell_id(self._mode or "path", node, direction, name)

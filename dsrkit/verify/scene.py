@@ -8,12 +8,6 @@ from dataclasses import dataclass, field
 from dsrkit.model.names import ModeFrom
 from dsrkit.verify.frames import AddressBook
 
-HEADER_MODES = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
-"""Modes that rewrite or add headers, so that their hops can be judged by tables."""
-
-DIRECT_RETURN = frozenset({"l2dsr", "l3dsr-tunnel", "l3dsr-dscp"})
-"""Modes whose replies go past the load balancer."""
-
 
 @dataclass(slots=True)
 class Party:

@@ -19,9 +19,10 @@ from dsrkit import Scenario
 from dsrkit.craft.forward import Workbench
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.machines.balancer import Balancer, Key, Server
-from dsrkit.craft.options import REWRITES, options_of
+from dsrkit.craft.options import options_of
 from dsrkit.craft.packets.octets import Octets, mac_octets
 from dsrkit.craft.profiles.base import IPIP_PAIRS
+from dsrkit.model.names import REWRITES
 from dsrkit.tables import tables
 from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import lifted

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
+from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.breakage import beside
 from dsrkit.craft.machines.conversations import FIRST_PORT, authority, get, http_reply, http_request, ping
 from dsrkit.craft.machines.host import Host
@@ -21,7 +21,7 @@ from dsrkit.craft.packets.arp import REPLY, announcements, arp
 from dsrkit.craft.packets.headers import BROADCAST
 from dsrkit.craft.packets.octets import ARP, ICMPV6, TCP, Octets, mac_octets, version_of
 from dsrkit.errors import UsageError
-from dsrkit.model.names import Mode
+from dsrkit.model.names import DIRECT_RETURN, REWRITES, Mode
 from dsrkit.model.spec import Spec
 
 SLOW_NS: Final = 300_000
@@ -289,7 +289,7 @@ def _forwarded(world: World, options: Options) -> None:
     owner.host.forwards = True
 
 
-SAME_SEGMENT: Final[tuple[Mode, ...]] = DSR_MODES
+SAME_SEGMENT: Final[tuple[Mode, ...]] = DIRECT_RETURN
 GRACEFUL: Final = {"graceful": True}
 
 FAULTS: Final = (
@@ -416,7 +416,7 @@ FAULTS: Final = (
     Fault(
         "ARP116",
         "vip-owned-by-foreign-host",
-        REWRITING_MODES,
+        REWRITES,
         "a machine of no part in this answers ARP for the VIP first, gets the SYNs and refuses them",
         _foreign,
     ),

@@ -12,9 +12,7 @@ from dsrkit.craft.scenario import LINKTYPE_ETHERNET
 from dsrkit.model.names import Mode, Profile
 from dsrkit.model.spec import Spec
 
-DSR_MODES: tuple[Mode, ...] = ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 NAT_MODES: tuple[Mode, ...] = ("nat", "fullnat")
-REWRITING_MODES: tuple[Mode, ...] = (*NAT_MODES, *DSR_MODES)
 
 
 def unchanged(world: World, options: Options) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from dsrkit.craft.faults.base import REWRITING_MODES, Fault, unchanged
+from dsrkit.craft.faults.base import Fault, unchanged
 from dsrkit.craft.frame import Frame
 from dsrkit.craft.machines.balancer import Balancer
 from dsrkit.craft.machines.network import MICROSECOND
@@ -22,6 +22,7 @@ from dsrkit.craft.packets.octets import GRE, IPIP, IPV6_IN_IP, PORTS_AT, VLAN_TY
 from dsrkit.craft.packets.supersegment import follows, joined
 from dsrkit.craft.scenario import LINKTYPE_LINUX_SLL2
 from dsrkit.errors import UsageError
+from dsrkit.model.names import REWRITES
 
 _RST: Final = 0x04
 MIRROR_DELAY: Final = 2 * MICROSECOND
@@ -185,14 +186,14 @@ FAULTS: Final = (
     Fault(
         "CAP901",
         "checksums-left-to-the-nic",
-        REWRITING_MODES,
+        REWRITES,
         "clients and servers send TCP and UDP with a checksum that is the pseudo header's alone, at their own taps",
         capture=_partial_checksums,
     ),
     Fault(
         "CAP902",
         "segments-joined-by-offload",
-        REWRITING_MODES,
+        REWRITES,
         "frames far above the MTU at the taps of the machines that send them, single segments behind",
         options={"request": 20000, "reply": 20000},
         capture=_super_packets,
@@ -208,7 +209,7 @@ FAULTS: Final = (
     Fault(
         "CAP905",
         "vlan-tag-stripped-by-mirror",
-        REWRITING_MODES,
+        REWRITES,
         "tagged frames everywhere but at the load balancer's tap",
         options={"vlan": 100},
         capture=_tags_stripped,
@@ -224,7 +225,7 @@ FAULTS: Final = (
     Fault(
         "CAP907",
         "cooked-without-destination-mac",
-        REWRITING_MODES,
+        REWRITES,
         "the files are Linux cooked captures (-i any): no frame has a destination MAC address",
         capture=_cooked,
         link_type=LINKTYPE_LINUX_SLL2,
@@ -232,7 +233,7 @@ FAULTS: Final = (
     Fault(
         "CAP908",
         "cut-by-snaplen",
-        REWRITING_MODES,
+        REWRITES,
         "96 octets of each frame, so that most payloads and their checksums cannot be judged",
         unchanged,
         {"snaplen": 96},
@@ -241,14 +242,14 @@ FAULTS: Final = (
     Fault(
         "CAP909",
         "mirrored-twice",
-        REWRITING_MODES,
+        REWRITES,
         "every frame of the load balancer's link twice, with the same MAC addresses and TTL, microseconds apart",
         capture=_mirrored_twice,
     ),
     Fault(
         "CAP910",
         "clocks-apart",
-        REWRITING_MODES,
+        REWRITES,
         "taps whose clocks differ by up to 40 ms: replies before their requests",
         unchanged,
         {"skew": "40ms"},
@@ -257,7 +258,7 @@ FAULTS: Final = (
     Fault(
         "CAP911",
         "replies-not-captured",
-        REWRITING_MODES,
+        REWRITES,
         "requests at every tap and no reply to a client at any, although connections go on",
         capture=_without_replies,
     ),

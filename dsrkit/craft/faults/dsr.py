@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
+from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.breakage import (
     BESIDE_FLOW,
     Rule,
@@ -39,6 +39,7 @@ from dsrkit.craft.machines.world import World
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets import ip, nd
 from dsrkit.craft.packets.octets import TCP, UDP, Octets, address_text, mac_text, version_of
+from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.model.spec import Link, Spec, SpecNode
 
 STALE_MAC: Final = bytes.fromhex("020000dead01")
@@ -367,7 +368,7 @@ FAULTS: Final = (
     Fault(
         "DSR301",
         "vip-missing-on-real-server",
-        DSR_MODES,
+        DIRECT_RETURN,
         "SYNs for the VIP reach one server and nothing comes back; they are repeated after 1, 3 and 7 s",
         _vip_missing,
         alone=True,
@@ -375,7 +376,7 @@ FAULTS: Final = (
     Fault(
         "DSR302",
         "vip-missing-on-forwarding-server",
-        DSR_MODES,
+        DIRECT_RETURN,
         "one server sends the request back into the network, TTL one less, again and again until ICMP 11/0",
         _vip_missing_forwarding,
         alone=True,
@@ -383,7 +384,7 @@ FAULTS: Final = (
     Fault(
         "DSR303",
         "daemon-bound-to-real-address",
-        DSR_MODES,
+        DIRECT_RETURN,
         "one server answers the SYN with a RST from the VIP, with the SYN's TOS (UDP: ICMP 3/3 from the VIP)",
         _bound_to_own_address,
         {"client_dscp": 10},
@@ -419,7 +420,7 @@ FAULTS: Final = (
     Fault(
         "DSR307",
         "port-translation-expected",
-        DSR_MODES,
+        DIRECT_RETURN,
         "the request keeps the service's port, the servers listen on another: RST from the VIP with the SYN's TOS",
         _other_port,
         {"client_dscp": 10},
@@ -436,7 +437,7 @@ FAULTS: Final = (
     Fault(
         "DSR309",
         "stateful-firewall-sees-half",
-        DSR_MODES,
+        DIRECT_RETURN,
         "the SYN-ACK leaves the server and is missing on A: the firewall on its way has never seen the SYN",
         _half_seen,
         alone=True,
@@ -444,7 +445,7 @@ FAULTS: Final = (
     Fault(
         "DSR310",
         "source-validation-drops-vip",
-        DSR_MODES,
+        DIRECT_RETURN,
         "what the server sends from the VIP is missing on A (made-up outer sources, profile katran: missing on C)",
         _source_filtered,
         alone=True,
@@ -460,7 +461,7 @@ FAULTS: Final = (
     Fault(
         "DSR314",
         "connection-forgotten-by-balancer",
-        DSR_MODES,
+        DIRECT_RETURN,
         "one 4-tuple goes to two servers: the second one, which knows nothing of it, sends a RST from the VIP",
         _forgets,
         {"reply": 20000},
@@ -495,7 +496,7 @@ FAULTS: Final = (
     Fault(
         "DSR318",
         "connections-moved-by-rehash",
-        DSR_MODES,
+        DIRECT_RETURN,
         "at one instant several 4-tuples go to the other load balancer and to other servers: RSTs from the VIP",
         _rehashed,
         {"reply": 20000},
@@ -505,7 +506,7 @@ FAULTS: Final = (
     Fault(
         "DSR319",
         "server-firewall-rejects",
-        DSR_MODES,
+        DIRECT_RETURN,
         "ICMP 3/13 from the VIP straight to the client from one server, RST with TOS 0 from another; the rest serve",
         _rejecting,
         {"client_dscp": 10, "real_servers": 3},
@@ -515,7 +516,7 @@ FAULTS: Final = (
     Fault(
         "DSR320",
         "ttl-ends-at-balancer",
-        REWRITING_MODES,
+        REWRITES,
         "one client's requests reach the load balancer with TTL 1: ICMP 11/0 from the VIP, nothing leaves",
         _too_old,
         {"clients": 2},
@@ -524,7 +525,7 @@ FAULTS: Final = (
     Fault(
         "DSR321",
         "datagrams-answered-from-real-address",
-        DSR_MODES,
+        DIRECT_RETURN,
         "UDP replies leave from the RIP, the client answers ICMP 3/3 to the RIP; TCP is fine",
         _datagrams_from_own_address,
         {"protocol": "udp"},
@@ -533,7 +534,7 @@ FAULTS: Final = (
     Fault(
         "DSR322",
         "request-lost-behind-balancer",
-        DSR_MODES,
+        DIRECT_RETURN,
         "requests leave the load balancer and never appear at the next tap; the router does not even ask for the RIP",
         _lost,
         alone=True,
@@ -541,7 +542,7 @@ FAULTS: Final = (
     Fault(
         "DSR323",
         "server-firewall-drops",
-        REWRITING_MODES,
+        REWRITES,
         "requests reach one server and nothing comes back; the other servers are fine",
         _dropping,
         alone=True,

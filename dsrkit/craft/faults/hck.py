@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from dsrkit.craft.faults.base import DSR_MODES, REWRITING_MODES, Fault
+from dsrkit.craft.faults.base import Fault
 from dsrkit.craft.faults.breakage import beside, next_free, taken_addresses
 from dsrkit.craft.machines.health_checker import Checker
 from dsrkit.craft.machines.network import Label
@@ -14,6 +14,7 @@ from dsrkit.craft.modes.health import hang, stop
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.octets import TCP, UDP, Octets
 from dsrkit.errors import UsageError
+from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.model.spec import Spec
 
 _OVER_TIME: Final = {"rate": 1}  # connections before and after the first verdicts
@@ -25,7 +26,7 @@ def _needs(code: str, options: Options, *paths: str) -> None:
 
 
 def _tests_the_address(world: World, options: Options) -> None:
-    _needs("HCK701", options, *DSR_MODES)
+    _needs("HCK701", options, *DIRECT_RETURN)
     world.part(Checker).through = "rip"
     world.servers[0].local.difference_update(world.vips)
 
@@ -37,7 +38,7 @@ def _waits_for_the_address(world: World, options: Options) -> None:
 
 def _filters_its_own_address(world: World, options: Options) -> None:
     """The kernel's check of sources in IPv4, an ip6tables rule `-m rpfilter` in IPv6."""
-    _needs("HCK703", options, *DSR_MODES)
+    _needs("HCK703", options, *DIRECT_RETURN)
 
     def rpfilter(packet: Octets, label: Label) -> bool:
         return packet.address("ip.src") not in world.vips
@@ -137,7 +138,7 @@ FAULTS: Final = (
     Fault(
         "HCK706",
         "no-real-server",
-        (*REWRITING_MODES, "health"),
+        (*REWRITES, "health"),
         "requests for a VIP reach the load balancer and nothing comes after it; it answers at once with ICMP port"
         " unreachable, while another VIP is served",
         _nobody_left,

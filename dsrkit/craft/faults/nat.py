@@ -10,7 +10,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from dsrkit.craft.faults.base import DSR_MODES, NAT_MODES, Fault
+from dsrkit.craft.faults.base import NAT_MODES, Fault
 from dsrkit.craft.machines.balancer import Balancer, Key
 from dsrkit.craft.machines.balancer import Server as Known
 from dsrkit.craft.machines.conversations import (
@@ -31,6 +31,7 @@ from dsrkit.craft.options import Options
 from dsrkit.craft.packets.octets import TCP, Octets, version_of
 from dsrkit.craft.rewrite import with_rule, without
 from dsrkit.errors import UsageError
+from dsrkit.model.names import DIRECT_RETURN
 from dsrkit.model.spec import Link, Spec, SpecNode, SpecTap
 from dsrkit.tables.rules import role
 
@@ -444,7 +445,7 @@ FAULTS: Final = (
     Fault(
         "NAT213",
         "no-route-back",
-        ("nat", *DSR_MODES),
+        ("nat", *DIRECT_RETURN),
         "requests reach one server and nothing leaves it, not even an ARP request",
         _no_route_back,
         alone=True,

@@ -17,6 +17,7 @@ from dsrkit.craft.packets.octets import TCP, UDP, address_text, mac_octets, pack
 from dsrkit.craft.profiles import Encapsulation
 from dsrkit.craft.profiles.base import IPIP_PAIRS
 from dsrkit.errors import SpecError
+from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.model.spec import Link, Spec, SpecNode
 
 PROTOCOLS: Final = {"tcp": TCP, "udp": UDP}
@@ -162,7 +163,7 @@ class World:
         return self.of(RealServer)
 
     def _host(self, node: SpecNode) -> Host:
-        if node.role == "lb" and self.mode in ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"):
+        if node.role == "lb" and self.mode in REWRITES:
             host: Host = Balancer(node.name, self.network, self.mode, self.profile)
         elif node.role == "lb" and self.mode == "l7":
             host = Proxy(node.name, self.network)
@@ -363,7 +364,7 @@ class World:
         return {packed(vip): tag for tag, vip in table.items()}
 
     def _serve(self, host: RealServer) -> None:
-        if self.mode in ("l2dsr", "l3dsr-tunnel", "l3dsr-dscp", "health"):
+        if self.mode in (*DIRECT_RETURN, "health"):
             for vip in self.vips:
                 host.own_vip(vip)
         node = next(node for node in self.spec.nodes if node.name == host.name)

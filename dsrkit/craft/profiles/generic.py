@@ -6,6 +6,7 @@ from typing import Final
 
 from dsrkit.craft.profiles.base import Profile, always, node_address, same
 from dsrkit.craft.profiles.ipvs import linux_tunnels, outer_ecn
+from dsrkit.model.names import REWRITES
 
 _HABITS: Final = {
     "outer.src": node_address,
@@ -18,7 +19,7 @@ _HABITS: Final = {
 GENERIC: Final = Profile(
     name="generic",
     title="any other load balancer",
-    modes=frozenset({"nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"}),
+    modes=frozenset(REWRITES),
     tunnels=linux_tunnels(_HABITS, variants=(0, 1)),
     stack=True,
 )

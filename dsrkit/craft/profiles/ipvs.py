@@ -11,6 +11,7 @@ from dsrkit.craft.packets.octets import Octets, Value
 from dsrkit.craft.profiles.base import IPIP_PAIRS, Encapsulation, Flows, Ports, Profile, Tunnel
 from dsrkit.craft.profiles.hashes import big_endian, rows, siphash24
 from dsrkit.craft.rewrite import Bindings, Habit
+from dsrkit.model.names import REWRITES
 
 _ECT_0, _CE = 2, 3
 _PORT_RANGE: Final = (32768, 60999)  # net.ipv4.ip_local_port_range
@@ -64,7 +65,7 @@ def linux_tunnels(habits: Mapping[str, Habit], variants: Collection[int] = (0,))
 IPVS: Final = Profile(
     name="ipvs",
     title="Linux IPVS",
-    modes=frozenset({"nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"}),
+    modes=frozenset(REWRITES),
     tunnels=linux_tunnels({"outer.dsfield.ecn": outer_ecn}),
     stack=True,
 )
