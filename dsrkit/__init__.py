@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dsrkit.errors import CaptureError, DsrkitError, MissingDependency, SpecError, UsageError
     from dsrkit.model.report import Finding, Report
     from dsrkit.model.spec import Spec
-    from dsrkit.verify.pipeline import verify
+    from dsrkit.verification import verify
     from dsrkit.wire.capture import Capture, read
     from dsrkit.wire.columns import Columns, decode
 
@@ -39,7 +39,7 @@ _HOME = {
     "decode": "dsrkit.wire.columns",
     "forward": "dsrkit.craft.forward",
     "read": "dsrkit.wire.capture",
-    "verify": "dsrkit.verify.pipeline",
+    "verify": "dsrkit.verification",
 }
 
 __all__ = [

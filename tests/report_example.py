@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dsrkit.model.frame import FrameRef
 from dsrkit.model.report import (
     CellVerdict,
     Finding,
-    FrameRef,
     Journey,
     Node,
     Path,

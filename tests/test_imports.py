@@ -25,15 +25,17 @@ ARROWS: dict[str, set[str]] = {
     "tables": {"errors", "model"},
     "wire": {"errors"},
     "verify": {"errors", "model", "tables", "wire"},
+    "mechanisms": {"errors", "model", "tables", "wire", "verify"},
     "diagnose": {"errors", "model", "tables", "wire", "verify"},
+    "verification": {"errors", "model", "verify", "mechanisms", "diagnose"},
     "report": {"model"},
-    "cli": {"errors", "model", "tables", "wire", "verify", "diagnose", "report", "craft", "setup", "lab"},
+    "cli": {"errors", "model", "tables", "wire", "verification", "diagnose", "report", "craft", "setup", "lab"},
     "__main__": {"cli"},
     # craft shares the tables with verify and nothing else (the witness rule)
     "craft": {"errors", "model", "tables"},
     "setup": {"errors", "model", "craft"},
     # judges what it recorded by verify, and builds what setup prints
-    "lab": {"errors", "model", "verify", "setup"},
+    "lab": {"errors", "model", "verification", "setup"},
 }
 
 # part of dsrkit → the packages outside the standard library it may import
@@ -43,7 +45,9 @@ OUTSIDE: dict[str, set[str]] = {
     "tables": set(),
     "wire": {"numpy", "cython", "zstandard", "lz4"},
     "verify": {"numpy", "cython"},
+    "mechanisms": {"numpy"},
     "diagnose": {"numpy"},
+    "verification": set(),
     "report": {"rich"},
     "cli": {"typer", "click", "rich"},
     "__main__": set(),
@@ -136,7 +140,8 @@ def dsrkit_part(target: str) -> str | None:
     names = target.split(".")
     if names[0] != "dsrkit" or len(names) == 1 or names[1] == "__version__":
         return None
-    return dsrkit._HOME[names[1]].split(".")[1] if names[1] in dsrkit._HOME else names[1]
+    public = len(names) == 2 and names[1] in dsrkit._HOME
+    return dsrkit._HOME[names[1]].split(".")[1] if public else names[1]
 
 
 def sources() -> list[Path]:

@@ -138,12 +138,12 @@ def verify(
         _check_output(output, [*(source.values() if isinstance(source, dict) else source or ()), *filter(None, [spec])])
         addresses = _addresses(_split(vip))
 
-        from dsrkit.verify import pipeline
+        from dsrkit import verification
         from dsrkit.wire import scanner
 
         if scanner.backend() == "interpreted":  # before the work, which will take a while
             complain(f"note: {scanner.INTERPRETED_NOTE}")
-        report = pipeline.verify(
+        report = verification.verify(
             source,
             spec=spec,
             mode=mode,

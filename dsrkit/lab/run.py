@@ -22,7 +22,7 @@ from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec, SpecTap
 from dsrkit.model.toml import dump
 from dsrkit.setup.site import Site
-from dsrkit.verify.pipeline import verify
+from dsrkit.verification import verify
 
 SPEC_FILE: Final = "dsr.toml"
 TRUTH_FILE: Final = "truth.json"

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from dsrkit.errors import UsageError
+from dsrkit.model.frame import FrameRef
 from dsrkit.model.names import MODE_FROM, Direction, FailOn, ModeFrom, Severity, Verdict
+from dsrkit.model.sections import SECTIONS, Dns, HealthCheck, Section, Session, Spread, Takeover
 
 SCHEMA: Final = "dsrkit.report/1"
 MAX_EXAMPLES: Final = 10
@@ -93,17 +95,6 @@ class Journey:
             "paired": self.paired,
             "unpaired": self.unpaired,
         }
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class FrameRef:
-    """A frame, numbered from 1 as in tshark."""
-
-    file: str
-    frame: int
-
-    def to_dict(self) -> Json:
-        return {"file": self.file, "frame": self.frame}
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +281,11 @@ class Report:
     findings: tuple[Finding, ...] = ()
     cells: tuple[CellVerdict, ...] = ()
     traffic: Traffic = field(default_factory=Traffic)
+    takeovers: tuple[Takeover, ...] = ()
+    health_checks: tuple[HealthCheck, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    dns: tuple[Dns, ...] = ()
+    spread: tuple[Spread, ...] = ()
     notes: tuple[str, ...] = ()
     fail_on: FailOn = "warning"
 
@@ -300,6 +296,11 @@ class Report:
         for cell in self.cells:
             count[cell.verdict] += 1
         return Rules(count["pass"], count["fail"], count["not_observable"], self.cells)
+
+    @property
+    def sections(self) -> dict[str, tuple[Section, ...]]:
+        """What mechanisms found, by the names of `SECTIONS`."""
+        return {name: getattr(self, name) for name in SECTIONS}
 
     @property
     def failing(self) -> tuple[Finding, ...]:
@@ -329,6 +330,7 @@ class Report:
             "findings": [finding.to_dict() for finding in self.findings],
             "rules": self.rules.to_dict(),
             "traffic": self.traffic.to_dict(),
+            **{name: [item.to_dict() for item in items] for name, items in self.sections.items()},
             "notes": list(self.notes),
         }
 
@@ -360,6 +362,7 @@ class Report:
             cells=_group(self.cells + other.cells, lambda c: (c.cell, c.hop, c.direction), _merge_cell),
             traffic=self.traffic.merge(other.traffic),
             notes=_union(self.notes, other.notes),
+            **{name: _merge_section(getattr(self, name) + getattr(other, name)) for name in SECTIONS},
             fail_on=min(self.fail_on, other.fail_on, key=_THRESHOLD.__getitem__),
         )
 
@@ -397,6 +400,10 @@ def _merge_service(first: Service, second: Service) -> Service:
         first.tunnel if first.tunnel is not None else second.tunnel,
         {**second.dscp, **first.dscp},
     )
+
+
+def _merge_section(items: tuple[Any, ...]) -> Any:
+    return _group(items, lambda item: item.key, lambda first, second: first.merge(second))
 
 
 def _merge_node(first: Node, second: Node) -> Node:

@@ -7,10 +7,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from dsrkit.model.json_schema import (
+    COUNT,
+    FRAME,
+    INTEGER,
+    MAYBE_STRING,
+    STRING,
+    STRINGS,
+    TEXT,
+    Schema,
+    closed,
+    enum,
+    list_of,
+    open_,
+    or_null,
+)
 from dsrkit.model.names import (
     DIRECTIONS,
     MODE_FROM,
@@ -22,73 +36,42 @@ from dsrkit.model.names import (
     VERDICTS,
 )
 from dsrkit.model.report import SCHEMA
+from dsrkit.model.sections import SECTIONS
 from dsrkit.model.spec import HEALTH_THROUGH, HEALTH_TYPES, TAKEOVER_PROTOCOLS, VERSION
 
-Schema = dict[str, Any]
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-
-def _object(properties: Schema, *, optional: Sequence[str] = ()) -> Schema:
-    """A closed object: no key beyond these, and every one required unless it is optional."""
-    closed: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    required = [key for key in properties if key not in optional]
-    return {**closed, "required": required} if required else closed
-
-
-def _open(properties: Schema, *, required: Sequence[str] = ()) -> Schema:
-    """A closed object whose keys are optional unless required, as in a file that people write."""
-    return _object(properties, optional=[key for key in properties if key not in required])
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _enum(words: Sequence[str], *, null: bool = False) -> Schema:
-    return {"enum": [*words, None] if null else list(words)}
-
-
-_STRING: Final[Schema] = {"type": "string"}
-_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
-_MAYBE_STRING: Final[Schema] = {"type": ["string", "null"]}
-_STRINGS: Final = _list(_STRING)
 _TAGS: Final[Schema] = {
     "type": "object",
     "additionalProperties": {
-        "anyOf": [_STRING, {"type": "object", "additionalProperties": _STRING}],
+        "anyOf": [STRING, {"type": "object", "additionalProperties": STRING}],
     },
 }
 _PORT_NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 65535}
-
-
-def _or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 REPORT_SCHEMA: Final[Schema] = {
     "$schema": _DIALECT,
     "title": "dsrkit report",
     "description": "What `dsrkit verify --format json` prints.",
-    **_object(
+    **closed(
         {
             "schema": {"const": SCHEMA},
-            "mode": _enum(MODES, null=True),
-            "mode_from": _enum(MODE_FROM),
-            "profile": _enum(PROFILES, null=True),
-            "mechanisms": _list(_enum(MODES)),
-            "service": _object(
+            "mode": enum(MODES, null=True),
+            "mode_from": enum(MODE_FROM),
+            "profile": enum(PROFILES, null=True),
+            "mechanisms": list_of(enum(MODES)),
+            "service": closed(
                 {
-                    "vip": _STRINGS,
-                    "ports": _STRINGS,
-                    "tunnel": _or_null(
-                        _open(
+                    "vip": STRINGS,
+                    "ports": STRINGS,
+                    "tunnel": or_null(
+                        open_(
                             {
-                                "type": _enum(TUNNEL_TYPES, null=True),
-                                "variant": _or_null(_COUNT),
-                                "port": _or_null(_PORT_NUMBER),
+                                "type": enum(TUNNEL_TYPES, null=True),
+                                "variant": or_null(COUNT),
+                                "port": or_null(_PORT_NUMBER),
                                 "checksum": {"type": ["boolean", "null"]},
-                                "mtu": _or_null(_COUNT),
+                                "mtu": or_null(COUNT),
                             },
                             required=["type"],
                         )
@@ -96,152 +79,151 @@ REPORT_SCHEMA: Final[Schema] = {
                     "dscp": _TAGS,
                 }
             ),
-            "nodes": _list(_object({"name": _STRING, "role": _enum(ROLES), "ip": _STRINGS, "mac": _STRINGS})),
-            "path": _object({"request": _STRINGS, "reply": _STRINGS}),
-            "taps": _list(
-                _object(
+            "nodes": list_of(closed({"name": STRING, "role": enum(ROLES), "ip": STRINGS, "mac": STRINGS})),
+            "path": closed({"request": STRINGS, "reply": STRINGS}),
+            "taps": list_of(
+                closed(
                     {
-                        "name": _STRING,
-                        "file": _STRING,
-                        "interface": _MAYBE_STRING,
-                        "node": _MAYBE_STRING,
-                        "link": _MAYBE_STRING,
-                        "packets": _COUNT,
-                        "octets": _COUNT,
-                        "clock_offset_ns": {"type": "integer"},
+                        "name": STRING,
+                        "file": STRING,
+                        "interface": MAYBE_STRING,
+                        "node": MAYBE_STRING,
+                        "link": MAYBE_STRING,
+                        "packets": COUNT,
+                        "octets": COUNT,
+                        "clock_offset_ns": INTEGER,
                     }
                 )
             ),
-            "journeys": _list(
-                _object(
+            "journeys": list_of(
+                closed(
                     {
-                        "from": _STRING,
-                        "to": _STRING,
-                        "direction": _enum(DIRECTIONS),
-                        "protocol": _STRING,
-                        "paired": _COUNT,
-                        "unpaired": _COUNT,
+                        "from": STRING,
+                        "to": STRING,
+                        "direction": enum(DIRECTIONS),
+                        "protocol": STRING,
+                        "paired": COUNT,
+                        "unpaired": COUNT,
                     }
                 )
             ),
-            "findings": _list(
-                _object(
+            "findings": list_of(
+                closed(
                     {
-                        "code": _TEXT,
-                        "name": _TEXT,
-                        "severity": _enum(SEVERITIES),
-                        "candidates": {"type": "array", "items": _TEXT, "minItems": 1},
-                        "node": _MAYBE_STRING,
-                        "nodes": _STRINGS,
-                        "tap": _MAYBE_STRING,
-                        "count": _COUNT,
-                        "frames": _list(_object({"file": _STRING, "frame": {"type": "integer", "minimum": 1}})),
-                        "field": _MAYBE_STRING,
-                        "expected": _MAYBE_STRING,
-                        "actual": _MAYBE_STRING,
-                        "message": _STRING,
-                        "fix": _MAYBE_STRING,
-                        "filter": _MAYBE_STRING,
-                        "symptoms": _STRINGS,
+                        "code": TEXT,
+                        "name": TEXT,
+                        "severity": enum(SEVERITIES),
+                        "candidates": {"type": "array", "items": TEXT, "minItems": 1},
+                        "node": MAYBE_STRING,
+                        "nodes": STRINGS,
+                        "tap": MAYBE_STRING,
+                        "count": COUNT,
+                        "frames": list_of(FRAME),
+                        "field": MAYBE_STRING,
+                        "expected": MAYBE_STRING,
+                        "actual": MAYBE_STRING,
+                        "message": STRING,
+                        "fix": MAYBE_STRING,
+                        "filter": MAYBE_STRING,
+                        "symptoms": STRINGS,
                     }
                 )
             ),
-            "rules": _object(
+            "rules": closed(
                 {
-                    "pass": _COUNT,
-                    "fail": _COUNT,
-                    "not_observable": _COUNT,
-                    "detail": _list(
-                        _object(
+                    "pass": COUNT,
+                    "fail": COUNT,
+                    "not_observable": COUNT,
+                    "detail": list_of(
+                        closed(
                             {
-                                "cell": _TEXT,
-                                "hop": _STRING,
-                                "direction": _enum(DIRECTIONS),
-                                "verdict": _enum(VERDICTS),
-                                "checked": _COUNT,
-                                "failed": _COUNT,
-                                "reason": _STRING,
+                                "cell": TEXT,
+                                "hop": STRING,
+                                "direction": enum(DIRECTIONS),
+                                "verdict": enum(VERDICTS),
+                                "checked": COUNT,
+                                "failed": COUNT,
+                                "reason": STRING,
                             },
                             optional=["reason"],
                         )
                     ),
                 }
             ),
-            "traffic": _object(
+            "traffic": closed(
                 {
-                    "request_octets": _COUNT,
-                    "reply_octets": _COUNT,
-                    "lb_octets": _COUNT,
+                    "request_octets": COUNT,
+                    "reply_octets": COUNT,
+                    "lb_octets": COUNT,
                     "bypassed_lb": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
                 }
             ),
-            "notes": _STRINGS,
+            **{name: list_of(section.SCHEMA) for name, section in SECTIONS.items()},
+            "notes": STRINGS,
         }
     ),
 }
 
-_ONE_OR_MORE: Final[Schema] = {"anyOf": [_TEXT, _list(_TEXT)]}
+_ONE_OR_MORE: Final[Schema] = {"anyOf": [TEXT, list_of(TEXT)]}
 _PORT: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z]+/[0-9]{1,5}(:[0-9]{1,5})?$"}
-_NAME_OR_MORE: Final[Schema] = {"type": "array", "items": _TEXT}
+_NAME_OR_MORE: Final[Schema] = {"type": "array", "items": TEXT}
 _SPEC_DSCP: Final[Schema] = {
     "type": "object",
     "description": 'Tag to VIP. A key is a DSCP (7), an octet ("tos=0x1c") or a name (EF); a bare `tos` is ambiguous.',
-    "additionalProperties": _TEXT,
+    "additionalProperties": TEXT,
     "propertyNames": {
         "pattern": "^([0-9]+|[Tt][Oo][Ss] *= *[0-9A-FXa-fx]+|[Cc][Ss][0-7]|[Aa][Ff][1-4][1-3]|[Ee][Ff]|[Dd][Ff]"
         "|[Bb][Ee]|[Ll][Ee]|[Vv][Aa]|[Vv][Oo][Ii][Cc][Ee]-[Aa][Dd][Mm][Ii][Tt])$"
     },
 }
-_SPEC_SERVICE: Final = _open(
+_SPEC_SERVICE: Final = open_(
     {
-        "mode": _enum(MODES),
+        "mode": enum(MODES),
         "vip": _ONE_OR_MORE,
-        "ports": {"anyOf": [_PORT, _list(_PORT)]},
-        "profile": _enum(PROFILES),
+        "ports": {"anyOf": [_PORT, list_of(_PORT)]},
+        "profile": enum(PROFILES),
     }
 )
-_SPEC_LINK: Final = _open(
-    {"link": _TEXT, "interface": _TEXT, "mac": _ONE_OR_MORE, "ip": _ONE_OR_MORE, "gateway": _TEXT}
-)
-_SPEC_HEALTH: Final = _open(
+_SPEC_LINK: Final = open_({"link": TEXT, "interface": TEXT, "mac": _ONE_OR_MORE, "ip": _ONE_OR_MORE, "gateway": TEXT})
+_SPEC_HEALTH: Final = open_(
     {
-        "type": _enum(HEALTH_TYPES),
+        "type": enum(HEALTH_TYPES),
         "interval": {"type": "number", "exclusiveMinimum": 0},
-        "path": _TEXT,
-        "through": _enum(HEALTH_THROUGH),
+        "path": TEXT,
+        "through": enum(HEALTH_THROUGH),
     },
     required=["type"],
 )
 
 
 def _one_or_list(schema: Schema) -> Schema:
-    return {"anyOf": [schema, _list(schema)]}
+    return {"anyOf": [schema, list_of(schema)]}
 
 
 SPEC_SCHEMA: Final[Schema] = {
     "$schema": _DIALECT,
     "title": "dsrkit spec file",
     "description": "dsr.toml: what a load-balancing set-up is meant to be.",
-    **_open(
+    **open_(
         {
             "spec": {"const": VERSION},
             "service": _one_or_list(_SPEC_SERVICE),
-            "path": _open({"request": _NAME_OR_MORE, "reply": _NAME_OR_MORE}),
+            "path": open_({"request": _NAME_OR_MORE, "reply": _NAME_OR_MORE}),
             "dscp": _SPEC_DSCP,
-            "tunnel": _open(
+            "tunnel": open_(
                 {
-                    "type": _enum(TUNNEL_TYPES),
+                    "type": enum(TUNNEL_TYPES),
                     "variant": {"enum": [0, 1]},
                     "port": _PORT_NUMBER,
                     "checksum": {"type": "boolean"},
                     "mtu": {"type": "integer", "minimum": 68, "maximum": 65535},
                 }
             ),
-            "node": _list(
-                _open(
+            "node": list_of(
+                open_(
                     {
-                        "name": _TEXT,
-                        "role": _enum(ROLES),
+                        "name": TEXT,
+                        "role": enum(ROLES),
                         "ip": _ONE_OR_MORE,
                         "mac": _ONE_OR_MORE,
                         "link": _one_or_list(_SPEC_LINK),
@@ -250,24 +232,24 @@ SPEC_SCHEMA: Final[Schema] = {
                     required=["name", "role"],
                 )
             ),
-            "tap": _list(
-                _open(
-                    {"name": _TEXT, "file": _TEXT, "interface": _TEXT, "node": _TEXT, "link": _TEXT},
+            "tap": list_of(
+                open_(
+                    {"name": TEXT, "file": TEXT, "interface": TEXT, "node": TEXT, "link": TEXT},
                     required=["name"],
                 )
             ),
-            "snat": _open({"source": _ONE_OR_MORE}),
-            "proxy": _open({"version": {"enum": [1, 2]}}),
-            "dns": _open({"name": _TEXT, "records": _ONE_OR_MORE, "ttl": _COUNT}),
+            "snat": open_({"source": _ONE_OR_MORE}),
+            "proxy": open_({"version": {"enum": [1, 2]}}),
+            "dns": open_({"name": TEXT, "records": _ONE_OR_MORE, "ttl": COUNT}),
             "health": _one_or_list(_SPEC_HEALTH),
-            "takeover": _open(
+            "takeover": open_(
                 {
-                    "protocol": _enum(TAKEOVER_PROTOCOLS),
+                    "protocol": enum(TAKEOVER_PROTOCOLS),
                     "vrid": {"type": "integer", "minimum": 1, "maximum": 255},
                 }
             ),
-            "rules": _open({"ignore": _ONE_OR_MORE, "select": _ONE_OR_MORE}),
-            "allow": _list(_open({"code": _TEXT, "node": _TEXT, "reason": _TEXT}, required=["code", "reason"])),
+            "rules": open_({"ignore": _ONE_OR_MORE, "select": _ONE_OR_MORE}),
+            "allow": list_of(open_({"code": TEXT, "node": TEXT, "reason": TEXT}, required=["code", "reason"])),
         }
     ),
 }

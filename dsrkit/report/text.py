@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
 from typing import Any, Final
 
-from rich.cells import cell_len
-from rich.console import RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dsrkit.model.dscp import dscp_text
 from dsrkit.model.report import CellVerdict, Finding, Journey, Report
-from dsrkit.report.console import console
 from dsrkit.report.escape import escape, escape_lines
+from dsrkit.report.page import Page, add_row, bullet, join, maybe, number, plain_table
+from dsrkit.report.sections import show_sections
 
-_UNLIMITED: Final = 100_000
-_NARROWEST: Final = 40
-_ROOM: Final = 8
-"""Cells that a column which may be folded should have at least."""
 _MODE_FROM: Final = {
     "spec": "from the spec",
     "option": "as given by --mode",
@@ -40,7 +33,7 @@ def render(
 
     Absent: without a `width` no line is wrapped, so that a pipe can be searched line by line.
     """
-    page = _Page(color, width)
+    page = Page(color, width)
     page.add(_verdict(report))
     if not quiet:
         _known(page, report)
@@ -49,6 +42,7 @@ def render(
         _nodes(page, report)
         _hops(page, report, verbose)
         _presence(page, report)
+        show_sections(page, report)
     _findings(page, report)
     if not quiet:
         _proof(page, report, verbose)
@@ -73,56 +67,6 @@ def nothing_checked_reason(report: Report) -> str:
     return f"no packet of the service{vip} exercises a rule of {escape(report.mode)}"
 
 
-class _Page:
-    """What is printed to memory, line by line."""
-
-    def __init__(self, color: bool, width: int | None) -> None:
-        self._out = StringIO()
-        self._console = console(self._out, color=color, width=_UNLIMITED if width is None else max(width, _NARROWEST))
-
-    def add(self, item: RenderableType, *, indent: int = 0, gap: int = 0) -> None:
-        for _ in range(gap):
-            self._console.print()
-        if isinstance(item, Table):
-            _fit(item, self._console.width - indent)
-        self._console.print(Padding(item, (0, 0, 0, indent), expand=False) if indent else item)
-
-    def heading(self, title: str) -> None:
-        self.add(Text(title, "bold"), gap=1)
-
-    def text(self) -> str:
-        return "".join(line.rstrip(" ") + "\n" for line in self._out.getvalue().splitlines())
-
-
-def _plain_table(*columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
-    """A table without lines; the `right` columns hold numbers, and those and the `whole` ones are never broken."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
-    for column in columns:
-        table.add_column(
-            Text(column),
-            justify="right" if column in right else "left",
-            no_wrap=column in right or column in whole,
-            overflow="fold",
-        )
-    return table
-
-
-def _fit(table: Table, width: int) -> None:
-    """Let columns be folded where the unbroken ones leave too little room: rich would drop what does not fit."""
-    for words in (True, False):  # numbers are broken last
-        taken = 0
-        for column in table.columns:
-            widest = max(cell_len(str(text)) for text in (column.header, *column.cells))
-            taken += 2 + (widest if column.no_wrap else min(widest, _ROOM))
-        for column in table.columns:
-            if taken > width and words == (column.justify == "left"):
-                column.no_wrap = False
-
-
-def _row(table: Table, *values: str | Text) -> None:
-    table.add_row(*(value if isinstance(value, Text) else Text(value) for value in values))
-
-
 def _verdict(report: Report) -> Text:
     word, style = _VERDICT_STYLE[report.exit_code]
     if report.exit_code == 0 and any(finding.severity == "error" for finding in report.findings):
@@ -138,18 +82,18 @@ def _verdict(report: Report) -> Text:
     if report.profile is not None:
         line.append(", any profile" if report.profile == "any" else f", profile {escape(report.profile)} fits")
     count = Counter(finding.severity for finding in report.findings)
-    found = ", ".join(_number(count[word], word) for word in ("error", "warning", "info") if count[word])
+    found = ", ".join(number(count[word], word) for word in ("error", "warning", "info") if count[word])
     line.append(f": {found or 'no findings'}")
     below = report.exit_code == 0 and report.findings and report.fail_on != "never"
     line.append(f" ({f'none at or above {report.fail_on}; ' if below else ''}exit {report.exit_code})")
     return line
 
 
-def _known(page: _Page, report: Report) -> None:
+def _known(page: Page, report: Report) -> None:
     facts: list[str] = []
     service = report.service
     if service.vip:
-        facts.append(f"VIP {_join(service.vip)}" + (f", ports {_join(service.ports)}" if service.ports else ""))
+        facts.append(f"VIP {join(service.vip)}" + (f", ports {join(service.ports)}" if service.ports else ""))
     if service.tunnel:
         facts.append(
             "tunnel "
@@ -158,12 +102,12 @@ def _known(page: _Page, report: Report) -> None:
     facts += _tags(service.dscp)
     others = [mechanism for mechanism in report.mechanisms if mechanism != report.mode]
     if others:
-        facts.append(f"also seen: {_join(others)}")
+        facts.append(f"also seen: {join(others)}")
     facts += [escape(note) for note in report.notes]
     if facts:
         page.heading("What is known, and from what")
         for fact in facts:
-            page.add(_bullet(fact))
+            page.add(bullet(fact))
 
 
 def _tags(dscp: Mapping[Any, Any], where: str = "") -> list[str]:
@@ -178,16 +122,7 @@ def _tags(dscp: Mapping[Any, Any], where: str = "") -> list[str]:
     return facts
 
 
-def _bullet(text: str) -> Table:
-    """A paragraph whose wrapped lines hang under its first word."""
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    grid.add_row(Text("  -"), Text(text))
-    return grid
-
-
-def _path(page: _Page, report: Report) -> None:
+def _path(page: Page, report: Report) -> None:
     rows = [(word, row) for word, row in (("request", report.path.request), ("reply", report.path.reply)) if row]
     if not rows:
         return
@@ -258,7 +193,7 @@ def _points(report: Report, direction: str) -> list[str]:
     return order
 
 
-def _taps(page: _Page, report: Report) -> None:
+def _taps(page: Page, report: Report) -> None:
     if not report.taps:
         return
     # one folder for all is said once; captures of one file are told apart by their interfaces
@@ -267,32 +202,32 @@ def _taps(page: _Page, report: Report) -> None:
     page.heading(f"Taps (files in {escape(folder)})" if folder else "Taps")
     interfaces = any(tap.interface is not None for tap in report.taps)
     names = ("tap", "file", *(["interface"] if interfaces else []), "at node", "link", "packets", "octets")
-    table = _plain_table(*names, right=("packets", "octets"), whole=("link",))
+    table = plain_table(*names, right=("packets", "octets"), whole=("link",))
     for tap in report.taps:
-        _row(
+        add_row(
             table,
             Text(escape(tap.name), "cyan"),
             escape(tap.file.removeprefix(folder)),
-            *([_maybe(tap.interface)] if interfaces else []),
-            _maybe(tap.node),
-            _maybe(tap.link),
+            *([maybe(tap.interface)] if interfaces else []),
+            maybe(tap.node),
+            maybe(tap.link),
             f"{tap.packets:,}",
             f"{tap.octets:,}",
         )
     page.add(table, indent=2)
 
 
-def _nodes(page: _Page, report: Report) -> None:
+def _nodes(page: Page, report: Report) -> None:
     if not report.nodes:
         return
     page.heading("Nodes")
-    table = _plain_table("node", "role", "ip", "mac")
+    table = plain_table("node", "role", "ip", "mac")
     for node in report.nodes:
-        _row(table, Text(escape(node.name), "bold"), escape(node.role), _join(node.ip) or "-", _join(node.mac) or "-")
+        add_row(table, Text(escape(node.name), "bold"), escape(node.role), join(node.ip) or "-", join(node.mac) or "-")
     page.add(table, indent=2)
 
 
-def _hops(page: _Page, report: Report, verbose: bool) -> None:
+def _hops(page: Page, report: Report, verbose: bool) -> None:
     """The pairs of points between which something was judged; `verbose` adds the pairs that were only counted."""
     journeys: dict[tuple[str, str], list[Journey]] = {}
     cells: dict[tuple[str, str], list[CellVerdict]] = {}
@@ -306,13 +241,13 @@ def _hops(page: _Page, report: Report, verbose: bool) -> None:
         blind = any(cell.verdict == "not_observable" for hop in hops for cell in cells.get(hop, ()))
         numbers = ("pass", "fail", *(["not obs."] if blind else []))
         page.heading("Hops")
-        table = _plain_table(
+        table = plain_table(
             "hop", "direction", "paired", "unpaired", *numbers, right=numbers, whole=("hop", "direction", "unpaired")
         )
         for hop in hops:
             verdicts = Counter(cell.verdict for cell in cells.get(hop, ()))
             failed = verdicts["fail"]
-            _row(
+            add_row(
                 table,
                 Text(_hop(hop[0]), "bold"),
                 hop[1],
@@ -329,7 +264,7 @@ def _hops(page: _Page, report: Report, verbose: bool) -> None:
                 page.add(_cell_line(cell), indent=2)
     hidden = len(journeys.keys() - set(hops))
     if hidden:
-        page.add(Text(f"{_number(hidden, 'pair')} of points further apart, counted only: --verbose", "dim"), indent=2)
+        page.add(Text(f"{number(hidden, 'pair')} of points further apart, counted only: --verbose", "dim"), indent=2)
 
 
 def _is_place(hop: str) -> bool:
@@ -344,7 +279,7 @@ def _hop(hop: str) -> str:
     return f"behind {escape(hop[:-1])}" if hop.endswith("→") else escape(hop)
 
 
-def _presence(page: _Page, report: Report) -> None:
+def _presence(page: Page, report: Report) -> None:
     """Cells about packets being there at all, with the places where each was judged and how often."""
     places: dict[tuple[str, str, str | None], list[CellVerdict]] = {}
     for cell in report.cells:
@@ -354,11 +289,11 @@ def _presence(page: _Page, report: Report) -> None:
         return
     page.heading("Presence")
     known = [name for items in (report.taps, report.nodes) for name in (item.name for item in items)]
-    table = _plain_table("cell", "verdict", "where, and how often", whole=("cell", "verdict"))
+    table = plain_table("cell", "verdict", "where, and how often", whole=("cell", "verdict"))
     for (name, verdict, reason), cells in places.items():
         cells.sort(key=lambda cell: known.index(cell.hop) if cell.hop in known else len(known))
         where = ", ".join(f"{_hop(cell.hop)} {_counts(cell)}".rstrip() for cell in cells)
-        _row(
+        add_row(
             table,
             escape(name),
             Text(verdict.replace("_", " "), _CELL_STYLE[verdict]),
@@ -392,7 +327,7 @@ def _cell_line(cell: CellVerdict) -> Text:
     return line
 
 
-def _findings(page: _Page, report: Report) -> None:
+def _findings(page: Page, report: Report) -> None:
     hops: dict[str, list[CellVerdict]] = {}
     for cell in report.cells:
         if cell.verdict == "fail":
@@ -421,7 +356,7 @@ def _finding_head(finding: Finding, addresses: Mapping[str, Sequence[str]]) -> T
     where = []
     if finding.nodes:
         where.append("at " + ", ".join(_with_address(name, addresses.get(name, ())) for name in finding.nodes))
-    where.append(_number(finding.count, "time"))
+    where.append(number(finding.count, "time"))
     line.append(": " + ", ".join(where))
     return line
 
@@ -441,7 +376,7 @@ def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> 
     values = [value for value in (finding.expected, finding.actual) if value is not None]
     field = [escape(finding.field)] if finding.field is not None and finding.field not in said else []
     if not all(value in said for value in values):
-        field = [_maybe(finding.field), f"expected {_maybe(finding.expected)}, actual {_maybe(finding.actual)}"]
+        field = [maybe(finding.field), f"expected {maybe(finding.expected)}, actual {maybe(finding.actual)}"]
     if field:
         grid.add_row(Text("field"), Text(": ".join(field)))
     where = failed.get(finding.code) or [cell for symptom in finding.symptoms for cell in failed.get(symptom, ())]
@@ -460,16 +395,16 @@ def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> 
         file = f"   in {escape(finding.frames[0].file)}" if one else ""
         grid.add_row(Text("filter"), Text.assemble((escape(finding.filter), "cyan"), (file, "dim")))
     if len(finding.candidates) > 1:
-        grid.add_row(Text("could be"), Text(f"{_join(finding.candidates)} (likeliest first)"))
+        grid.add_row(Text("could be"), Text(f"{join(finding.candidates)} (likeliest first)"))
     symptoms = [symptom for symptom in finding.symptoms if symptom != finding.code]
     if symptoms:
-        grid.add_row(Text("explains"), Text(_join(symptoms)))
+        grid.add_row(Text("explains"), Text(join(symptoms)))
     if finding.fix is not None:
         grid.add_row(Text("fix"), Text("\n".join(escape_lines(finding.fix)), "green"))
     return grid
 
 
-def _proof(page: _Page, report: Report, verbose: bool) -> None:
+def _proof(page: Page, report: Report, verbose: bool) -> None:
     """What was shown to hold and what could not be looked at: a report without findings must say both."""
     rules = report.rules
     page.add("")
@@ -483,9 +418,9 @@ def _proof(page: _Page, report: Report, verbose: bool) -> None:
     if held:
         hops = dict.fromkeys(f"{_hop(cell.hop)} ({cell.direction})" for cell in held if not _is_place(cell.hop))
         present = sum(_is_place(cell.hop) for cell in held)
-        at = [f"{_number(len(held) - present, 'cell')} at {_number(len(hops), 'hop')}"] if hops else []
-        at += [f"{_number(present, 'presence cell')}"] if present else []
-        line = f"Proven: {' and '.join(at)} held, in {_number(sum(cell.checked for cell in held), 'comparison')}"
+        at = [f"{number(len(held) - present, 'cell')} at {number(len(hops), 'hop')}"] if hops else []
+        at += [f"{number(present, 'presence cell')}"] if present else []
+        line = f"Proven: {' and '.join(at)} held, in {number(sum(cell.checked for cell in held), 'comparison')}"
         page.add(Text(line + (f": {', '.join(hops)}." if verbose and hops else ".")))
     if rules.not_observable:
         reasons = Counter(
@@ -493,10 +428,10 @@ def _proof(page: _Page, report: Report, verbose: bool) -> None:
         )
         page.add(Text("Not proven:"))
         for reason, count in reasons.most_common():
-            page.add(_bullet(f"{_number(count, 'cell')}: {escape(reason)}"))
+            page.add(bullet(f"{number(count, 'cell')}: {escape(reason)}"))
 
 
-def _traffic(page: _Page, report: Report) -> None:
+def _traffic(page: Page, report: Report) -> None:
     traffic = report.traffic
     if not traffic.request_octets + traffic.reply_octets:
         return
@@ -506,15 +441,3 @@ def _traffic(page: _Page, report: Report) -> None:
     else:
         line += f"; {traffic.bypassed_lb:.1%} bypassed the load balancer ({traffic.lb_octets:,} octets crossed it)"
     page.add(Text(line), gap=1)
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 or word == "info" else f"{count:,} {word}s"
-
-
-def _maybe(text: str | None) -> str:
-    return "-" if text is None else escape(text)
-
-
-def _join(items: Sequence[str]) -> str:
-    return ", ".join(escape(item) for item in items)

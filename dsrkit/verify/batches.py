@@ -18,7 +18,7 @@ from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
 from dsrkit.verify.frames import AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
-from dsrkit.wire.capture import Capture, read
+from dsrkit.wire.capture import Capture, Window, read
 from dsrkit.wire.layout import RECORD
 
 PathLike = str | os.PathLike[str]
@@ -66,6 +66,7 @@ class _File:
     taps: dict[int, int] = field(default_factory=dict)  # interface -> index of the tap
     offset: int = 0
     octets: int = 0
+    windows: list[Window] = field(default_factory=list)  # of a stream: what a batch may still ask octets of
 
 
 class Input:
@@ -133,19 +134,41 @@ class Input:
                 yield Batch(self._frames(out), until)
             if until is None:
                 return
+            self._let_go(held)
+
+    def _let_go(self, held: list[list[Piece]]) -> None:
+        """Drop the windows of streams of which every packet has been handed out."""
+        for f, pieces in zip(self._files, held, strict=True):
+            first = min((int(p.rec["offset"].min()) for p in pieces), default=None)
+            f.windows = [w for w in f.windows if first is not None and w.base + len(w.buf) > first]
+
+    def _octets(self, tap: int, offset: int, size: int) -> bytes:
+        """Octets of a packet of the batch that is being looked at."""
+        f = next(f for f in self._files if tap in f.taps.values())
+        if f.capture.plain:
+            return f.capture.octets(offset, size)
+        for window in f.windows:
+            if window.base <= offset < window.base + len(window.buf):
+                start = offset - window.base
+                return bytes(window.buf[start : start + size])
+        return b""
 
     def _frames(self, pieces: list[Piece]) -> Frames:
         if not pieces:
-            return Frames(self.book, np.zeros(0, RECORD), np.zeros(0, np.int64), np.zeros(0, np.int64))
+            return Frames(self.book, np.zeros(0, RECORD), np.zeros(0, np.int64), np.zeros(0, np.int64), self._octets)
         return Frames(
             self.book,
             np.concatenate([p.rec for p in pieces]),
             np.concatenate([p.tap for p in pieces]),
             np.concatenate([p.number for p in pieces]),
+            self._octets,
         )
 
-    def _pieces(self, f: _File) -> Iterator[Piece]:
+    def _pieces(self, f: _File, *, keep: bool = True) -> Iterator[Piece]:
+        f.windows = []
         for window in f.capture.windows():
+            if keep and not f.capture.plain:
+                f.windows.append(window)
             rec = window.rec.copy()  # a window's memory is several times its packets'
             if not len(rec):
                 continue
@@ -212,7 +235,7 @@ class Input:
         keys: list[Words] = []
         times: list[Ints] = []
         count = 0
-        for piece in self._pieces(f):
+        for piece in self._pieces(f, keep=False):
             frames = self._frames([piece])
             rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))
             key = mix(frames.seq[rows], frames.ack[rows], frames.flags[rows], frames.payload_len[rows])

@@ -7,11 +7,11 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from dsrkit.model.names import REWRITES, Direction, FailOn, Severity
+from dsrkit.model.frame import FrameRef
+from dsrkit.model.names import REWRITES, Direction, FailOn, Mode, Severity
 from dsrkit.model.report import (
     CellVerdict,
     Finding,
-    FrameRef,
     Journey,
     Node,
     Path,
@@ -24,6 +24,7 @@ from dsrkit.model.spec import Spec
 from dsrkit.verify.frames import DIRECTIONS, TUNNEL_NAMES, AddressBook
 from dsrkit.verify.journeys import REWRITTEN
 from dsrkit.verify.judge import Judge
+from dsrkit.verify.observer import Observer, Outcome, Told
 from dsrkit.verify.scene import Party, Scene, TapInfo
 from dsrkit.verify.verdicts import Verdict
 from dsrkit.wire.address import mac_text
@@ -44,8 +45,15 @@ def conclude(
     """Put the report together."""
     scene, taps = judge.scene, judge.taps
     verdicts = judge.verdicts()
-    for tap, offset in zip(taps, judge.clocks.offsets(len(taps)), strict=True):
+    offsets = judge.clocks.offsets(len(taps))
+    for tap, offset in zip(taps, offsets, strict=True):
         tap.offset_ns = offset
+    told = Told(offsets)
+    outcomes = [_heard(observer, told) for observer in judge.observers]
+    if scene.mode is None:
+        shown = next((outcome.mode for outcome in outcomes if outcome.mode is not None), None)
+        scene.mode, scene.mode_from = shown, "inferred" if shown is not None else "undetermined"
+    verdicts += [verdict for outcome in outcomes for verdict in outcome.verdicts]
     _links(judge)
     stated = spec.rules if spec is not None else None
     kept = _selected(
@@ -63,7 +71,7 @@ def conclude(
         mode=scene.mode,
         mode_from=scene.mode_from,
         profile=profile if header else None,
-        mechanisms=(scene.mode,) if scene.mode else (),
+        mechanisms=_mechanisms(scene, outcomes),
         service=_service(scene),
         nodes=tuple(_node(scene.book, p) for p in _in_path_order(scene)),
         path=_path(scene),
@@ -72,9 +80,21 @@ def conclude(
         findings=tuple(_findings(taps, kept, spec)),
         cells=tuple(_cell(v) for v in kept),
         traffic=_traffic(judge),
-        notes=(*scene.notes, *_mirror_notes(judge), *notes),
+        **told.sections,
+        notes=(*scene.notes, *(note for outcome in outcomes for note in outcome.notes), *_mirror_notes(judge), *notes),
         fail_on=cast(FailOn, fail_on),
     )
+
+
+def _heard(observer: Observer, told: Told) -> Outcome:
+    outcome = observer.conclude(told)
+    told.sections[observer.name] = outcome.section
+    return outcome
+
+
+def _mechanisms(scene: Scene, outcomes: list[Outcome]) -> tuple[Mode, ...]:
+    seen = [outcome.mechanism for outcome in outcomes]
+    return tuple(dict.fromkeys(mode for mode in (cast("Mode | None", scene.mode), *seen) if mode is not None))
 
 
 def _cell(v: Verdict) -> CellVerdict:

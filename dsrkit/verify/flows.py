@@ -30,6 +30,11 @@ class Flows:
     server: Ints
     identity: Words
 
+    def last(self, count: int) -> Flows:
+        """Those of the last packets."""
+        start = len(self.direction) - count
+        return Flows(self.direction[start:], self.client[start:], self.server[start:], self.identity[start:])
+
 
 def is_syn(f: Frames) -> Mask:
     return np.asarray(f.is_tcp & ((f.flags & (SYN | ACK)) == SYN), bool)

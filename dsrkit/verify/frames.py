@@ -90,15 +90,23 @@ class AddressBook:
         return sorted(self._halves[n] for n in numbers)
 
 
+Reader: TypeAlias = Callable[[int, int, int], bytes]
+"""Octets of a tap's file by tap, offset and size."""
+
+
 class Frames:
     """The packets of one batch, all taps together.
 
     Shape: every column (n,).  Absent: addresses 0, MACs 0, numbers 0; masks tell.
-    `tap` is the index of the tap, `number` the 1-based frame number in the tap's file.
+    `tap` is the index of the tap, `number` the 1-based frame number in the tap's file. `reader` fetches octets that no
+    column holds, while the batch is being looked at.
     """
 
-    def __init__(self, book: AddressBook, records: Records, tap: Ints, number: Ints) -> None:
+    def __init__(
+        self, book: AddressBook, records: Records, tap: Ints, number: Ints, reader: Reader | None = None
+    ) -> None:
         self.book = book
+        self.reader = reader
         self.rec = records
         self.tap = tap
         self.number = number
@@ -160,7 +168,21 @@ class Frames:
 
     def take(self, rows: Ints | Mask) -> Frames:
         """Some of the packets as a batch of their own."""
-        return Frames(self.book, self.rec[rows], self.tap[rows], self.number[rows])
+        return Frames(self.book, self.rec[rows], self.tap[rows], self.number[rows], self.reader)
+
+    def octets(self, row: int, start: str, most: int) -> bytes:
+        """Captured octets of one packet from where a record field (`in_at`, `l4_at`, `payload_at`) says, up to `most`.
+
+        Only while its batch is new: octets of packets that wait for their other sightings are not kept.
+        """
+        assert self.reader is not None
+        at = int(self.rec[start][row])
+        size = min(most, int(self.rec["caplen"][row]) - at)
+        return self.reader(int(self.tap[row]), int(self.rec["offset"][row]) + at, size) if size > 0 else b""
+
+    def payload(self, row: int, most: int = 65_535) -> bytes:
+        """Captured octets of the innermost transport payload, without the link's padding."""
+        return self.octets(row, "payload_at", min(most, int(self.rec["payload_len"][row])))
 
     # --- columns, each computed when first asked for ------------------------------------------------
 

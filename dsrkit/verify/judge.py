@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,7 @@ from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import ICMP, ICMPV6, REQUEST, TUNNEL_NAMES, Frames, Ints
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, pair_counts
+from dsrkit.verify.observer import Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Tally, Verdict
@@ -41,6 +43,7 @@ class Judge:
 
     scene: Scene
     taps: list[TapInfo]
+    observers: Sequence[Observer] = ()
     joiner: Joiner = field(init=False)
     presence: Presence = field(init=False)
     cells: Tally = field(default_factory=Tally)
@@ -67,6 +70,8 @@ class Judge:
             self.taps[tap].octets += int(new.rec["wirelen"][new.tap == tap].sum()) if packets else 0
         f = new if self._carried is None else joined(self._carried, new)
         flows = self.orient(f)
+        for observer in self.observers:
+            observer.see(new, flows.last(new.n))
         journeys = self.joiner.join(f, flows)
         self.clocks.learn(f, journeys)
         when = f.ts + np.asarray([t.shift_ns for t in self.taps], np.int64)[f.tap] if f.n else f.ts
@@ -74,6 +79,8 @@ class Judge:
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
             self.cells.add(verdict)
         self.presence.feed(f, flows, settled, ~waiting)
+        for observer in self.observers:
+            observer.follow(f, flows, settled, ~waiting)
         self._count(f, flows, settled)
         self._fit(f, settled)
         self._carried = f.take(waiting)
@@ -162,6 +169,7 @@ def joined(a: Frames, b: Frames) -> Frames:
         np.concatenate([a.rec, b.rec]),
         np.concatenate([a.tap, b.tap]),
         np.concatenate([a.number, b.number]),
+        b.reader,
     )
 
 

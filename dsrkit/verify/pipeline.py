@@ -1,4 +1,4 @@
-"""`verify`: from capture files to a report.
+"""From capture files to a report: reading, roles, judging, in batches.
 
 Roles are decided once for the whole input, then everything is judged by them: small inputs are one batch that serves
 both; larger ones are read twice, or, from a pipe, decided on the first batch.
@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 
 from dsrkit.errors import UsageError
-from dsrkit.model.names import FAIL_ON, MODES, PROFILES, REWRITES
+from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
 from dsrkit.verify import roles
@@ -21,11 +21,12 @@ from dsrkit.verify.conclude import conclude
 from dsrkit.verify.flows import oriented
 from dsrkit.verify.frames import AddressBook, Frames
 from dsrkit.verify.judge import Judge, without_clients
+from dsrkit.verify.observer import Observer
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.stated import scene_of
 
 
-def verify(
+def examine(
     source: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | None = None,
     *,
     spec: Spec | PathLike | None = None,
@@ -35,14 +36,9 @@ def verify(
     fail_on: str = "warning",
     select: Collection[str] = (),
     ignore: Collection[str] = (),
+    observers: Sequence[type[Observer]] = (),
 ) -> Report:
-    """Check captures against the header rewrites that their mode promises at each hop.
-
-    `source` is one file, several, or names of taps with their files; ``-`` is standard input. Without it the spec's
-    taps are read. What neither `spec` nor the options state is inferred, and the report says from what.
-
-    Raises: DsrkitError for what the caller can mend: files, spec, options.
-    """
+    """Judge captures by the tables of their mode, and let `observers` look on; see `dsrkit.verify` for the rest."""
     _known("mode", mode, MODES)
     _known("profile", profile, PROFILES)
     _known("fail_on", fail_on, FAIL_ON)
@@ -50,9 +46,7 @@ def verify(
     book = AddressBook()
     data = Input(book, named_sources(source, loaded), loaded)
     scene = scene_of(book, loaded, mode, profile, vip)
-    if scene.mode is not None and scene.mode not in REWRITES:
-        scene.notes.append(f"mode {scene.mode} is not verified yet: only routers and links are judged")
-    judge = Judge(scene, data.taps)
+    judge = Judge(scene, data.taps, [observer(scene, data.taps, loaded) for observer in observers])
     for batch in _batches_with_roles(data, scene):
         judge.feed(batch.frames, batch.until)
     return conclude(judge, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded)

@@ -166,6 +166,8 @@ class Capture:
         self.interfaces: list[Interface] = []
         self.notes: list[str] = []
         self.rewindable = source.rewindable
+        self.plain = False
+        """Whether `octets` can read single packets: an uncompressed file on disk."""
         self._source = source
         self._module = scanner.load(interpreted=interpreted)
         self._gue = bytearray(65536)
@@ -189,6 +191,17 @@ class Capture:
                 raise CaptureError(f"{self.path}: a pipe can be read only once")
             reading = _Pass(self, self._source.open())
         return reading.windows()
+
+    def octets(self, offset: int, size: int) -> bytes:
+        """Octets of a `plain` capture from an offset (`rec["offset"]`), fewer at the file's end.
+
+        Raises: CaptureError where the file cannot be read any more.
+        """
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                return os.pread(file.fileno(), size, offset)
+        except OSError as error:
+            raise CaptureError(f"{self.path}: {_reason(error)}") from None
 
     def note(self, text: str) -> None:
         """Add to the notes what a second pass finds again only once."""
@@ -232,6 +245,11 @@ class _Source:
         else:
             self.path = os.fspath(path)
             self.rewindable = os.path.isfile(self.path)
+
+    @property
+    def on_disk(self) -> bool:
+        """Named by a path, so that it can be opened any number of times."""
+        return self._file is None
 
     def open(self) -> IO[bytes]:
         """The raw octets from their start."""
@@ -330,7 +348,9 @@ class _Pass:
         if got == 0:
             raise CaptureError(f"{self._name} is empty")
         replay = _Replay(bytes(head[:got]), self._raw)
-        return decompressor(bytes(head[:got]), replay, self._name) or replay
+        unpacking = decompressor(bytes(head[:got]), replay, self._name)
+        self._capture.plain = unpacking is None and self._capture.rewindable and self._capture._source.on_disk
+        return unpacking or replay
 
     @property
     def _name(self) -> str:

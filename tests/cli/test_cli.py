@@ -30,7 +30,7 @@ from dsrkit.report.text import render
 
 
 class Library:
-    """Stands in for `dsrkit.verify.pipeline`: keeps the call, gives the outcome."""
+    """Stands in for `dsrkit.verification`: keeps the call, gives the outcome."""
 
     def __init__(self) -> None:
         self.outcome: Report | BaseException = clean_report()
@@ -46,10 +46,10 @@ class Library:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     fake = Library()
-    module = ModuleType("dsrkit.verify.pipeline")
+    module = ModuleType("dsrkit.verification")
     module.verify = fake.verify  # type: ignore[attr-defined]  # a module made for the test
-    monkeypatch.setitem(sys.modules, "dsrkit.verify.pipeline", module)
-    monkeypatch.setattr(import_module("dsrkit.verify"), "pipeline", module, raising=False)
+    monkeypatch.setitem(sys.modules, "dsrkit.verification", module)
+    monkeypatch.setattr(import_module("dsrkit"), "verification", module, raising=False)
     monkeypatch.delenv("COLUMNS", raising=False)
     return fake
 
@@ -244,11 +244,11 @@ def test_columns_wrap_a_pipe_only_when_set(library: Library, monkeypatch: pytest
 
 SCRIPT = """
 import sys, types
-import dsrkit, dsrkit.verify
+import dsrkit
 from report_example import faulty_report
-module = types.ModuleType("dsrkit.verify.pipeline")
+module = types.ModuleType("dsrkit.verification")
 module.verify = lambda source, **options: faulty_report()
-sys.modules["dsrkit.verify"].pipeline = sys.modules["dsrkit.verify.pipeline"] = module
+dsrkit.verification = sys.modules["dsrkit.verification"] = module
 from dsrkit.cli.main import main
 sys.argv = ["dsrkit", "verify", "a.pcap", *sys.argv[1:]]
 main()

@@ -59,9 +59,9 @@ def test_import_loads_nothing_heavy() -> None:
 def test_public_names_stay_what_they_are() -> None:
     """A function and a subpackage are both called verify: imports of the latter must not replace the former."""
     script = (
-        "from dsrkit.verify import pipeline\n"
+        "from dsrkit import verification\n"
         "import dsrkit, dsrkit.verify.scene\n"
-        "assert dsrkit.verify is pipeline.verify, dsrkit.verify\n"
+        "assert dsrkit.verify is verification.verify, dsrkit.verify\n"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from report_example import clean_report, faulty_report
 
 from dsrkit.errors import UsageError
+from dsrkit.model.frame import FrameRef
 from dsrkit.model.names import DIRECTIONS, FAIL_ON, MODE_FROM, PROFILES, ROLES, SEVERITIES, VERDICTS
 from dsrkit.model.report import (
     MAX_EXAMPLES,
     CellVerdict,
     Finding,
-    FrameRef,
     Journey,
     Node,
     Path,
@@ -123,7 +123,7 @@ def test_json_has_the_documented_keys_in_their_order() -> None:
     document = faulty_report().to_dict()
     assert list(document) == [
         "schema", "mode", "mode_from", "profile", "mechanisms", "service", "nodes", "path", "taps", "journeys",
-        "findings", "rules", "traffic", "notes",
+        "findings", "rules", "traffic", "takeovers", "health_checks", "sessions", "dns", "spread", "notes",
     ]  # fmt: skip
     assert document["schema"] == "dsrkit.report/1"
     assert document["journeys"][0] == {

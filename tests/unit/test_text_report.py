@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_example import clean_report, faulty_report
 
+from dsrkit.model.frame import FrameRef
 from dsrkit.model.names import Verdict
-from dsrkit.model.report import CellVerdict, Finding, FrameRef, Journey, Node, Path, Report, Service, Tap
+from dsrkit.model.report import CellVerdict, Finding, Journey, Node, Path, Report, Service, Tap
 from dsrkit.report import json as json_report
 from dsrkit.report.escape import escape
 from dsrkit.report.text import nothing_checked_reason, render

@@ -1,0 +1,42 @@
+"""`verify`: captures in, a report out. Rewrites are judged by `dsrkit.verify`, everything else by the mechanisms."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from dsrkit.mechanisms import MECHANISMS
+from dsrkit.model.report import Report
+from dsrkit.model.spec import Spec
+from dsrkit.verify.batches import PathLike
+from dsrkit.verify.pipeline import examine
+
+
+def verify(
+    source: PathLike | Sequence[PathLike] | Mapping[str, PathLike] | None = None,
+    *,
+    spec: Spec | PathLike | None = None,
+    mode: str | None = None,
+    profile: str | None = None,
+    vip: Collection[str] = (),
+    fail_on: str = "warning",
+    select: Collection[str] = (),
+    ignore: Collection[str] = (),
+) -> Report:
+    """Check captures against what their mode promises at each hop.
+
+    `source` is one file, several, or names of taps with their files; ``-`` is standard input. Without it the spec's
+    taps are read. What neither `spec` nor the options state is inferred, and the report says from what.
+
+    Raises: DsrkitError for what the caller can mend: files, spec, options.
+    """
+    return examine(
+        source,
+        spec=spec,
+        mode=mode,
+        profile=profile,
+        vip=vip,
+        fail_on=fail_on,
+        select=select,
+        ignore=ignore,
+        observers=MECHANISMS,
+    )

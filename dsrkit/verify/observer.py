@@ -1,0 +1,67 @@
+"""Observers: what else is read from the packets that the judge goes through, once per packet.
+
+A mechanism that is not one packet rewritten at one hop (a takeover, a health check, a proxy's two sessions, answers of
+name servers) sees the same batches, roles and journeys as the judge, and adds its verdicts and its section to the same
+report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsrkit.model.names import Mode
+from dsrkit.model.spec import Spec
+from dsrkit.verify.flows import Flows
+from dsrkit.verify.frames import Frames, Mask
+from dsrkit.verify.journeys import Journeys
+from dsrkit.verify.scene import Scene, TapInfo
+from dsrkit.verify.verdicts import Verdict
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an observer has to say when every packet has been seen.
+
+    `section` is what the report shows of it, `mechanism` its name if the capture holds it; `mode` is the mode of a
+    capture in which nothing rewrites packets.
+    """
+
+    mechanism: Mode | None = None
+    mode: Mode | None = None
+    section: tuple[Any, ...] = ()
+    verdicts: list[Verdict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Told:
+    """What observers may lean on at the end: `offsets` (ns, by tap) bring time stamps to the first tap's clock, and
+    `sections` holds what those concluded before have found, by their names."""
+
+    offsets: list[int]
+    sections: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+class Observer:
+    """One mechanism; a subclass overrides what it needs.
+
+    `name` is its section in the report.
+    """
+
+    name = ""
+
+    def __init__(self, scene: Scene, taps: list[TapInfo], spec: Spec | None) -> None:
+        self.scene = scene
+        self.taps = taps
+        self.spec = spec
+
+    def see(self, f: Frames, flows: Flows) -> None:
+        """A batch of packets, each of which is seen once; their octets can be read now (`Frames.octets`)."""
+
+    def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
+        """Settled journeys, and the packets (`leaving`) whose other sightings are all known."""
+
+    def conclude(self, told: Told) -> Outcome:
+        """Everything that was found; called once, after the last batch."""
+        return Outcome()
