@@ -154,7 +154,7 @@ def _findings(taps: list[TapInfo], verdicts: list[Verdict], spec: Spec | None) -
     for v in verdicts:
         if v.failed:
             # A presence cell is one symptom wherever it shows; fields that break together at a node are one change.
-            groups[(v.cell,) if _kind(v.cell) else (_node_of(v.cell), v.direction, v.severity)].append(v)
+            groups[(v.cell,) if _kind(v.cell) or v.message else (_node_of(v.cell), v.direction, v.severity)].append(v)
     found = _causes_first([_finding(taps, group) for group in groups.values()])
     allowed = [(a.code, a.node) for a in spec.allow] if spec is not None else []
     return [x for x in found if not any(_allows(code, node, x) for code, node in allowed)]
@@ -203,6 +203,8 @@ def _finding(taps: list[TapInfo], group: list[Verdict]) -> Finding:
 
 
 def _message(lead: Verdict, hops: str, failed: int, checked: int) -> str:
+    if lead.message:
+        return lead.message
     if lead.field == "mode":
         return f"{lead.expected} is stated, but the packets show {lead.actual}"
     kind = _kind(lead.cell)

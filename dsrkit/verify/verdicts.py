@@ -48,6 +48,7 @@ class Verdict:
     expected: str = ""
     actual: str = ""
     wireshark: str | None = None
+    message: str = ""  # what is wrong, where the verdict itself knows better than its numbers tell
 
     @property
     def hop(self) -> str:
@@ -73,11 +74,12 @@ class Verdict:
         self.show(other.frames)
         self.blame(other.nodes)
         if other.failed and not self.actual:
-            self.expected, self.actual, self.tap, self.wireshark = (
+            self.expected, self.actual, self.tap, self.wireshark, self.message = (
                 other.expected,
                 other.actual,
                 other.tap,
                 other.wireshark,
+                other.message,
             )
         if self.checked:
             self.reason = None
