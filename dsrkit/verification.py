@@ -1,9 +1,12 @@
-"""`verify`: captures in, a report out. Rewrites are judged by `dsrkit.verify`, everything else by the mechanisms."""
+"""`verify`: captures in, a report out. Rewrites are judged by `dsrkit.verify`, everything else by the mechanisms,
+and `dsrkit.diagnose` names the causes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from dsrkit.diagnose.evidence import Evidence
+from dsrkit.diagnose.reason import diagnose
 from dsrkit.mechanisms import MECHANISMS
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
@@ -38,5 +41,6 @@ def verify(
         fail_on=fail_on,
         select=select,
         ignore=ignore,
-        observers=MECHANISMS,
+        observers=(*MECHANISMS, Evidence),
+        diagnose=diagnose,
     )

@@ -81,6 +81,8 @@ def faulty_report() -> Report:
                 filter="frame.number in {7,9}",
                 candidates=("DSR301", "DSR311"),
                 symptoms=("l2dsr.real-server.answered",),
+                ruled_out={"DSR303": "nothing at all comes back, not even a RST"},
+                settle="ip -4 address show dev lo on web1",
             ),
             Finding("l2dsr.lb.ip.id", "l2dsr.lb.ip.id", "warning", "[bold]\x1b[31m:smile: \u202eeman", tap="B"),
         ),

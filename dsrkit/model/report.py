@@ -6,6 +6,7 @@ form a monoid under `Report.merge`, so that chunks can be verified in any groupi
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -117,6 +118,8 @@ class Finding:
     filter: str | None = None
     candidates: tuple[str, ...] = ()
     symptoms: tuple[str, ...] = ()
+    ruled_out: Mapping[str, str] = dataclasses.field(default_factory=dict)  # code of a look-alike -> what excludes it
+    settle: str | None = None  # the tap or command that decides between candidates
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -144,6 +147,8 @@ class Finding:
             "fix": self.fix,
             "filter": self.filter,
             "symptoms": list(self.symptoms),
+            "ruled_out": dict(self.ruled_out),
+            "settle": self.settle,
         }
 
 
@@ -433,6 +438,7 @@ def _merge_finding(first: Finding, second: Finding) -> Finding:
         frames=_union(first.frames, second.frames)[:MAX_EXAMPLES],
         candidates=_union(first.candidates, second.candidates),
         symptoms=_union(first.symptoms, second.symptoms),
+        ruled_out={**second.ruled_out, **first.ruled_out},
     )
 
 

@@ -126,6 +126,8 @@ REPORT_SCHEMA: Final[Schema] = {
                         "fix": MAYBE_STRING,
                         "filter": MAYBE_STRING,
                         "symptoms": STRINGS,
+                        "ruled_out": {"type": "object", "additionalProperties": STRING},
+                        "settle": MAYBE_STRING,
                     }
                 )
             ),

@@ -399,6 +399,10 @@ def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> 
     symptoms = [symptom for symptom in finding.symptoms if symptom != finding.code]
     if symptoms:
         grid.add_row(Text("explains"), Text(join(symptoms)))
+    for code, why in finding.ruled_out.items():
+        grid.add_row(Text(f"not {escape(code)}"), Text("\n".join(escape_lines(why))))
+    if finding.settle is not None:
+        grid.add_row(Text("to settle"), Text("\n".join(escape_lines(finding.settle))))
     if finding.fix is not None:
         grid.add_row(Text("fix"), Text("\n".join(escape_lines(finding.fix)), "green"))
     return grid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
@@ -29,6 +29,11 @@ from dsrkit.verify.scene import Party, Scene, TapInfo
 from dsrkit.verify.verdicts import Verdict
 from dsrkit.wire.address import mac_text
 
+Diagnose = Callable[
+    [Judge, list[Verdict], Mapping[str, tuple[Any, ...]], Spec | None], tuple[list[Finding], list[Verdict]]
+]
+"""Findings that name causes, and the verdicts that they explain."""
+
 _MOST_CLIENTS: Final = 64
 _SEVERITIES: Final = ("info", "warning", "error")
 
@@ -41,8 +46,9 @@ def conclude(
     select: Collection[str],
     ignore: Collection[str],
     spec: Spec | None,
+    diagnose: Diagnose | None = None,
 ) -> Report:
-    """Put the report together."""
+    """Put the report together; `diagnose` names causes, and what it does not explain is reported as itself."""
     scene, taps = judge.scene, judge.taps
     verdicts = judge.verdicts()
     offsets = judge.clocks.offsets(len(taps))
@@ -65,6 +71,8 @@ def conclude(
         for pattern in patterns:
             if not any(v.cell.startswith(pattern) for v in verdicts):
                 notes = [*notes, f"--{word} {pattern}: no cell of this report begins with that"]
+    causes, explained = diagnose(judge, kept, told.sections, spec) if diagnose is not None else ([], [])
+    left = [v for v in kept if not any(v is e for e in explained)]
     header = scene.mode in REWRITES
     profile = judge.profiles[0] if scene.profile == "any" and judge.profiles else scene.profile
     return Report(
@@ -77,7 +85,7 @@ def conclude(
         path=_path(scene),
         taps=tuple(Tap(t.name, t.file, t.interface, t.node, t.link, t.packets, t.octets, t.offset_ns) for t in taps),
         journeys=_journeys(judge),
-        findings=tuple(_findings(taps, kept, spec)),
+        findings=tuple(_in_order([*causes, *_findings(taps, left)], spec)),
         cells=tuple(_cell(v) for v in kept),
         traffic=_traffic(judge),
         **told.sections,
@@ -88,7 +96,8 @@ def conclude(
 
 def _heard(observer: Observer, told: Told) -> Outcome:
     outcome = observer.conclude(told)
-    told.sections[observer.name] = outcome.section
+    if observer.name:
+        told.sections[observer.name] = outcome.section
     return outcome
 
 
@@ -148,16 +157,21 @@ def _kind(cell: str) -> str | None:
     return last if last in _PRESENCE else None
 
 
-def _findings(taps: list[TapInfo], verdicts: list[Verdict], spec: Spec | None) -> list[Finding]:
+def _in_order(findings: list[Finding], spec: Spec | None) -> list[Finding]:
+    """Loudest first, causes before mere symptoms, without what the spec allows."""
+    allowed = [(a.code, a.node) for a in spec.allow] if spec is not None else []
+    kept = [x for x in findings if not any(_allows(code, node, x) for code, node in allowed)]
+    return sorted(kept, key=lambda x: -_SEVERITIES.index(x.severity))
+
+
+def _findings(taps: list[TapInfo], verdicts: list[Verdict]) -> list[Finding]:
     """Failed cells as findings: one for each thing that broke, consequences under their cause."""
     groups: dict[tuple[Any, ...], list[Verdict]] = defaultdict(list)
     for v in verdicts:
         if v.failed:
             # A presence cell is one symptom wherever it shows; fields that break together at a node are one change.
             groups[(v.cell,) if _kind(v.cell) or v.message else (_node_of(v.cell), v.direction, v.severity)].append(v)
-    found = _causes_first([_finding(taps, group) for group in groups.values()])
-    allowed = [(a.code, a.node) for a in spec.allow] if spec is not None else []
-    return [x for x in found if not any(_allows(code, node, x) for code, node in allowed)]
+    return _causes_first([_finding(taps, group) for group in groups.values()])
 
 
 def _node_of(cell: str) -> str:

@@ -35,10 +35,36 @@ Group = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Refusal:
-    """A RST or an ICMP error instead of an answer."""
+    """A RST or an ICMP error instead of an answer.
+
+    `kind` is ``"rst"`` or ``"icmp"``; `icmp` the version, type and code. `sender` is the MAC of the frame, `tos` the DS
+    field and ECN of the refusing packet. `quoted` says which packet an error quotes: its first header.
+    """
 
     frame: Frame
     text: str
+    kind: str
+    source: int  # address
+    sender: int
+    tos: int
+    icmp: tuple[int, int, int] = (0, 0, 0)
+    quoted: Quoted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The outermost header that an ICMP error quotes, and whether a tunnel packet's inner header is quoted with it.
+
+    Units: `length` is the quoted total length in octets, as the sender of the error left it.
+    """
+
+    src: int
+    dst: int
+    proto: int
+    length: int
+    ttl: int
+    tos: int
+    wrapped: bool
 
 
 @dataclass(slots=True)
@@ -66,6 +92,8 @@ class Connection:
     seen: dict[tuple[int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # place -> (IP id, time)
     reached: list[Point] = field(default_factory=list)
     last: tuple[int, Frame] | None = None  # lowest TTL at which the request was seen, and where
+    last_tos: int = 0  # DS field and ECN of the request there
+    last_sum: int = 0  # and the state of its transport checksum (`layout.SUM_*`)
     server: int = -1
     answered: bool = False
     answer_at: list[Point] = field(default_factory=list)
@@ -130,7 +158,7 @@ class Connections:
         refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
         for row, key in _keyed(back, whom, np.flatnonzero(refused)):
             if key in self._tcp and self._tcp[key].refusal is None:
-                self._tcp[key].refusal = Refusal(f.ref(row), f"RST from {f.book.text(int(f.src[row]))}")
+                self._tcp[key].refusal = _rst(f, row)
         self._feed_udp(f, flows, journeys, wanted, leaving)
         self._feed_errors(f, leaving)
         if self.scene.mode not in REWRITES:
@@ -183,6 +211,7 @@ class Connections:
                 c.reached.append(point)
         if c.last is None or ttl < c.last[0]:
             c.last = (ttl, frame)
+            c.last_tos, c.last_sum = int(f.tos[row]), int(f.rec["l4_state"][row])
 
     def _answer(self, f: Frames, c: Connection, row: int) -> None:
         c.answered = True
@@ -271,9 +300,8 @@ class Connections:
                 c = self._tcp.get(int(mix([int(f.rec["q_seq"][row])], [who])[0]))
             if c is not None and expired(f, row) and max(ttl for _, ttl, *_ in c.sent) < _TRACING_TTL:
                 continue  # traceroute asked for it
-            if c is not None and (c.refusal is None or "RST" in c.refusal.text):
-                text = f"{icmp_name(f, row)} from {f.book.text(int(f.src[row]))}"
-                c.refusal = Refusal(f.ref(row), text)
+            if c is not None and (c.refusal is None or c.refusal.kind == "rst"):
+                c.refusal = _icmp(f, row)
 
     def _forget(self) -> None:
         """Drop what was answered before the last batch, and the oldest attempts beyond the bound."""
@@ -285,6 +313,42 @@ class Connections:
                 self._close(table.pop(key))
             while len(table) > _MOST_OPEN:
                 self.unknown[table.pop(next(iter(table))).group] += 1
+
+
+def _rst(f: Frames, row: int) -> Refusal:
+    source = int(f.src[row])
+    return Refusal(f.ref(row), f"RST from {f.book.text(source)}", "rst", source, int(f.eth_src[row]), int(f.tos[row]))
+
+
+def _icmp(f: Frames, row: int) -> Refusal:
+    source = int(f.src[row])
+    return Refusal(
+        f.ref(row),
+        f"{icmp_name(f, row)} from {f.book.text(source)}",
+        "icmp",
+        source,
+        int(f.eth_src[row]),
+        int(f.tos[row]),
+        (int(f.ver[row]), int(f.icmp_type[row]), int(f.rec["icmp_code"][row])),
+        quoted(f, row),
+    )
+
+
+def quoted(f: Frames, row: int) -> Quoted:
+    """What an ICMP error quotes."""
+    rec, one = f.rec, slice(row, row + 1)
+    src = f.book.intern(rec["q_src_hi"][one], rec["q_src_lo"][one])
+    dst = f.book.intern(rec["q_dst_hi"][one], rec["q_dst_lo"][one])
+    length = int(rec["q_len"][row]) + (40 if rec["q_ver"][row] == 6 else 0)
+    return Quoted(
+        int(src[0]),
+        int(dst[0]),
+        int(rec["q_proto"][row]),
+        length,
+        int(rec["q_ttl"][row]),
+        int(rec["q_tos"][row]),
+        bool(int(rec["has"][row]) & layout.HAS_QUOTE_INNER),
+    )
 
 
 _ICMP_NAMES: Final = {

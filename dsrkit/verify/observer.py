@@ -46,7 +46,7 @@ class Told:
 class Observer:
     """One mechanism; a subclass overrides what it needs.
 
-    `name` is its section in the report.
+    `name` is its section in the report; one without a name only collects.
     """
 
     name = ""

@@ -17,7 +17,7 @@ from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
 from dsrkit.verify import roles
 from dsrkit.verify.batches import Batch, Input, PathLike, named_sources
-from dsrkit.verify.conclude import conclude
+from dsrkit.verify.conclude import Diagnose, conclude
 from dsrkit.verify.flows import oriented
 from dsrkit.verify.frames import AddressBook, Frames
 from dsrkit.verify.judge import Judge, without_clients
@@ -37,8 +37,9 @@ def examine(
     select: Collection[str] = (),
     ignore: Collection[str] = (),
     observers: Sequence[type[Observer]] = (),
+    diagnose: Diagnose | None = None,
 ) -> Report:
-    """Judge captures by the tables of their mode, and let `observers` look on; see `dsrkit.verify` for the rest."""
+    """Judge captures by the tables of their mode, let `observers` look on and `diagnose` name causes."""
     _known("mode", mode, MODES)
     _known("profile", profile, PROFILES)
     _known("fail_on", fail_on, FAIL_ON)
@@ -49,7 +50,7 @@ def examine(
     judge = Judge(scene, data.taps, [observer(scene, data.taps, loaded) for observer in observers])
     for batch in _batches_with_roles(data, scene):
         judge.feed(batch.frames, batch.until)
-    return conclude(judge, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded)
+    return conclude(judge, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
 
 
 def _known(what: str, value: str | None, words: Collection[str]) -> None:

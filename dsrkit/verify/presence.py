@@ -29,6 +29,8 @@ _SHARE_REFUSED: Final = 0.05
 _SHARE_SILENT: Final = 0.2
 _RARE: Final = 0.01
 _MOST_LOST: Final = 50_000
+_MOST_KEPT: Final = 1000
+"""Failed connections that a verdict keeps for who asks why; its counts are complete."""
 _ONE_QUESTION_NS: Final = 200_000_000
 _EVERYWHERE: Final = "all taps"
 
@@ -171,6 +173,7 @@ class Presence:
             verdict = self._verdict(out, cell, place, source, target)
             verdict.checked += len(failed)
             verdict.failed += len(failed)
+            verdict.connections += failed[: _MOST_KEPT - len(verdict.connections)]
             at_lb = cell.endswith(".lb.appears")
             verdict.blame([p.name for p in self.scene.role("lb")] if at_lb else [name] if name else [])
             for x in failed[:MOST_FRAMES]:
@@ -243,6 +246,7 @@ class Presence:
                 verdict.failed += 1
                 verdict.checked += 1
                 verdict.blame(p.name for p in self.scene.role("lb") if inside)
+                verdict.connections.append(x)
                 verdict.expected, verdict.actual = (
                     "the same packet there",
                     "the client repeats its SYN, though a server answered",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from dsrkit.verify.connections import Connection
 
 MOST_FRAMES: Final = 10
 """Examples that a verdict keeps; its counts are complete."""
@@ -48,6 +51,7 @@ class Verdict:
     expected: str = ""
     actual: str = ""
     wireshark: str | None = None
+    connections: list[Connection] = dataclasses.field(default_factory=list)  # those that failed, up to a bound
     message: str = ""  # what is wrong, where the verdict itself knows better than its numbers tell
 
     @property

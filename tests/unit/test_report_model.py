@@ -8,7 +8,7 @@ from functools import reduce
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_example import clean_report, faulty_report
 
@@ -99,17 +99,20 @@ def merged(*reports: Report) -> Report | None:
         return None
 
 
+@settings(deadline=None)
 @given(REPORTS, REPORTS, REPORTS)
 def test_merge_is_associative(a: Report, b: Report, c: Report) -> None:
     b_and_c = merged(b, c)
     assert merged(a, b, c) == (None if b_and_c is None else merged(a, b_and_c))
 
 
+@settings(deadline=None)
 @given(REPORTS)
 def test_json_follows_the_schema(report: Report) -> None:
     jsonschema.validate(json.loads(report.to_json()), REPORT_SCHEMA)
 
 
+@settings(deadline=None)
 @given(REPORTS)
 def test_an_empty_report_adds_nothing(report: Report) -> None:
     empty = Report(fail_on="never")
@@ -150,6 +153,8 @@ def test_json_has_the_documented_keys_in_their_order() -> None:
         "fix": "ip address add 203.0.113.10/32 dev lo\nsysctl -w net.ipv4.conf.all.arp_ignore=1",
         "filter": "frame.number in {7,9}",
         "symptoms": ["l2dsr.real-server.answered"],
+        "ruled_out": {"DSR303": "nothing at all comes back, not even a RST"},
+        "settle": "ip -4 address show dev lo on web1",
     }
     assert document["rules"]["pass"] == 3
     assert document["rules"]["fail"] == 2

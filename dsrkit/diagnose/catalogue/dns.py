@@ -1,0 +1,9 @@
+"""Entries of the area DNS."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dsrkit.diagnose.entry import Entry
+
+ENTRIES: Final[tuple[Entry, ...]] = ()

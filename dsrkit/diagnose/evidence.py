@@ -1,0 +1,135 @@
+"""What packets show besides cells: facts that tell look-alikes apart, counted once per packet, with examples.
+
+Every fact is bounded; counts stay complete.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from dsrkit.verify.connections import Quoted, quoted
+from dsrkit.verify.flows import Flows
+from dsrkit.verify.frames import REQUEST, Frames
+from dsrkit.verify.observer import Observer, Outcome, Told
+from dsrkit.verify.verdicts import MOST_FRAMES, Frame
+from dsrkit.wire import layout
+
+_MOST_KEPT: Final = 10_000
+
+
+@dataclass(slots=True)
+class Seen:
+    """How often something was seen, and the first frames."""
+
+    count: int = 0
+    frames: list[Frame] = field(default_factory=list)
+
+    def add(self, f: Frames, rows: Any) -> None:
+        self.count += len(rows)
+        self.frames += [f.ref(int(r)) for r in rows[: max(0, MOST_FRAMES - len(self.frames))]]
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpError:
+    """One ICMP error as one tap saw it: who sent it to whom, at both layers, and what it quotes."""
+
+    frame: Frame
+    eth_src: int
+    eth_dst: int
+    src: int
+    dst: int
+    version: int
+    type: int
+    code: int
+    mtu: int
+    quoted: Quoted
+    sport: int  # ports of the innermost packet quoted
+    dport: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """What was counted. MACs are integers, addresses numbers of the address book."""
+
+    arp_asked: dict[tuple[int, int], Seen] = field(default_factory=lambda: defaultdict(Seen))
+    """(asking MAC, address asked for): ARP requests and neighbour solicitations that announce nothing."""
+    arp_answered: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """(address, MAC that answered for it): replies and advertisements."""
+    re_emitted: dict[int, Seen] = field(default_factory=lambda: defaultdict(Seen))
+    """MAC of a real server that sends requests for the VIP on instead of answering them."""
+    errors: list[IcmpError] = field(default_factory=list)
+
+
+class Evidence(Observer):
+    """Collects `facts`; reports nothing itself."""
+
+    name = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.facts = Facts()
+
+    def see(self, f: Frames, flows: Flows) -> None:
+        self._neighbours(f)
+        self._bounces(f, flows)
+        self._errors(f)
+
+    def conclude(self, told: Told) -> Outcome:
+        return Outcome()
+
+    def _neighbours(self, f: Frames) -> None:
+        """Who asks for whom. Source: RFC 826, RFC 4861 s4.3, s4.4."""
+        rows = np.flatnonzero(f.has(layout.HAS_RES))
+        if not len(rows):
+            return
+        spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
+        tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
+        op = f.rec["res_op"][rows]
+        asks = np.isin(op, (1, 135)) & (spa != tpa)
+        for key, members in _grouped(f.eth_src[rows][asks], tpa[asks]):
+            self.facts.arp_asked[key].add(f, rows[asks][members])
+        answers = np.isin(op, (2, 136))
+        for key, members in _grouped(spa[answers], f.claimant[rows][answers]):
+            self.facts.arp_answered[key] += len(members)
+
+    def _bounces(self, f: Frames, flows: Flows) -> None:
+        servers = list(self.scene.macs("real-server") - self.scene.macs("lb") - {0})
+        sent_on = (flows.direction == REQUEST) & (f.tunnel == 0) & np.isin(f.dst, list(self.scene.vips))
+        rows = np.flatnonzero(sent_on & np.isin(f.eth_src, servers))
+        for (mac,), members in _grouped(f.eth_src[rows]):
+            self.facts.re_emitted[mac].add(f, rows[members])
+
+    def _errors(self, f: Frames) -> None:
+        for row in np.flatnonzero(f.is_error)[: max(0, _MOST_KEPT - len(self.facts.errors))].tolist():
+            self.facts.errors.append(
+                IcmpError(
+                    f.ref(row),
+                    int(f.eth_src[row]),
+                    int(f.eth_dst[row]),
+                    int(f.src[row]),
+                    int(f.dst[row]),
+                    int(f.ver[row]),
+                    int(f.icmp_type[row]),
+                    int(f.rec["icmp_code"][row]),
+                    int(f.seq[row]) & (0xFFFF if f.ver[row] == 4 else 0xFFFF_FFFF),
+                    quoted(f, row),
+                    int(f.rec["q_sport"][row]),
+                    int(f.rec["q_dport"][row]),
+                )
+            )
+
+
+def _grouped(*columns: Any) -> list[tuple[Any, Any]]:
+    """Equal rows of some columns: (their values, the positions where they stand)."""
+    if not len(columns[0]):
+        return []
+    table = np.stack([np.asarray(c).astype(np.int64) for c in columns])
+    unique, inverse = np.unique(table, axis=1, return_inverse=True)
+    inverse = np.asarray(inverse).reshape(-1)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.searchsorted(inverse[order], np.arange(unique.shape[1] + 1))
+    return [(tuple(int(x) for x in unique[:, i]), order[starts[i] : starts[i + 1]]) for i in range(unique.shape[1])]

@@ -1,0 +1,94 @@
+"""From symptoms to causes: every picture looks at the case in turn, the strongest evidence first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from dsrkit.diagnose.case import Case
+from dsrkit.diagnose.diagnosis import Diagnosis, Picture
+from dsrkit.diagnose.evidence import Evidence
+from dsrkit.diagnose.pictures import PICTURES
+from dsrkit.diagnose.registry import ENTRIES
+from dsrkit.model.frame import FrameRef
+from dsrkit.model.names import SEVERITIES, Severity
+from dsrkit.model.report import Finding
+from dsrkit.model.spec import Spec
+from dsrkit.verify.judge import Judge
+from dsrkit.verify.verdicts import MOST_FRAMES, Verdict
+
+_RANK: Final = {severity: i for i, severity in enumerate(SEVERITIES)}
+
+
+def diagnose(
+    judge: Judge, verdicts: list[Verdict], sections: Mapping[str, tuple[Any, ...]], spec: Spec | None
+) -> tuple[list[Finding], list[Verdict]]:
+    """(findings with their causes, loudest and widest first; the symptoms that they explain)."""
+    evidence = next(o for o in judge.observers if isinstance(o, Evidence))
+    case = Case(judge, verdicts, evidence, sections, spec)
+    found = [diagnosis for picture in PICTURES for diagnosis in _look(picture, case)]
+    _fold_consequences(case, found)
+    found.sort(key=lambda d: (_RANK[severity(d)], -d.failed))
+    return [_finding(case, d) for d in found], case.taken
+
+
+def _look(picture: Picture, case: Case) -> list[Diagnosis]:
+    found = list(picture(case))
+    for diagnosis in found:
+        case.take(diagnosis.symptoms)
+    return found
+
+
+def severity(diagnosis: Diagnosis) -> Severity:
+    return diagnosis.severity or ENTRIES[diagnosis.codes[0]].severity
+
+
+def _fold_consequences(case: Case, found: list[Diagnosis]) -> None:
+    """Symptoms whose every connection a diagnosis has explained belong to it."""
+    explained = {id(c): d for d in found for v in d.symptoms for c in v.connections}
+    for verdict in case.failed():
+        owners = [explained.get(id(c)) for c in verdict.connections]
+        if owners and all(owner is not None for owner in owners):
+            owner = owners[0]
+            assert owner is not None
+            owner.symptoms += case.take([verdict])
+
+
+def _finding(case: Case, d: Diagnosis) -> Finding:
+    entry = ENTRIES[d.codes[0]]
+    frames = d.frames or [frame for v in d.symptoms for frame in v.frames]
+    refs = [FrameRef(case.taps[tap].file, number) for tap, number in dict.fromkeys(frames)][:MOST_FRAMES]
+    tap = d.tap if d.tap is not None else frames[0][0] if frames else None
+    return Finding(
+        code=entry.code,
+        name=entry.name,
+        severity=severity(d),
+        message=d.message,
+        nodes=d.nodes,
+        tap=case.taps[tap].name if tap is not None else None,
+        count=max(1, d.failed),
+        frames=tuple(refs),
+        field=d.field,
+        expected=d.expected,
+        actual=d.actual,
+        fix=_fix(d),
+        filter=_filter(refs),
+        candidates=d.codes,
+        symptoms=tuple(dict.fromkeys(v.cell for v in d.symptoms)),
+        ruled_out=d.ruled_out,
+        settle=d.settle or None,
+    )
+
+
+def _fix(d: Diagnosis) -> str | None:
+    """The fixes of the likeliest cause, a line per command."""
+    lines = []
+    for fix in ENTRIES[d.codes[0]].fixes:
+        lines += [f"# {fix.where}: {fix.why}" if fix.why else f"# {fix.where}", *fix.commands]
+    return "\n".join(lines) or None
+
+
+def _filter(frames: list[FrameRef]) -> str | None:
+    """A display filter for the first file's frames."""
+    numbers = sorted({x.frame for x in frames if x.file == frames[0].file}) if frames else []
+    return "frame.number in {" + ",".join(map(str, numbers)) + "}" if numbers else None
