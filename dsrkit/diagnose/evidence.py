@@ -11,26 +11,16 @@ from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.diagnose.facts_requests import Requests
+from dsrkit.diagnose.seen import Seen, grouped
 from dsrkit.verify.connections import Quoted, quoted
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REQUEST, Frames
 from dsrkit.verify.observer import Observer, Outcome, Told
-from dsrkit.verify.verdicts import MOST_FRAMES, Frame
+from dsrkit.verify.verdicts import Frame
 from dsrkit.wire import layout
 
 _MOST_KEPT: Final = 10_000
-
-
-@dataclass(slots=True)
-class Seen:
-    """How often something was seen, and the first frames."""
-
-    count: int = 0
-    frames: list[Frame] = field(default_factory=list)
-
-    def add(self, f: Frames, rows: Any) -> None:
-        self.count += len(rows)
-        self.frames += [f.ref(int(r)) for r in rows[: max(0, MOST_FRAMES - len(self.frames))]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +39,9 @@ class IcmpError:
     quoted: Quoted
     sport: int  # ports of the innermost packet quoted
     dport: int
+    client: int  # its source address
+    inner_length: int  # octets of a tunnel packet's inner packet, 0 where it could not be read
+    ttl: int  # what is left of the error's own TTL
 
 
 @dataclass(slots=True)
@@ -62,6 +55,7 @@ class Facts:
     re_emitted: dict[int, Seen] = field(default_factory=lambda: defaultdict(Seen))
     """MAC of a real server that sends requests for the VIP on instead of answering them."""
     errors: list[IcmpError] = field(default_factory=list)
+    requests: Requests = field(default_factory=Requests)
 
 
 class Evidence(Observer):
@@ -77,6 +71,7 @@ class Evidence(Observer):
         self._neighbours(f)
         self._bounces(f, flows)
         self._errors(f)
+        self.facts.requests.see(f, flows, self.scene)
 
     def conclude(self, told: Told) -> Outcome:
         return Outcome()
@@ -90,17 +85,17 @@ class Evidence(Observer):
         tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
         op = f.rec["res_op"][rows]
         asks = np.isin(op, (1, 135)) & (spa != tpa)
-        for key, members in _grouped(f.eth_src[rows][asks], tpa[asks]):
+        for key, members in grouped(f.eth_src[rows][asks], tpa[asks]):
             self.facts.arp_asked[key].add(f, rows[asks][members])
         answers = np.isin(op, (2, 136))
-        for key, members in _grouped(spa[answers], f.claimant[rows][answers]):
+        for key, members in grouped(spa[answers], f.claimant[rows][answers]):
             self.facts.arp_answered[key] += len(members)
 
     def _bounces(self, f: Frames, flows: Flows) -> None:
         servers = list(self.scene.macs("real-server") - self.scene.macs("lb") - {0})
         sent_on = (flows.direction == REQUEST) & (f.tunnel == 0) & np.isin(f.dst, list(self.scene.vips))
         rows = np.flatnonzero(sent_on & np.isin(f.eth_src, servers))
-        for (mac,), members in _grouped(f.eth_src[rows]):
+        for (mac,), members in grouped(f.eth_src[rows]):
             self.facts.re_emitted[mac].add(f, rows[members])
 
     def _errors(self, f: Frames) -> None:
@@ -119,17 +114,8 @@ class Evidence(Observer):
                     quoted(f, row),
                     int(f.rec["q_sport"][row]),
                     int(f.rec["q_dport"][row]),
+                    int(f.quoted_src[row]),
+                    int(f.rec["qi_len"][row]) + (40 if f.rec["qi_ver"][row] == 6 else 0),
+                    int(f.ttl[row]),
                 )
             )
-
-
-def _grouped(*columns: Any) -> list[tuple[Any, Any]]:
-    """Equal rows of some columns: (their values, the positions where they stand)."""
-    if not len(columns[0]):
-        return []
-    table = np.stack([np.asarray(c).astype(np.int64) for c in columns])
-    unique, inverse = np.unique(table, axis=1, return_inverse=True)
-    inverse = np.asarray(inverse).reshape(-1)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.searchsorted(inverse[order], np.arange(unique.shape[1] + 1))
-    return [(tuple(int(x) for x in unique[:, i]), order[starts[i] : starts[i + 1]]) for i in range(unique.shape[1])]

@@ -38,7 +38,8 @@ class Refusal:
     """A RST or an ICMP error instead of an answer.
 
     `kind` is ``"rst"`` or ``"icmp"``; `icmp` the version, type and code. `sender` is the MAC of the frame, `tos` the DS
-    field and ECN of the refusing packet. `quoted` says which packet an error quotes: its first header.
+    field and ECN of the refusing packet, `ttl` what is left of its TTL. `quoted` says which packet an error quotes: its
+    first header.
     """
 
     frame: Frame
@@ -47,6 +48,7 @@ class Refusal:
     source: int  # address
     sender: int
     tos: int
+    ttl: int = 0
     icmp: tuple[int, int, int] = (0, 0, 0)
     quoted: Quoted | None = None
 
@@ -78,6 +80,8 @@ class WrongAnswer:
     client: int  # endpoint
     right: tuple[int, ...]
     sender: int  # MAC
+    receiver: int  # MAC
+    proto: int
 
 
 @dataclass(slots=True)
@@ -94,11 +98,13 @@ class Connection:
     last: tuple[int, Frame] | None = None  # lowest TTL at which the request was seen, and where
     last_tos: int = 0  # DS field and ECN of the request there
     last_sum: int = 0  # and the state of its transport checksum (`layout.SUM_*`)
+    last_hop: int = 0  # MAC that it was sent to there
     server: int = -1
     answered: bool = False
     answer_at: list[Point] = field(default_factory=list)
     answer_time: dict[int, int] = field(default_factory=dict)  # tap -> when the first answer passed
     refusal: Refusal | None = None
+    expired: Refusal | None = None  # its TTL ran out, as a traceroute's does
 
     @property
     def copies(self) -> int:
@@ -132,6 +138,7 @@ class Connections:
     wrong: dict[int, list[WrongAnswer]] = field(default_factory=lambda: defaultdict(list))
     wrong_count: Counter[int] = field(default_factory=Counter)
     resets: set[tuple[int, int]] = field(default_factory=set)
+    _low: dict[tuple[int, int, int], set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def feed(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         """Take in the packets that leave a batch."""
@@ -172,7 +179,13 @@ class Connections:
         for c in left:
             if c.answered:
                 self._close(c)
+            elif c.refusal is None and not self._traced(c):
+                c.refusal = c.expired
         return [c for c in left if not c.answered]
+
+    def _traced(self, c: Connection) -> bool:
+        """Whether its client sends requests of different TTLs, all low; one that is only far away keeps its TTL."""
+        return any(len(self._low[tap, mac, c.client >> 16]) > 1 for tap, ttl, mac, _ in c.sent if ttl < _TRACING_TTL)
 
     def _close(self, c: Connection) -> None:
         self.answered[c.group] += 1
@@ -197,6 +210,8 @@ class Connections:
         frame = f.ref(row)
         c.asked.setdefault(tap, (set(), frame))[0].add(int(f.dst[row]))
         place = (tap, ttl, int(f.eth_src[row]), int(f.port_of_tap[row]))
+        if ttl < _TRACING_TTL and len(self._low) < _MOST_OPEN:
+            self._low[tap, int(f.eth_src[row]), c.client >> 16].add(ttl)
         ident, when = int(f.ip_id[row]), int(f.ts[row])
         last = c.seen.get(place)
         # The copy of a mirror port is no transmission: the same IP id again, or sooner than any retransmission.
@@ -212,6 +227,7 @@ class Connections:
         if c.last is None or ttl < c.last[0]:
             c.last = (ttl, frame)
             c.last_tos, c.last_sum = int(f.tos[row]), int(f.rec["l4_state"][row])
+            c.last_hop = int(f.eth_dst[row])
 
     def _answer(self, f: Frames, c: Connection, row: int) -> None:
         c.answered = True
@@ -223,7 +239,9 @@ class Connections:
         if self.scene.mode in ("nat", "fullnat") and int(f.eth_dst[row]) in self.scene.macs("lb"):
             return  # between server and load balancer: in the server's own name, as it must be
         asked, frame = c.asked[tap]
-        right = self.scene.vips if self.scene.mode == "l3dsr-dscp" and self.scene.vips else asked
+        # A tap behind the load balancer shows the real server's address as the one that was asked.
+        vips = self.scene.vips if self.scene.mode == "l3dsr-dscp" else set()
+        right = (asked & vips) or vips or asked
         self.judged_answers[tap] += 1
         if int(f.src[row]) not in right:
             self.note_wrong(f, tap, frame, row, tuple(right))
@@ -240,6 +258,8 @@ class Connections:
                     int(f.target[row]),
                     right,
                     int(f.eth_src[row]),
+                    int(f.eth_dst[row]),
+                    int(f.proto[row]),
                 )
             )
 
@@ -298,10 +318,20 @@ class Connections:
             else:
                 who = 0 if self.scene.mode == "fullnat" else source
                 c = self._tcp.get(int(mix([int(f.rec["q_seq"][row])], [who])[0]))
-            if c is not None and expired(f, row) and max(ttl for _, ttl, *_ in c.sent) < _TRACING_TTL:
-                continue  # traceroute asked for it
-            if c is not None and (c.refusal is None or c.refusal.kind == "rst"):
+            if c is None:
+                continue
+            if expired(f, row) and max(ttl for _, ttl, *_ in c.sent) < _TRACING_TTL:
+                c.expired = c.expired or _icmp(f, row)  # traceroute may have asked for it
+            elif c.refusal is None or c.refusal.kind == "rst" or self._nearer(f, row, c.refusal):
                 c.refusal = _icmp(f, row)
+
+    def _nearer(self, f: Frames, row: int, old: Refusal) -> bool:
+        """Whether an error is nearer to what went wrong than one that a load balancer made of it."""
+        wrapped = bool(int(f.rec["has"][row]) & layout.HAS_QUOTE_INNER)
+        if old.quoted is not None and wrapped != old.quoted.wrapped:
+            return wrapped
+        servers = self.scene.macs("real-server")
+        return int(f.eth_src[row]) in servers and old.sender not in servers
 
     def _forget(self) -> None:
         """Drop what was answered before the last batch, and the oldest attempts beyond the bound."""
@@ -316,8 +346,10 @@ class Connections:
 
 
 def _rst(f: Frames, row: int) -> Refusal:
-    source = int(f.src[row])
-    return Refusal(f.ref(row), f"RST from {f.book.text(source)}", "rst", source, int(f.eth_src[row]), int(f.tos[row]))
+    source, ttl = int(f.src[row]), int(f.ttl[row])
+    return Refusal(
+        f.ref(row), f"RST from {f.book.text(source)}", "rst", source, int(f.eth_src[row]), int(f.tos[row]), ttl
+    )
 
 
 def _icmp(f: Frames, row: int) -> Refusal:
@@ -329,6 +361,7 @@ def _icmp(f: Frames, row: int) -> Refusal:
         source,
         int(f.eth_src[row]),
         int(f.tos[row]),
+        int(f.ttl[row]),
         (int(f.ver[row]), int(f.icmp_type[row]), int(f.rec["icmp_code"][row])),
         quoted(f, row),
     )

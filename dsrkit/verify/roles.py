@@ -223,6 +223,7 @@ class _Inference:
             for s in kinds["dnat"]
             if s.proto == TCP or (s.a.tap, s.a.eth_src, s.b.server, s.b.port, s.direction) not in asked
         ]
+        kinds["dnat"] = _without_returns(kinds["dnat"])
         self._mode(kinds)
         self._service()
         self._load_balancers()
@@ -638,6 +639,22 @@ def _kind(step: Step) -> str:
     if a.port != b.port:
         return "dnat" if step.client_kept else "other"
     return "same" if step.client_kept else "other"
+
+
+def _without_returns(steps: list[Step]) -> list[Step]:
+    """Steps without those that put back the destination which an earlier one replaced: a server that has turned its
+    own address into the VIP and, not owning it, sends the packet on."""
+    count: Counter[tuple[int, int]] = Counter()
+    ttl: Counter[tuple[int, int]] = Counter()
+    for s in (s for s in steps if s.direction == REQUEST):
+        count[s.a.server, s.b.server] += s.count
+        ttl[s.a.server, s.b.server] = max(ttl[s.a.server, s.b.server], s.a.ttl)
+
+    def undoes(s: Step) -> bool:
+        pair, earlier = (s.a.server, s.b.server), (s.b.server, s.a.server)
+        return s.direction == REQUEST and count[earlier] >= count[pair] and ttl[earlier] > ttl[pair]
+
+    return [s for s in steps if not undoes(s)]
 
 
 def shows_full_nat(evidence: Evidence) -> bool:
