@@ -10,7 +10,8 @@ from dsrkit.diagnose.evidence import Evidence
 from dsrkit.model.names import DIRECT_RETURN
 from dsrkit.model.spec import Spec
 from dsrkit.verify.connections import Connection, Connections, WrongAnswer
-from dsrkit.verify.frames import REQUEST
+from dsrkit.verify.frames import REPLY, REQUEST
+from dsrkit.verify.journeys import REWRITTEN
 from dsrkit.verify.judge import Judge
 from dsrkit.verify.scene import Party, Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Verdict
@@ -96,3 +97,48 @@ class Case:
     def points(self, direction: int = REQUEST) -> list[Point]:
         """Observation points in path order."""
         return self.judge.joiner.points(direction)
+
+    def at_balancer(self, tap: int) -> bool:
+        """Whether a tap was taken at a load balancer."""
+        return any(self.taps[tap].node == p.name for p in self.scene.role("lb"))
+
+    def shows_output(self, verdict: Verdict) -> bool:
+        """Whether the point where a packet is missing shows everything that the load balancer sends."""
+        return verdict.target is not None and self.at_balancer(verdict.target.tap)
+
+    def arrived(self, connection: Connection, server: Party) -> bool:
+        """Whether its request was seen at its server: at a tap there, or on a link where servers are heard to send,
+        addressed to this one's MAC."""
+        taps = {p.tap for p in connection.reached}
+        if any(self.taps[tap].node == server.name for tap in taps):
+            return True
+        behind = {p.tap for p in connection.reached if p.form == REWRITTEN and not self.at_balancer(p.tap)}
+        heard, servers = self.evidence.facts.requests.heard, self.scene.macs("real-server")
+        near = any((tap, mac) in heard for tap in behind for mac in servers)
+        return near and connection.last_hop in server.macs
+
+    def missed(self, connection: Connection, server: Party) -> bool:
+        """Whether the server's own tap was recording and does not hold the request."""
+        own = [i for i, t in enumerate(self.taps) if t.node == server.name and t.packets]
+        return bool(own) and not any(p.tap in own for p in connection.reached)
+
+    def sees_replies(self, connections: Iterable[Connection]) -> bool:
+        """Whether a tap on the clients' side would have shown the answers to all of these."""
+        clients = {p.name for p in self.scene.role("client")}
+        near = {i for i, t in enumerate(self.taps) if t.link == "A" or t.node in clients}
+        return all(near & c.asked.keys() for c in connections)
+
+    def replies_pass(self, taps: Iterable[int], *protocols: str) -> bool:
+        """Whether replies of these protocols were seen at one of these taps and again nearer to the client."""
+        pairs, ends = self.judge.pairs, self.judge.ends
+        from_here = {key for key, (a, _) in ends.items() if a.direction == REPLY and a.tap in set(taps)}
+        return any(n and (a, b) in from_here and proto in protocols for (a, b, proto), n in pairs.items())
+
+    def server_ports(self) -> dict[str, set[int]]:
+        """The ports that requests to each real server's own address were sent to."""
+        out: dict[str, set[int]] = {}
+        for place in self.evidence.facts.requests.asked:
+            party = self.scene.party_of_ip(place.dst)
+            if party is not None and party.role == "real-server":
+                out.setdefault(party.name, set()).add(place.port)
+        return out

@@ -6,5 +6,14 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.diagnose.diagnosis import Picture
+from dsrkit.diagnose.pictures.refused import refused
+from dsrkit.diagnose.pictures.silent import bounced, silent, unheard
+from dsrkit.diagnose.pictures.wrong_address import wrong_address
 
-PICTURES: Final[tuple[Picture, ...]] = ()
+PICTURES: Final[tuple[Picture, ...]] = (
+    bounced,
+    wrong_address,
+    refused,
+    silent,
+    unheard,
+)

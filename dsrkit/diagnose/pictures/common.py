@@ -1,13 +1,16 @@
-"""What several pictures need: grouping of connections, and words for shares and machines."""
+"""What several pictures need: connections that failed alike, and words for shares and machines."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from dsrkit.diagnose.case import Case
+from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.verify.connections import Connection
+from dsrkit.verify.journeys import REWRITTEN
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Frame, Verdict
 
@@ -32,6 +35,11 @@ def unanswered(verdicts: Iterable[Verdict]) -> list[tuple[Connection, Verdict]]:
                 seen.add(id(connection))
                 out.append((connection, verdict))
     return out
+
+
+def forwarded(connection: Connection) -> bool:
+    """Whether the load balancer was seen to send its request on."""
+    return any(point.form == REWRITTEN for point in connection.reached)
 
 
 def frames_of(connections: Iterable[Connection]) -> list[Frame]:
@@ -59,14 +67,67 @@ def spoken(words: Iterable[str], joint: str = "and") -> str:
 
 
 def share(case: Case, failed: int, parties: Iterable[Party]) -> tuple[int, str]:
-    """How many connections there were with these servers, and what part of them failed, in words."""
+    """How many connections there were with these servers, and what part of them failed, in words.
+
+    Without servers, the whole service is meant.
+    """
     servers = list(parties)
-    answered = sum(case.served_by(p) for p in servers)
     everyone = sum(case.connections.answered.values())
-    total = failed + answered
-    if not answered:
-        text = f"all {failed} connections" if failed > 1 else "the only connection"
-    else:
-        text = f"{failed} of {total} connections"
+    answered = sum(case.served_by(p) for p in servers) if servers else everyone
     others = everyone - answered
-    return total, text + (f", while {others} to others are served" if others and servers else "")
+    total = failed + answered
+    if answered:
+        text = f"{failed} of {total} connections"
+    else:
+        text = f"all {failed} connections" if failed > 1 else "the only connection"
+    return total, text + (f", while {others} to others {'are' if others > 1 else 'is'} served" if others else "")
+
+
+@dataclass(slots=True)
+class Told:
+    """What some connections that failed alike tell: the codes, and the sentence about who does what.
+
+    `who` are the machines to be mended; where they are not those that `what` speaks of, `what` is a whole sentence.
+    """
+
+    codes: tuple[str, ...]
+    what: str
+    who: tuple[str, ...]
+    members: list[Connection]
+    ruled_out: dict[str, str] = field(default_factory=dict)
+    settle: str = ""
+    whole: bool = False
+    expected: str = "an answer"
+    frames: list[Frame] = field(default_factory=list)
+
+
+def diagnoses(case: Case, told: Iterable[Told], cells: dict[int, Verdict]) -> list[Diagnosis]:
+    """One diagnosis for all that have the same codes; `cells` has the failed cell of each connection by its id."""
+    by_codes: dict[tuple[str, ...], list[Told]] = defaultdict(list)
+    for one in told:
+        by_codes[one.codes].append(one)
+    return [_joined(case, alike, cells) for alike in by_codes.values()]
+
+
+def _joined(case: Case, alike: list[Told], cells: dict[int, Verdict]) -> Diagnosis:
+    members = [c for one in alike for c in one.members]
+    parties = [p for p in case.servers() if any(case.server_of(c) is p for c in members)]
+    among, part = share(case, len(members), parties)
+    subjects: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for one in alike:
+        subjects[one.what, one.whole] += one.who
+    sentences = [what if whole else f"{spoken(who)} {what}" for (what, whole), who in subjects.items()]
+    refusals = dict.fromkeys(c.refusal.text for c in members if c.refusal is not None)
+    return Diagnosis(
+        codes=alike[0].codes,
+        message=f"{'; '.join(sentences)} ({part})",
+        nodes=tuple(dict.fromkeys(w for one in alike for w in one.who)),
+        symptoms=list({id(v): v for c in members if (v := cells.get(id(c))) is not None}.values()),
+        frames=list(dict.fromkeys([f for one in alike for f in one.frames] + frames_of(members))),
+        failed=len(members),
+        among=among,
+        ruled_out={code: why for one in alike for code, why in one.ruled_out.items()},
+        settle=alike[0].settle,
+        expected=alike[0].expected,
+        actual=spoken(refusals) or f"no answer to {max(c.copies for c in members)} transmissions",
+    )

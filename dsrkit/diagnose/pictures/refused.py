@@ -2,210 +2,465 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import frames_of, grouped, names, share, spoken, unanswered
+from dsrkit.diagnose.evidence import IcmpError
+from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
 from dsrkit.verify.connections import Connection, Refusal
-from dsrkit.verify.frames import TCP
+from dsrkit.verify.frames import TCP, UDP
+from dsrkit.verify.roles import INITIAL_TTLS
 from dsrkit.verify.scene import Party
-from dsrkit.verify.verdicts import Verdict
+from dsrkit.verify.verdicts import Frame, Verdict
 
-_PROTOCOL_UNREACHABLE = ((4, 3, 2), (6, 4, 1))
-_PORT_UNREACHABLE = ((4, 3, 3), (6, 1, 4))
-_PROHIBITED = ((4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1))
-_EXPIRED = ((4, 11, 0), (6, 3, 0))
+Who = Literal["balancer", "server", "router", "balancer or server", "other"]
+Kind = tuple[int, int, int]
+"""IP version, ICMP type and code."""
 
-Key = tuple[str, tuple[int, int, int], bool, str]
+PROTOCOL_UNREACHABLE: Final = ((4, 3, 2), (6, 4, 1))
+PORT_UNREACHABLE: Final = ((4, 3, 3), (6, 1, 4))
+HOST_UNREACHABLE: Final = ((4, 3, 1), (6, 1, 3))
+PROHIBITED: Final = ((4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1))
+EXPIRED: Final = ((4, 11, 0), (6, 3, 0))
+
+_TUNNELS: Final = (4, 41, 47)
+_NAT: Final = ("nat", "fullnat")
+_NEAR_DEATH: Final = 2
+"""A request that reaches the load balancer with so little TTL ends there or at the next router."""
 
 
 def refused(case: Case) -> Iterator[Diagnosis]:
-    """One diagnosis per kind of refusal; servers that refuse alike are one."""
-    found = unanswered(v for v in case.failed(".answered", ".appears"))
-    by_verdict = {id(c): v for c, v in found}
-    groups = grouped((c for c, _ in found if c.refusal is not None), lambda c: _kind(case, c))
-    for (kind, icmp, wrapped, who), members in groups.items():
-        symptoms = list({id(by_verdict[id(c)]): by_verdict[id(c)] for c in members}.values())
-        diagnosis = _name(case, kind, icmp, wrapped, who, members, symptoms)
-        if diagnosis is not None:
-            yield diagnosis
+    """One diagnosis per kind of refusal; machines that refuse for the same reason are one."""
+    found = unanswered(case.failed(".answered", ".appears"))
+    cells = {id(c): v for c, v in found}
+    outer = _outer_errors(case)
+    told: list[Told] = []
+    rest: list[Connection] = []
+    for members in grouped((c for c, _ in found), lambda c: c.server).values():
+        server = case.server_of(members[0])
+        errors = outer.get(server.name, []) if server is not None else []
+        if errors and server is not None:
+            told += _about_tunnel(case, server, errors, members)
+        else:
+            rest += members
+    groups = grouped((c for c in rest if c.refusal is not None), lambda c: _key(case, c, cells[id(c)]))
+    for (server_name, who, kind, icmp), members in groups.items():
+        one = _told(case, server_name, who, kind, icmp, members)
+        if one is not None:
+            told.append(one)
+    yield from diagnoses(case, _fleet(case, told), cells)
 
 
-def _kind(case: Case, c: Connection) -> Key:
-    """What refuses, and who does it: the load balancer, a real server, another machine."""
-    r = c.refusal
-    assert r is not None
-    wrapped = r.quoted is not None and r.quoted.wrapped
-    return r.kind, r.icmp, wrapped, _who(case, c, r)
+# --- who says so ------------------------------------------------------------------------------------------------------
 
 
-def _who(case: Case, c: Connection, r: Refusal) -> str:
-    party = case.scene.party_of_mac(r.sender)
-    if party is not None and party.role in ("lb", "real-server", "client"):
-        return party.role
-    if case.scene.party_of_ip(r.source) in case.servers():
-        return "real-server"
-    return "vip" if r.source in case.scene.vips else "other"
+def _key(case: Case, c: Connection, cell: Verdict) -> tuple[str, Who, str, Kind]:
+    server = case.server_of(c)
+    assert c.refusal is not None
+    return (server.name if server is not None else "", _who(case, c, c.refusal, cell), c.refusal.kind, c.refusal.icmp)
 
 
-def _name(
-    case: Case,
-    kind: str,
-    icmp: tuple[int, int, int],
-    wrapped: bool,
-    who: str,
-    members: list[Connection],
-    symptoms: list[Verdict],
-) -> Diagnosis | None:
-    servers = [p for p in dict.fromkeys(names(case.server_of(c) for c in members))]
-    parties = [p for p in case.servers() if p.name in servers]
-    lbs = names(case.scene.role("lb"))
-    among, part = share(case, len(members), parties)
-    said = members[0].refusal.text if members[0].refusal is not None else ""
-    base = Diagnosis((), "", tuple(servers), symptoms, frames_of(members), len(members), among, actual=said)
-    base.expected = "an answer"
-    where = spoken(servers) if servers else "the real servers"
-    if kind == "rst":
-        return _reset(case, base, who, members, where, part, lbs)
-    if icmp in _PROTOCOL_UNREACHABLE and wrapped:
-        base.codes = ("TUN401",)
-        base.message = (
-            f"{where}: the kernel answers the outer packets with ICMP protocol unreachable: no device there takes the"
-            f" tunnel's packets out of their outer header ({part})"
+def _who(case: Case, c: Connection, r: Refusal, cell: Verdict) -> Who:
+    """Who refuses. A load balancer passes on what servers say, in the VIP's name: it refuses by itself only what it
+    was not seen to forward."""
+    scene = case.scene
+    party = scene.party_of_mac(r.sender)
+    if party is not None and party.role == "real-server":
+        return "server"
+    if scene.party_of_ip(r.source) in case.servers():
+        return "server"
+    if party is not None and party.role == "lb" and not forwarded(c):
+        alone = cell.cell.endswith(".lb.appears") and case.shows_output(cell)
+        made_here = r.kind == "rst" and r.ttl in INITIAL_TTLS
+        return "balancer" if alone or made_here or scene.party_of_ip(r.source) is party else "balancer or server"
+    if r.source in scene.vips or (party is not None and party.role == "lb"):
+        if forwarded(c):
+            return "server"
+        alone = cell.cell.endswith(".lb.appears") and case.shows_output(cell)
+        return "balancer" if alone else "balancer or server"
+    return "router" if scene.party_of_ip(r.source) in scene.role("router") else "other"
+
+
+# --- the tunnel's own errors ------------------------------------------------------------------------------------------
+
+
+def _outer_errors(case: Case) -> dict[str, list[IcmpError]]:
+    """Errors about outer headers, by the server that these were addressed to."""
+    out: dict[str, list[IcmpError]] = {}
+    if case.mode != "l3dsr-tunnel":
+        return out
+    for error in case.evidence.facts.errors:
+        party = case.scene.party_of_ip(error.quoted.dst)
+        udp = error.quoted.proto == UDP and error.quoted.dst not in case.scene.vips
+        if party is not None and party.role == "real-server" and (error.quoted.proto in _TUNNELS or udp):
+            out.setdefault(party.name, []).append(error)
+    return out
+
+
+def _about_tunnel(case: Case, server: Party, errors: list[IcmpError], members: list[Connection]) -> Iterator[Told]:
+    """What an error about the outer header says of the server's end of the tunnel.
+
+    Source: Linux 6.1 ip_local_deliver_finish (no handler), ipip_rcv, gre_rcv, gue_udp_recv (no device), __udp4_lib_rcv.
+    """
+    own = [e for e in errors if case.scene.party_of_ip(e.src) is server]
+    error = (own or errors)[-1]
+    kind = (error.version, error.type, error.code)
+    frames = [e.frame for e in (own or errors)[:4]]
+    if own and kind in PROTOCOL_UNREACHABLE:
+        yield Told(
+            ("TUN401",),
+            "answers the tunnel's packets with ICMP 'protocol unreachable': no device there takes off the outer header",
+            (server.name,),
+            members,
+            {
+                "TUN422": "a device that is there but down answers 'port unreachable'",
+                "TUN402": "a packet that is dropped behind the device draws no ICMP error",
+            },
+            frames=frames,
         )
-        base.ruled_out = {
-            "TUN422": "a device that is there but down answers with port unreachable",
-            "TUN402": "a packet dropped behind the device draws no ICMP error",
-        }
-        return base
-    if icmp in _PORT_UNREACHABLE and wrapped:
-        return _tunnel_port(base, members, where, part)
-    if icmp in _PORT_UNREACHABLE:
-        return _closed_datagram_port(case, base, who, members, where, part, lbs)
-    if icmp in _PROHIBITED:
-        return _prohibited(case, base, who, wrapped, where, part)
-    if icmp in _EXPIRED:
-        return _expired(case, base, who, wrapped, members, where, part, lbs)
+    elif own and kind in PORT_UNREACHABLE:
+        yield _device(case, server, own, members)
+    elif kind in PROHIBITED and not own:
+        routers = names([case.scene.party_of_ip(error.src)])
+        yield Told(
+            ("TUN409",),
+            f"{spoken(routers) or case.scene.address(error.src)} refuses the tunnel's packets on their way to the"
+            " servers: the outer protocol is filtered",
+            routers,
+            members,
+            whole=True,
+            frames=frames,
+        )
+    elif kind in PROHIBITED:
+        yield Told(
+            ("DSR319",), "rejects the tunnel's packets: a firewall there", (server.name,), members, frames=frames
+        )
+    elif kind in EXPIRED:
+        yield Told(
+            ("TUN412",),
+            "outer packets run out of TTL between load balancer and servers: the outer TTL is what is left of the"
+            " client's",
+            names(case.scene.role("lb")),
+            members,
+            {"DSR320": "the load balancer still sent the requests on"},
+            whole=True,
+            frames=frames,
+        )
+
+
+def _device(case: Case, server: Party, errors: list[IcmpError], members: list[Connection]) -> Told:
+    """A FOU or GUE socket that took the packet has shortened the outer length before the error was made.
+
+    Source: Linux 6.1 fou.c fou_recv_pull; recorded.
+    """
+    frames = [e.frame for e in errors[:4]]
+    quoted = errors[-1].quoted
+    down = (
+        "has a device that takes off the outer header, but it is down: ICMP 'port unreachable' about the outer packet"
+    )
+    if quoted.proto != UDP:
+        return Told(
+            ("TUN422", "TUN413"),
+            f"{down}, or made for other ends",
+            (server.name,),
+            members,
+            {"TUN401": "without any device for the protocol the error is 'protocol unreachable'"},
+            "ip -d link show on the server: is the tunnel device up, and do its local, remote and key fit?",
+            frames=frames,
+        )
+    sent = case.evidence.facts.requests.outer_lengths
+    lengths = {n for (src, dst, _), known in sent.items() if (src, dst) == (quoted.src, quoted.dst) for n in known}
+    if lengths and all(e.quoted.length not in lengths for e in errors):
+        return Told(
+            ("TUN422",),
+            f"{down}, whose quoted length its socket has shortened",
+            (server.name,),
+            members,
+            {"TUN413": "a port without a socket leaves the quoted length as it was sent"},
+            frames=frames,
+        )
+    if lengths:
+        return Told(
+            ("TUN413", "TUN401"),
+            "has no socket for the tunnel's UDP packets: ICMP 'port unreachable', the quoted length as it was sent;"
+            " port or variant differ from the load balancer's, or nothing was set up",
+            (server.name,),
+            members,
+            {"TUN422": "a socket that took the packet would have shortened the quoted length"},
+            "ss -lun and ip fou show on the server",
+            frames=frames,
+        )
+    return Told(
+        ("TUN413", "TUN422", "TUN401"),
+        "answers the tunnel's UDP packets with ICMP 'port unreachable': no socket for the port, or its device is down",
+        (server.name,),
+        members,
+        settle="a tap behind the load balancer shows whether the quoted length is the one that was sent",
+        frames=frames,
+    )
+
+
+def _fleet(case: Case, told: list[Told]) -> Iterator[Told]:
+    """Where every server refuses the tunnel alike, the load balancer's end of it is as likely to be the wrong one."""
+    servers = set(names(case.servers()))
+    for code, swapped in (("TUN401", ("TUN401", "TUN413")), ("TUN422", ("TUN413", "TUN422"))):
+        alike = [one for one in told if one.codes[0] == code]
+        if servers and {w for one in alike for w in one.who} == servers and len(servers) > 1:
+            for one in alike:
+                if code == "TUN401" or len(one.codes) > 1:
+                    one.codes = swapped
+                    one.settle = "ipvsadm -Ln --tun-info on the load balancer, ip -d link show on a server"
+    yield from told
+
+
+# --- everything else --------------------------------------------------------------------------------------------------
+
+
+def _told(case: Case, server: str, who: Who, kind: str, icmp: Kind, members: list[Connection]) -> Told | None:
+    who_names = (server,) if server else ()
+    if who == "balancer":
+        return _balancer(case, kind, icmp, members)
+    if icmp in EXPIRED and kind == "icmp":
+        return _expired(case, who, members)
+    if who in ("router", "other"):
+        return None  # what a machine on the way says is not about this service alone
+    if who == "balancer or server":
+        return _somebody(case, kind, icmp, members)
+    if kind == "rst":
+        return _reset(case, who_names, members)
+    if case.mode == "l3dsr-tunnel" and all(_relayed(case, c) for c in members):
+        return _relayed_tunnel(case, who_names, icmp, members)
+    if icmp in PORT_UNREACHABLE and all(c.proto != TCP for c in members):
+        closed = ("NAT212", "DSR319") if case.mode in _NAT else ("DSR303", "DSR307", "DSR319")
+        what = "answers 'port unreachable': no daemon takes datagrams there for "
+        what += "that port" if case.mode in _NAT else "the VIP on that port"
+        return Told(
+            closed,
+            f"{what}, or a firewall rejects them",
+            who_names,
+            members,
+            settle="ss -lun and nft list ruleset on the server",
+        )
+    text = members[0].refusal.text.split(" from ")[0] if members[0].refusal is not None else ""
+    return Told(
+        ("DSR319",),
+        f"rejects connections with {text}: a firewall's answer",
+        who_names,
+        members,
+        {"DSR303": "a closed TCP port answers with a RST"},
+    )
+
+
+def _relayed(case: Case, c: Connection) -> bool:
+    """Whether the error about a client's packet was made by the load balancer, of one about the outer packet."""
+    return c.refusal is not None and c.refusal.sender not in case.scene.macs("real-server")
+
+
+def _relayed_tunnel(case: Case, who: tuple[str, ...], icmp: Kind, members: list[Connection]) -> Told:
+    settle = "a tap at the server, or at the load balancer, shows the original error and what it quotes"
+    if icmp in PROTOCOL_UNREACHABLE:
+        what = "refuses the tunnel's protocol (ICMP 'protocol unreachable', passed on by the load balancer)"
+        return Told(("TUN401",), f"{what}: no device there takes off the outer header", who, members)
+    if icmp in PORT_UNREACHABLE:
+        codes: tuple[str, ...] = ("TUN422", "TUN413", "DSR319")
+        if all(c.proto != TCP for c in members):
+            codes = ("TUN422", "TUN413", "DSR303", "DSR319")
+        what = "refuses what comes through the tunnel (ICMP 'port unreachable' in the VIP's name)"
+        return Told(codes, what, who, members, settle=settle)
+    return Told(
+        ("DSR319", "TUN409"), "or a firewall in front of it rejects the tunnel's packets", who, members, settle=settle
+    )
+
+
+def _balancer(case: Case, kind: str, icmp: Kind, members: list[Connection]) -> Told | None:
+    lbs = names(case.scene.role("lb"))
+    who = spoken(lbs) or "the load balancer"
+    if kind == "icmp" and icmp in EXPIRED:
+        return _expired(case, "balancer", members)
+    if kind == "icmp" and icmp in HOST_UNREACHABLE:
+        return _no_neighbour(case, members)
+    how = "resets" if kind == "rst" else "refuses"
+    return Told(
+        ("HCK706",),
+        f"{who} {how} connections to the VIP itself and sends nothing on: no real server stands behind it, or the load"
+        " balancer's own firewall rejects",
+        lbs,
+        members,
+        {"DSR303": "the request never left the load balancer"},
+        "ipvsadm -Ln: are there servers with weight above 0?",
+        whole=True,
+    )
+
+
+def _somebody(case: Case, kind: str, icmp: Kind, members: list[Connection]) -> Told | None:
+    """Refused in the VIP's name, and no tap shows whether the request was sent on before."""
+    codes: tuple[str, ...]
+    if kind == "rst":
+        codes = ("NAT212", "DSR319", "HCK706") if case.mode in _NAT else ("DSR303", "DSR307", "DSR319", "HCK706")
+        firewall = _made_by_firewall(members)
+        if firewall:
+            codes = ("DSR319",)
+    elif icmp in PROTOCOL_UNREACHABLE and case.mode == "l3dsr-tunnel":
+        codes = ("TUN401",)
+    elif icmp in PORT_UNREACHABLE and case.mode == "l3dsr-tunnel":
+        codes = ("HCK706", "TUN422", "TUN413", "DSR319")
+    elif icmp in PORT_UNREACHABLE:
+        codes = ("HCK706", "DSR319") if any(c.proto == TCP for c in members) else ("HCK706", "DSR303", "DSR319")
+    elif icmp in PROHIBITED:
+        codes = ("DSR319",)
+    elif icmp in HOST_UNREACHABLE and case.mode == "l2dsr":
+        codes = ("DSR306",)
+    else:
+        return None
+    text = members[0].refusal.text.split(" from ")[0] if members[0].refusal is not None else ""
+    return Told(
+        codes,
+        f"connections get {text} in the VIP's name, from the load balancer or a server behind it",
+        (),
+        members,
+        settle="a tap behind the load balancer shows whether it sends these requests on",
+        whole=True,
+    )
+
+
+def _made_by_firewall(members: Iterable[Connection]) -> Connection | None:
+    """A connection whose SYN had a TOS and whose RST has none; None if another one's RST copies it.
+
+    A closed port copies the SYN's TOS into its RST, a firewall's reject writes 0. Source: Linux 6.1
+    tcp_v4_send_reset, nf_reject_ip_tcphdr_put; recorded.
+    """
+    marked = [c for c in members if c.last_tos >> 2 and c.refusal is not None and c.refusal.kind == "rst"]
+    copied = [c for c in marked if c.refusal is not None and c.refusal.tos >> 2 == c.last_tos >> 2]
+    cleared = [c for c in marked if c.refusal is not None and c.refusal.tos >> 2 == 0]
+    return cleared[0] if cleared and not copied else None
+
+
+def _copied_tos(members: Iterable[Connection]) -> bool:
+    marked = [c for c in members if c.last_tos >> 2 and c.refusal is not None]
+    return bool(marked) and all(c.refusal is not None and c.refusal.tos >> 2 == c.last_tos >> 2 for c in marked)
+
+
+def _reset(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
+    firewall = _made_by_firewall(members)
+    nat = case.mode in _NAT
+    if firewall is not None:
+        return Told(
+            ("DSR319",),
+            f"rejects connections with a RST that a firewall made: its TOS is 0 although the SYN's was"
+            f" {firewall.last_tos:#04x}",
+            who,
+            members,
+            {"NAT212" if nat else "DSR303": "a closed port copies the SYN's TOS into its RST"},
+        )
+    if nat:
+        return _closed_behind_nat(case, who, members)
+    if _copied_tos(members):
+        return Told(
+            ("DSR303", "DSR307"),
+            "has the VIP, but nothing listens there for it on that port: the RST carries the SYN's TOS, as a closed"
+            " port's does",
+            who,
+            members,
+            {"DSR319": "a firewall's RST has TOS 0", "DSR301": "a server without the VIP stays silent"},
+            "ss -ltn on the server: does the daemon listen on the VIP or on all addresses, and on this port?",
+        )
+    return Told(
+        ("DSR303", "DSR307", "DSR319"),
+        "resets connections to the VIP: nothing listens for it on that port, or a firewall rejects",
+        who,
+        members,
+        {"DSR301": "a server without the VIP stays silent"},
+        "ss -ltn and nft list ruleset on the server; a SYN with a TOS tells, too: a closed port copies it into its RST",
+    )
+
+
+def _closed_behind_nat(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
+    """NAT may send to a port of its own choice: then another server's port is the better guess."""
+    ports = case.server_ports()
+    mine = {p for name in who for p in ports.get(name, ())}
+    others = {p for name, known in ports.items() if name not in who for p in known}
+    odd = bool(mine and others and not mine & others)
+    what = "resets connections: nothing listens on the port that the load balancer sends to"
+    if odd:
+        what += f" ({spoken(map(str, sorted(mine)))}, at other servers {spoken(map(str, sorted(others)))})"
+    ruled = {"DSR319": "a firewall's RST has TOS 0"} if _copied_tos(members) else {}
+    codes = ("NAT212",) if ruled or odd else ("NAT212", "DSR319")
+    return Told(codes, what, who, members, ruled, "ss -ltn on the server, ipvsadm -Ln on the load balancer")
+
+
+# --- TTL --------------------------------------------------------------------------------------------------------------
+
+
+def _expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
+    lbs = names(case.scene.role("lb"))
+    loops = [c for c in members if _sent_ttl(c) > _NEAR_DEATH + 8]
+    if loops and (any(map(forwarded, members)) or who in ("balancer", "balancer or server")):
+        return _loop(case, members)
+    if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
+        return Told(
+            ("DSR320",),
+            f"requests reach {spoken(lbs) or 'the load balancer'} with their last TTL and end there: their client, or"
+            " the way from it, leaves too little",
+            lbs,
+            members,
+            {"DSR302": "no request was seen twice with a lower TTL"},
+            whole=True,
+        )
     return None
 
 
-def _reset(
-    case: Case, base: Diagnosis, who: str, members: list[Connection], where: str, part: str, lbs: tuple[str, ...]
-) -> Diagnosis | None:
-    """A closed port copies the SYN's TOS into its RST, a firewall's reject writes 0. Source: tcp_v4_send_reset,
-    nf_send_reset, Linux 6.1; recorded b17."""
-    if who == "lb":
-        base.codes, base.nodes = ("HCK706",), lbs
-        base.message = f"{spoken(lbs)} refuses connections to the VIP itself: no real server stands behind it ({part})"
-        return base
-    if case.mode in ("nat", "fullnat"):
-        base.codes = ("NAT212", "DSR319")
-        base.message = f"{where} resets connections: nothing listens on the port that the load balancer sends to ({part})"
-        return base
-    marked = [c for c in members if c.last_tos >> 2]
-    copied = [c for c in marked if c.refusal is not None and c.refusal.tos == c.last_tos]
-    cleared = [c for c in marked if c.refusal is not None and c.refusal.tos == 0]
-    if cleared and not copied:
-        base.codes = ("DSR319",)
-        base.message = (
-            f"{where} rejects connections to the VIP with a RST that a firewall makes: its TOS is 0 although the SYN's"
-            f" was {cleared[0].last_tos:#04x} ({part})"
-        )
-        base.ruled_out = {"DSR303": "a closed port copies the SYN's TOS into its RST"}
-        return base
-    if copied and not cleared:
-        base.codes = ("DSR303", "DSR307")
-        base.message = (
-            f"{where} has the VIP, but nothing listens there on the port that was asked ({part}): the RST carries the"
-            " SYN's TOS, as a closed port's does"
-        )
-        base.ruled_out = {"DSR319": "a firewall's RST has TOS 0"}
-        return base
-    base.codes = ("DSR303", "DSR307", "DSR319")
-    base.message = f"{where} resets connections to the VIP ({part}): the port is closed there, or a firewall rejects"
-    base.settle = "ss -ltn and nft list ruleset on the server; a SYN with a TOS shows it in the TOS of the RST"
-    return base
+def _sent_ttl(c: Connection) -> int:
+    return max((ttl for _, ttl, *_ in c.sent), default=0)
 
 
-def _tunnel_port(base: Diagnosis, members: list[Connection], where: str, part: str) -> Diagnosis:
-    """A FOU/GUE socket that took the packet has shortened the outer length before the error was made.
-
-    Source: fou.c fou_recv_pull, Linux 6.1; recorded.
-    """
-    shortened = [c for c in members if c.refusal is not None and c.refusal.quoted is not None and _is_short(c.refusal)]
-    udp = any(c.refusal is not None and c.refusal.quoted is not None and c.refusal.quoted.proto == 17 for c in members)
-    if udp and not shortened:
-        base.codes = ("TUN413",)
-        base.message = f"{where}: no socket takes the tunnel's UDP packets: port or variant differ from the balancer's ({part})"
-        return base
-    base.codes = ("TUN422", "TUN413") if not udp else ("TUN422",)
-    base.message = f"{where}: the device that takes packets out of the tunnel is there, but down ({part})"
-    base.ruled_out = {"TUN401": "without any device for the protocol the error is protocol unreachable"}
-    return base
-
-
-def _is_short(refusal: Refusal) -> bool:
-    # The length that was sent is not kept here; a quoted datagram shorter than its own headers' sum was pulled.
-    return refusal.quoted is not None and refusal.quoted.length < 20 + 8 + 20
-
-
-def _closed_datagram_port(
-    case: Case, base: Diagnosis, who: str, members: list[Connection], where: str, part: str, lbs: tuple[str, ...]
-) -> Diagnosis:
-    if who == "lb" or (not base.nodes and who == "vip"):
-        base.codes, base.nodes = ("HCK706",), lbs
-        base.message = f"{spoken(lbs) or 'the load balancer'} answers port unreachable: no real server stands behind the VIP ({part})"
-        return base
-    tcp = any(c.proto == TCP for c in members)
-    base.codes = ("DSR319",) if tcp else ("DSR303", "DSR319")
-    base.message = f"{where} answers port unreachable for the VIP ({part})"
-    return base
-
-
-def _prohibited(case: Case, base: Diagnosis, who: str, wrapped: bool, where: str, part: str) -> Diagnosis:
-    if wrapped and who != "real-server":
-        base.codes = ("TUN409",)
-        base.message = f"a router on the way to {where} prohibits the tunnel's packets ({part})"
-        return base
-    base.codes = ("DSR319",)
-    base.message = f"{where}: a firewall rejects the requests with an ICMP error ({part})"
-    return base
-
-
-def _expired(
-    case: Case,
-    base: Diagnosis,
-    who: str,
-    wrapped: bool,
-    members: list[Connection],
-    where: str,
-    part: str,
-    lbs: tuple[str, ...],
-) -> Diagnosis:
-    bouncing = [p for p in case.servers() if any(mac in case.evidence.facts.re_emitted for mac in p.macs)]
-    if bouncing:
-        return _loop(case, base, bouncing, part)
-    if wrapped:
-        base.codes = ("TUN412",)
-        base.message = f"the outer packets to {where} run out of TTL on the way ({part})"
-        return base
-    base.codes, base.nodes = ("DSR320",), lbs
-    base.message = f"requests reach {spoken(lbs) or 'the load balancer'} with their last TTL and end there ({part})"
-    return base
-
-
-def _loop(case: Case, base: Diagnosis, bouncing: list[Party], part: str) -> Diagnosis:
-    base.codes, base.nodes = ("DSR302",), names(bouncing)
-    base.message = (
-        f"{spoken(base.nodes)} does not own the VIP and forwards instead: the same packets come back from it with"
-        f" falling TTL until they expire ({part})"
+def _loop(case: Case, members: list[Connection]) -> Told | None:
+    """The TTL of requests is used up behind the load balancer: somebody sends them round."""
+    routed = _hands_to_router(case) if case.mode == "l2dsr" else None
+    if routed is not None:
+        return _no_neighbour(case, members, routed)
+    servers = names(case.server_of(c) for c in members)
+    codes = ("DSR302", "DSR306", "DSR315") if case.mode == "l2dsr" else ("DSR302", "DSR315")
+    ruled = {"DSR320": "these requests had enough TTL left; it falls in a loop"}
+    if servers and case.mode == "l2dsr":
+        codes = ("DSR302", "DSR315")
+        ruled["DSR306"] = "the load balancer sends to a server's MAC, not to a router's"
+    return Told(
+        codes,
+        "requests go round behind the load balancer until their TTL is used up: a server that does not own the VIP and"
+        f" forwards, {spoken(servers) + ' it seems' if servers else 'no tap shows which'}",
+        servers,
+        members,
+        ruled,
+        "ip addr show dev lo and sysctl net.ipv4.ip_forward on the server; a tap there shows the same packet leave"
+        " again",
+        whole=True,
     )
-    base.ruled_out = {
-        "DSR301": "a server that neither owns the VIP nor forwards stays silent",
-        "DSR320": "the TTL falls in a loop, between the same two machines",
-    }
-    for party in bouncing:
-        for mac in party.macs:
-            base.frames += case.evidence.facts.re_emitted[mac].frames if mac in case.evidence.facts.re_emitted else []
-    return base
+
+
+def _hands_to_router(case: Case) -> list[Frame] | None:
+    """Frames for the VIP that the load balancer gives to a router."""
+    lbs, routers = case.scene.macs("lb"), case.scene.macs("router")
+    places = case.evidence.facts.requests.asked
+    found = [p for p in places if p.eth_src in lbs and p.dst in case.scene.vips and p.eth_dst in routers]
+    return [f for p in found for f in places[p].frames] or None
+
+
+def _no_neighbour(case: Case, members: list[Connection], frames: list[Frame] | None = None) -> Told | None:
+    if case.mode != "l2dsr":
+        return None
+    lbs = names(case.scene.role("lb"))
+    return Told(
+        ("DSR306",),
+        f"{spoken(lbs) or 'the load balancer'} cannot hand frames to a server: it gets no answer to its ARP or"
+        " neighbour requests, or gives them to a router, which sends them back; with L2DSR both must be in one"
+        " broadcast domain",
+        lbs,
+        members,
+        {"DSR302": "no server sends the frames back"},
+        "ip route get SERVER and ip neigh on the load balancer; a server that is switched off looks like the first"
+        " case",
+        whole=True,
+        frames=frames or [],
+    )

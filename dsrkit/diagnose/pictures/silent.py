@@ -1,0 +1,419 @@
+"""Nothing comes back: where requests, or the answers to them, were last seen, and what is silent from there on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, Literal
+
+from dsrkit.diagnose.case import Case
+from dsrkit.diagnose.diagnosis import Diagnosis
+from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.verify.connections import Connection
+from dsrkit.verify.frames import TCP
+from dsrkit.verify.scene import Party
+from dsrkit.verify.verdicts import Verdict
+from dsrkit.wire import layout
+
+Stage = Literal["server", "way", "behind", "balancer", "unknown"]
+"""Where a request was last seen: at its server; on a link behind which another tap would have shown it; behind the load
+balancer; in front of it, where its other side is tapped; or in front of it, where that is not."""
+
+AT_SERVER: Final[dict[str | None, tuple[str, ...]]] = {
+    "l2dsr": ("DSR301", "DSR311", "DSR316", "NAT213", "DSR323"),
+    "l3dsr-tunnel": ("TUN402", "TUN403", "NAT213", "DSR323"),
+    "l3dsr-dscp": ("DSC511", "DSC505", "DSR311", "NAT213", "DSR323"),
+    "nat": ("NAT213", "DSR323"),
+    "fullnat": ("NAT213", "DSR323"),
+}
+"""A server that says nothing, by mode, the likeliest first. Source: the catalogue's decision table."""
+
+_ON_THE_WAY: Final[dict[str | None, tuple[str, ...]]] = {"l3dsr-tunnel": ("TUN409", "DSR322")}
+_UNSEEN: Final[dict[str | None, tuple[str, ...]]] = {
+    "l3dsr-dscp": ("DSC510", "DSC501", "DSC502", "DSC503"),
+    "nat": ("NAT201",),
+}
+"""Answers in the server's own name, which no tap shows that only sees what passes the load balancer."""
+_MADE_IN: Final = {"l3dsr-dscp": "DSC516", "nat": "NAT204", "fullnat": "NAT204"}
+_NO_VIP: Final = {"l2dsr": "DSR301", "l3dsr-tunnel": "TUN403", "l3dsr-dscp": "DSC511"}
+
+
+def bounced(case: Case) -> Iterator[Diagnosis]:
+    """Real servers that send requests for the VIP on: they forward, and do not own it."""
+    seen = case.evidence.facts.re_emitted
+    bouncing = [p for p in case.servers() if any(mac in seen for mac in p.macs)]
+    found = unanswered(case.failed(".answered", ".appears"))
+    cells = {id(c): v for c, v in found}
+    told = []
+    for server in bouncing:
+        members = [c for c, _ in found if case.server_of(c) in (server, None) and not _reset(c)]
+        if not any(case.server_of(c) is server for c in members):
+            continue
+        codes = ("DSR302", _NO_VIP[case.mode]) if case.mode in _NO_VIP and case.mode != "l2dsr" else ("DSR302",)
+        told.append(
+            Told(
+                codes,
+                "does not own the VIP and forwards: it sends the same packets out again with a lower TTL, and they come"
+                " back to it until the TTL is used up",
+                (server.name,),
+                members,
+                {
+                    "DSR301": "a server that neither owns the VIP nor forwards stays silent",
+                    "DSR320": "the TTL falls in a loop",
+                },
+                "ip addr show dev lo and sysctl net.ipv4.ip_forward on the server",
+                frames=[x for mac in server.macs if mac in seen for x in seen[mac].frames],
+            )
+        )
+    yield from diagnoses(case, told, cells)
+
+
+def _reset(c: Connection) -> bool:
+    return c.refusal is not None and c.refusal.kind == "rst"
+
+
+def silent(case: Case) -> Iterator[Diagnosis]:
+    """Requests without any answer, by the place where they were last seen and by server."""
+    found = [(c, v) for c, v in unanswered(case.failed(".answered", ".appears"))]
+    found = [(c, v) for c, v in found if c.refusal is None and ".reply." not in v.cell]
+    cells = {id(c): v for c, v in found}
+    stages = grouped((c for c, _ in found), lambda c: (_stage(case, c, cells[id(c)]), c.server))
+    all_fail = not sum(case.connections.answered.values())
+    told: list[Told] = []
+    for (stage, _), members in stages.items():
+        server = case.server_of(members[0])
+        if stage == "server" and server is not None:
+            told.append(_at_server(case, server, members))
+        elif stage == "balancer":
+            told.append(_swallowed(case, members))
+        elif stage == "way":
+            told.append(_on_the_way(case, server, members))
+        else:
+            told.append(_somewhere(case, stage, server, members, all_fail))
+    for diagnosis in diagnoses(case, told, cells):
+        if diagnosis.codes[0] in _MADE_IN.values():
+            diagnosis.symptoms += [v for v in case.failed(".lb.l4.checksum") if v not in diagnosis.symptoms]
+        yield diagnosis
+
+
+# --- where --------------------------------------------------------------------------------------------------------
+
+
+def _stage(case: Case, c: Connection, cell: Verdict) -> Stage:
+    server = case.server_of(c)
+    if server is not None and case.arrived(c, server):
+        return "server"
+    if not forwarded(c):
+        return "balancer" if cell.cell.endswith(".lb.appears") and case.shows_output(cell) else "unknown"
+    if cell.cell.endswith(".router.appears") or (server is not None and case.missed(c, server)):
+        return "way"
+    return "behind"
+
+
+# --- at the server ------------------------------------------------------------------------------------------------
+
+
+def _at_server(case: Case, server: Party, members: list[Connection]) -> Told:
+    return (
+        _stale_sum(case, server, members)
+        or _unwrapped(case, server, members)
+        or _unknown_mac(case, server, members)
+        or _mute(case, server, members)
+    )
+
+
+def _stale_sum(case: Case, server: Party, members: list[Connection]) -> Told | None:
+    """The load balancer replaced an address and left the transport checksum as it was."""
+    stale = case.evidence.facts.requests.stale_sums
+    proven = any(ip in stale for ip in server.ips) or bool(case.failed(".lb.l4.checksum"))
+    if case.mode not in _MADE_IN or not proven or any(c.last_sum != layout.SUM_INVALID for c in members):
+        return None
+    lbs = names(case.scene.role("lb"))
+    return Told(
+        (_MADE_IN[case.mode],),
+        f"{spoken(lbs) or 'the load balancer'} replaces the address and leaves the TCP or UDP checksum as it was, right"
+        " for the VIP only: servers drop such packets without a word",
+        lbs,
+        members,
+        {"CAP901": "the checksum is not the sum of the pseudo header, which offload leaves"},
+        whole=True,
+        frames=[x for ip in server.ips if ip in stale for x in stale[ip].frames],
+    )
+
+
+def _unwrapped(case: Case, server: Party, members: list[Connection]) -> Told | None:
+    """What one outer header already says."""
+    if case.mode != "l3dsr-tunnel":
+        return None
+    outer = {o: seen for o, seen in case.evidence.facts.requests.outer.items() if o.dst in server.ips}
+    own = [f for o, seen in outer.items() if o.src in case.scene.vips for f in seen.frames]
+    lbs = names(case.scene.role("lb"))
+    if own and all(o.src in case.scene.vips for o in outer):
+        return Told(
+            ("TUN421",),
+            f"{spoken(lbs) or 'the load balancer'} writes the VIP as the source of its outer packets; servers own that"
+            " address themselves and drop them",
+            lbs,
+            members,
+            whole=True,
+            frames=own[:4],
+        )
+    served = any(case.served_by(p) for p in case.servers() if any(o.dst in p.ips for o in _checked(case)))
+    if outer and all(o.checked for o in outer) and not served:
+        silence = tuple(code for code in AT_SERVER[case.mode] if code not in _excluded(case, server, members))
+        return Told(
+            ("TUN420", *silence),
+            "says nothing to GRE packets that carry a checksum; a device that was not made for them drops them",
+            (server.name,),
+            members,
+            settle="ip -d link show on the server: has the GRE device icsum (csum)? or ipvsadm --tun-nocsum",
+            frames=[f for seen in outer.values() for f in seen.frames][:4],
+        )
+    return None
+
+
+def _checked(case: Case) -> list[Any]:
+    return [o for o in case.evidence.facts.requests.outer if o.checked]
+
+
+def _unknown_mac(case: Case, server: Party, members: list[Connection]) -> Told | None:
+    """Frames for a MAC that is never heard on a link where its neighbours are."""
+    heard = {mac for _, mac in case.evidence.facts.requests.heard}
+    others = {mac for p in case.servers() if p is not server for mac in p.macs}
+    at_own_tap = case.tap_at(server)
+    if case.mode != "l2dsr" or at_own_tap or server.macs & heard or not others & heard:
+        return None
+    lbs = names(case.scene.role("lb"))
+    return Told(
+        ("DSR305",),
+        f"{spoken(lbs) or 'the load balancer'} sends frames to a MAC that nobody was heard to have, while other servers"
+        " are heard on that link: an old neighbour entry, or a server that is down",
+        (*lbs, server.name),
+        members,
+        settle="ip neigh on the load balancer, ip link on the server",
+        whole=True,
+    )
+
+
+def _mute(case: Case, server: Party, members: list[Connection]) -> Told:
+    excluded = _excluded(case, server, members)
+    codes = tuple(code for code in AT_SERVER[case.mode] if code not in excluded)
+    if _gateway(case, server) == "unanswered" and "NAT213" in codes:
+        codes = ("NAT213", *(code for code in codes if code != "NAT213"))
+    return Told(
+        codes,
+        "gets the requests and sends nothing back, neither an answer nor an error",
+        (server.name,),
+        members,
+        excluded,
+        _DECIDE.get(case.mode or "", _DECIDE["nat"]),
+    )
+
+
+_DECIDE: Final = {
+    "l2dsr": "on the server: ip addr show dev lo (is the VIP there?), sysctl -a | grep rp_filter, ip route get CLIENT,"
+    " nft list ruleset",
+    "l3dsr-tunnel": "on the server: ip addr show (is the VIP there?), rp_filter of the tunnel device, ip route get"
+    " CLIENT, nft list ruleset",
+    "l3dsr-dscp": "on the server: ip addr show dev lo (is the VIP there?), which tag its rule turns into which VIP, ip"
+    " route get CLIENT, nft list ruleset",
+    "nat": "on the server: ip route get CLIENT, nft list ruleset",
+}
+
+
+def _excluded(case: Case, server: Party, members: list[Connection]) -> dict[str, str]:
+    """Causes that something else in this capture speaks against."""
+    out: dict[str, str] = {}
+    if _gateway(case, server) == "answered":
+        out["NAT213"] = "the server asks for its gateway, so it has a route back"
+    protocols = {c.proto for c in members}
+    served = {
+        proto
+        for (at, proto, _), n in case.connections.answered.items()
+        if n and case.servers()[at] is server and at >= 0
+    }
+    if served and not served & protocols:
+        other = "TCP" if TCP in served else "UDP"
+        for code in AT_SERVER[case.mode]:
+            if code not in ("DSR323", "DSC505"):
+                out.setdefault(code, f"the server answers {other} of the same service")
+    return out
+
+
+def _gateway(case: Case, server: Party) -> str:
+    """Whether a server that says nothing was seen to look for its way back, and whether it found it."""
+    scene, facts = case.scene, case.evidence.facts
+    ways = scene.ips("router") | scene.ips("client") | (scene.ips("lb") if not case.direct else set())
+    state = ""
+    for mac, address in facts.arp_asked:
+        if mac in server.macs and (address in ways or address not in scene.ips("lb") | scene.ips("real-server")):
+            found = any(a == address and n for (a, _), n in facts.arp_answered.items())
+            state = "answered" if found or state == "answered" else "unanswered"
+    return state
+
+
+# --- elsewhere ----------------------------------------------------------------------------------------------------
+
+
+def _swallowed(case: Case, members: list[Connection]) -> Told:
+    lbs = names(case.scene.role("lb"))
+    who = spoken(lbs) or "the load balancer"
+    served = sum(case.connections.answered.values())
+    if case.mode == "fullnat" and served:
+        return Told(
+            ("NAT205", "HCK706"),
+            f"{who} gets new connections and does not send them on, while others work: its own addresses have no source"
+            " port left for them",
+            lbs,
+            members,
+            {"NAT208": "these are new connections, not open ones"},
+            "ports in use per local address on the load balancer; ipvsadm -Ln --stats",
+            whole=True,
+        )
+    return Told(
+        ("HCK706",),
+        f"{who} gets requests and sends nothing on, and does not say why: no real server stands behind the VIP, or its"
+        " own firewall drops them",
+        lbs,
+        members,
+        settle="ipvsadm -Ln and nft list ruleset on the load balancer",
+        whole=True,
+    )
+
+
+def _on_the_way(case: Case, server: Party | None, members: list[Connection]) -> Told:
+    """Sent by the load balancer, and not there where it must pass."""
+    wrong = _misdirected(case, members)
+    if wrong is not None:
+        return wrong
+    routers = names(case.scene.role("router"))
+    codes = _ON_THE_WAY.get(case.mode, ("DSR322",))
+    aim = f" {server.name}" if server is not None else " the servers"
+    what = "outer packets" if case.mode == "l3dsr-tunnel" else "requests"
+    told = Told(
+        codes,
+        f"{what} leave the load balancer for{aim} and never come out of the next hop; nobody says why",
+        routers,
+        members,
+        settle="filters and rp_filter (uRPF) of the router behind the load balancer",
+        whole=True,
+    )
+    if server is not None and not _asked_for(case, server):
+        told.what += "; the router was not seen to ask for the server's MAC, so it dropped them before that"
+    return told
+
+
+def _asked_for(case: Case, server: Party) -> bool:
+    facts = case.evidence.facts
+    return any(address in server.ips for _, address in facts.arp_asked)
+
+
+def _misdirected(case: Case, members: list[Connection]) -> Told | None:
+    """Outer packets to a MAC that nobody has."""
+    scene, facts = case.scene, case.evidence.facts
+    lbs = scene.macs("lb")
+    sent = {o.eth_dst: seen for o, seen in facts.requests.outer.items() if o.eth_src in lbs}
+    known = {mac for _, mac in facts.requests.heard} | {mac for _, mac in scene.claims}
+    if case.mode != "l3dsr-tunnel" or not sent or set(sent) & known or not known - lbs:
+        return None
+    return Told(
+        ("TUN418",),
+        f"{spoken(names(scene.role('lb'))) or 'the load balancer'} sends its outer packets to a MAC that nobody was"
+        " heard to have: a wrong next hop",
+        names(scene.role("lb")),
+        members,
+        settle="ip neigh on the load balancer, or the gateway's MAC that it was configured with",
+        whole=True,
+        frames=[f for seen in sent.values() for f in seen.frames][:4],
+    )
+
+
+def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Connection], all_fail: bool) -> Told:
+    """No tap shows how far the requests came: everything from there on is possible."""
+    wrong = _misdirected(case, members) if stage == "behind" else None
+    if wrong is not None:
+        return wrong
+    if server is not None and stage == "behind":
+        own = _stale_sum(case, server, members) or _unwrapped(case, server, members)
+        if own is not None:
+            return own
+    excluded = _excluded(case, server, members) if server is not None else {}
+    codes = [code for code in AT_SERVER[case.mode] if code not in excluded]
+    way = list(_ON_THE_WAY.get(case.mode, ("DSR322",)))
+    codes = [*way, *codes] if all_fail and case.mode != "l2dsr" else [*codes, *way]
+    if not case.sees_replies(members):
+        codes = [*_UNSEEN.get(case.mode, ()), *codes]
+    if case.direct:
+        codes += ["DSR309", "DSR310"]
+    lbs = spoken(names(case.scene.role("lb"))) or "the load balancer"
+    if stage == "behind":
+        aim = server.name if server is not None else "the servers"
+        what = (
+            f"requests leave {lbs} for {aim} and the client gets no answer: they are lost behind it, not answered, or"
+        )
+        what += " the answers are lost"
+    else:
+        codes += ["HCK706"]
+        what = f"requests on their way to {lbs} get no answer; no tap shows whether it sends them on"
+    return Told(
+        tuple(dict.fromkeys(codes)),
+        what,
+        (server.name,) if server is not None else (),
+        members,
+        excluded,
+        "a tap at the real server shows whether requests arrive and what it sends back",
+        whole=True,
+    )
+
+
+# --- replies ------------------------------------------------------------------------------------------------------
+
+
+def unheard(case: Case) -> Iterator[Diagnosis]:
+    """A server answers, and the client goes on asking: the answers are lost on their way back."""
+    if any(v.failed and v.cell.endswith(".lb.reply.absent") for v in case.verdicts):
+        return  # they go the wrong way, which is a finding of its own
+    found = unanswered(v for v in case.failed(".reply.appears") if v.connections)
+    cells = {id(c): v for c, v in found}
+    groups = grouped((c for c, _ in found), lambda c: cells[id(c)].cell.split(".")[1])
+    for kind, members in groups.items():
+        if kind == "lb":
+            told = _not_forwarded(case, members)
+        elif case.direct:
+            told = _filtered(case, members)
+        else:
+            continue
+        yield from diagnoses(case, [told], cells)
+
+
+def _not_forwarded(case: Case, members: list[Connection]) -> Told:
+    lbs = names(case.scene.role("lb"))
+    return Told(
+        ("NAT214",),
+        f"{spoken(lbs) or 'the load balancer'} gets the servers' answers on its inside and does not send them on to the"
+        " clients: ip_forward is off, a FORWARD rule drops them, or rp_filter is strict inside",
+        lbs,
+        members,
+        {"NAT201": "the answers do come to the load balancer's MAC"},
+        "sysctl net.ipv4.ip_forward and net.ipv4.conf.all.rp_filter, nft list ruleset on the load balancer",
+        whole=True,
+        expected="the answer outside",
+    )
+
+
+def _filtered(case: Case, members: list[Connection]) -> Told:
+    routers = names(case.scene.role("router"))
+    others = case.replies_pass({c_point.tap for c in members for c_point in c.answer_at}, "udp", "icmp", "icmpv6")
+    where = spoken(routers) or "a router or firewall"
+    codes = ("DSR309",) if others else ("DSR309", "DSR310")
+    return Told(
+        codes,
+        f"servers answer in the VIP's name and the client never gets it: {where} on the way back drops the answers, as"
+        " a stateful firewall does that saw no request" + ("" if others else ", or a filter against forged sources"),
+        routers,
+        members,
+        {"DSR310": "UDP or ICMP replies from the VIP do pass"} if others else {},
+        "state and uRPF/anti-spoofing counters of that device"
+        + ("" if others else "; a UDP or ping reply from the VIP that passes speaks for a stateful firewall"),
+        whole=True,
+        expected="the answer at the client",
+    )

@@ -1,0 +1,411 @@
+"""An answer from another address than the one that was asked: what the request carried when the server got it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from dsrkit.diagnose.case import Case
+from dsrkit.diagnose.diagnosis import Diagnosis
+from dsrkit.diagnose.pictures.common import names, spoken, unanswered
+from dsrkit.model.dscp import dscp_text
+from dsrkit.verify.connections import Connection, WrongAnswer
+from dsrkit.verify.frames import TCP, UDP
+from dsrkit.verify.scene import Party
+from dsrkit.verify.verdicts import Frame, Verdict
+
+FROM_REAL_ADDRESS: Final = (
+    "NAT201",
+    "DSC510",
+    "DSC501",
+    "DSC502",
+    "DSC505",
+    "DSC517",
+    "DSC503",
+    "TUN414",
+)
+"""What all look alike to a client that gets its answer from the real server's own address."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """One cause, at the servers that show it."""
+
+    codes: tuple[str, ...]
+    what: str
+    who: list[str]
+    servers: list[Party] = field(default_factory=list)
+    answers: list[WrongAnswer] = field(default_factory=list)
+    refused: list[Connection] = field(default_factory=list)
+    ruled_out: dict[str, str] = field(default_factory=dict)
+    settle: str = ""
+    cells: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Marks:
+    """TOS octets of first packets for one server: before the load balancer (of the whole service), behind it, and as
+    they come to the server."""
+
+    before: set[int] = field(default_factory=set)
+    out: set[int] = field(default_factory=set)
+    arriving: set[int] = field(default_factory=set)
+
+
+def wrong_address(case: Case) -> Iterator[Diagnosis]:
+    """One diagnosis per cause; servers that answer wrongly for the same reason are one."""
+    cells = case.failed(".answered-by-vip")
+    wrong = case.wrong_answers()
+    refused = [(c, v) for c, v in unanswered(case.failed(".answered", ".appears")) if _in_own_name(case, c)]
+    if case.mode is None:
+        wrong = _proven(case, wrong)
+    if not cells and not refused:
+        return
+    found: dict[tuple[str, ...], _Found] = {}
+    by_server: dict[int, list[WrongAnswer]] = {}
+    for w in wrong:
+        by_server.setdefault(_server(case, w), []).append(w)
+    for c, _ in refused:
+        by_server.setdefault(c.server, [])
+    for index, answers in by_server.items():
+        server = case.servers()[index] if 0 <= index < len(case.servers()) else None
+        mine = [c for c, _ in refused if c.server == index]
+        for one in _causes(case, server, answers, mine):
+            known = found.setdefault(one.codes, one)
+            if known is not one:
+                known.who += one.who
+                known.servers += one.servers
+                known.answers += one.answers
+                known.refused += one.refused
+                known.ruled_out |= one.ruled_out
+    for one in found.values():
+        symptoms = [*cells, *(v for c, v in refused if any(c is m for m in one.refused))]
+        yield _diagnosis(case, one, list({id(v): v for v in symptoms}.values()))
+
+
+def _proven(case: Case, wrong: list[WrongAnswer]) -> list[WrongAnswer]:
+    """Without a load balancer in sight only the client's own refusal says that an answer was wrong."""
+    return [w for w in wrong if (w.client, w.endpoint) in case.connections.resets]
+
+
+def _in_own_name(case: Case, c: Connection) -> bool:
+    """A refusal in the server's own name instead of the VIP's: it did not take the packet for the VIP's."""
+    if case.mode != "l3dsr-dscp" or c.refusal is None:
+        return False
+    server = case.server_of(c)
+    own = server is not None and c.refusal.source in server.ips
+    expired = c.refusal.icmp in ((4, 11, 0), (6, 3, 0))
+    prohibited = c.refusal.icmp in ((4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1))
+    return own and not expired and not prohibited
+
+
+def _server(case: Case, w: WrongAnswer) -> int:
+    servers = case.servers()
+    by_ip = [i for i, p in enumerate(servers) if w.source in p.ips]
+    by_mac = [i for i, p in enumerate(servers) if w.sender in p.macs]
+    return next(iter(by_ip or by_mac), -1)
+
+
+def _causes(
+    case: Case, server: Party | None, answers: list[WrongAnswer], refused: list[Connection]
+) -> Iterator[_Found]:
+    """What one server's wrong answers come from. `server` is None where roles are not known."""
+    who = [server.name] if server is not None else []
+    other = [w for w in answers if w.source in case.scene.vips]
+    own = [w for w in answers if w.source not in case.scene.vips]
+    if other and case.mode is not None:
+        yield _from_other_vip(case, who, server, other)
+    if not own and not refused:
+        return
+    if case.mode == "l3dsr-dscp" and server is not None:
+        one = _datagrams_only(case, server, own, refused) or _by_marks(case, server, own)
+    elif case.mode == "nat":
+        one = _past_the_balancer(case, server, own)
+    elif case.direct:
+        one = _datagrams_only(case, server, own, refused) or _unspecific(case, who, own)
+    else:
+        one = _unspecific(case, who, own)
+    one.servers = [server] if server is not None else []
+    one.answers, one.refused = own, refused
+    yield one
+
+
+# --- DSCP mode ----------------------------------------------------------------------------------------------------
+
+
+def _marks(case: Case, server: Party) -> _Marks:
+    scene = case.scene
+    out = _Marks()
+    for place in case.evidence.facts.requests.asked:
+        if place.dst in scene.vips:
+            out.before.add(place.tos)
+        elif place.dst in server.ips and place.eth_src in scene.macs("lb"):
+            out.out.add(place.tos)
+            if place.eth_dst in server.macs:
+                out.arriving.add(place.tos)
+        elif place.dst in server.ips:
+            out.arriving.add(place.tos)
+    return out
+
+
+def _by_marks(case: Case, server: Party, answers: list[WrongAnswer]) -> _Found:
+    """The mark behind the load balancer and at the server decides."""
+    marks = _marks(case, server)
+    sent, came = {t >> 2 for t in marks.out}, {t >> 2 for t in marks.arriving}
+    lbs = names(case.scene.role("lb"))
+    routers = list(names(case.scene.role("router")))
+    if sent:
+        unmarked = _unmarked(case, marks, list(lbs))
+        if unmarked is not None:
+            return unmarked
+    if sent - {0} and came and not came & sent:
+        return _changed_on_the_way(case, server, sent, came, routers)
+    if came - {0} and (not sent or came & sent):
+        return _intact(case, server, came, bool(sent))
+    if came and not sent:
+        return _Found(
+            ("DSC502", "DSC517", "DSC515"),
+            "gets requests without a mark and answers from its own address",
+            [server.name],
+            settle="a tap at the load balancer shows whether it marks them",
+        )
+    codes = (
+        ("DSC502", "DSC510", "DSC501", "DSC503")
+        if _all_alike(case)
+        else ("DSC505", "DSC510", "DSC501", "DSC502", "DSC503")
+    )
+    return _Found(
+        codes,
+        f"answers from its own address; the load balancer marks its requests with DSCP {_spoken_marks(sent)}",
+        [server.name],
+        ruled_out={"DSC517": "the mark is there behind the load balancer"} if sent else {},
+        settle="a tap at the server shows whether the mark arrives",
+    )
+
+
+def _spoken_marks(marks: set[int]) -> str:
+    return spoken(dscp_text(m) for m in sorted(marks)) if marks else "that no tap shows"
+
+
+def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> _Found | None:
+    """The load balancer replaces the destination and writes no mark, or not the one that is meant."""
+    who = spoken(lbs) or "the load balancer"
+    ecn = any(v.failed and v.cell.endswith(".lb.ip.dsfield.ecn") for v in case.verdicts)
+    cells = (".lb.ip.dsfield.dscp", ".lb.ip.dsfield.ecn")
+    if ecn and all(t & 3 for t in marks.out):
+        tag = next(iter(marks.out))
+        return _Found(
+            ("DSC504",),
+            f"{who} writes its tag as the whole TOS octet: {tag:#04x} on the wire is DSCP {tag >> 2} and ECN {tag & 3}."
+            f" As a code point, {tag} is TOS {tag << 2 & 0xFF:#04x}",
+            lbs,
+            cells=cells,
+            ruled_out={"DSC502": "the mark is wrong already behind the load balancer"},
+        )
+    if any(t >> 2 for t in marks.out) and not (marks.before and marks.out <= marks.before):
+        return None
+    if marks.out - marks.before or not marks.before or not any(t >> 2 for t in marks.before):
+        cleared = bool(marks.before and any(t >> 2 for t in marks.before))
+        if any(t >> 2 for t in marks.out):
+            return None
+        codes = ("DSC515",) if cleared else ("DSC517", "DSC515")
+        what = "clears the DSCP of requests and writes no tag" if cleared else "sends requests on without a tag"
+    elif any(t >> 2 for t in marks.before) and not any(t >> 2 for t in marks.out):
+        codes, what = ("DSC515",), "clears the DSCP of requests and writes no tag"
+    else:
+        codes, what = ("DSC517",), "sends requests on with the DSCP that the client gave them: it writes no tag"
+    ruled = {"DSC502": "the mark is missing already behind the load balancer", "DSC510": "no tag arrives at the server"}
+    return _Found(codes, f"{who} {what}", lbs, ruled_out=ruled, cells=cells)
+
+
+def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int], routers: list[str]) -> _Found:
+    gone = came == {0}
+    what = "clears" if gone else "changes"
+    where = spoken(routers) or "a router behind the load balancer"
+    return _Found(
+        ("DSC502",) if gone else ("DSC503",),
+        f"{where} {what} the mark between load balancer and servers: DSCP {_spoken_marks(sent)} behind the load"
+        f" balancer, {_spoken_marks(came)} at {server.name}, which then answers from its own address",
+        routers,
+        ruled_out={
+            "DSC510": "the tag does not arrive",
+            "DSC517": "the load balancer does write the tag",
+            "NAT201": "the requests are marked",
+        },
+        cells=(".router.ip.dsfield.dscp", ".router.ip.dsfield.ecn"),
+    )
+
+
+def _intact(case: Case, server: Party, came: set[int], proven: bool) -> _Found:
+    everyone = _all_alike(case)
+    codes = ("DSC510", "DSC501") if everyone else ("DSC505", "DSC510", "DSC501")
+    if not proven:
+        codes = (*codes, "DSC503")
+    ruled = {"DSC502": "the mark is there when the request reaches the server"}
+    if proven:
+        ruled["DSC503"] = "it is the mark that the load balancer wrote"
+        ruled["DSC517"] = "the load balancer does write the tag"
+    return _Found(
+        codes,
+        f"gets requests with DSCP {_spoken_marks(came)} and answers from its own address: "
+        + ("no" if everyone else "its rule waits for another tag, or there is no")
+        + " rule that turns the tagged packets' destination into the VIP, or it is a stateful DNAT, which puts the real"
+        " address back into every reply",
+        [server.name],
+        ruled_out=ruled,
+        settle="nft list ruleset or iptables-save -t raw on the server: is there a stateless rule for this DSCP?",
+        cells=(),
+    )
+
+
+def _all_alike(case: Case) -> bool:
+    """Whether every server that answers does so from its own address."""
+    wrong = {_server(case, w) for w in case.wrong_answers() if w.source not in case.scene.vips}
+    return all(i in wrong for i, p in enumerate(case.servers()) if case.served_by(p)) and len(wrong) > 1
+
+
+# --- other modes --------------------------------------------------------------------------------------------------
+
+
+def _datagrams_only(
+    case: Case, server: Party | None, answers: list[WrongAnswer], refused: list[Connection]
+) -> _Found | None:
+    """UDP alone: TCP answers from the address that was asked, a wildcard UDP socket from the interface's."""
+    if server is None or not answers or refused or any(w.proto != UDP for w in answers):
+        return None
+    at = next(i for i, p in enumerate(case.servers()) if p is server)
+    tcp = any(n for (i, proto, _), n in case.connections.answered.items() if i == at and proto == TCP)
+    if case.mode == "l3dsr-dscp" and not tcp:
+        return None  # then its TCP might do the same
+    return _Found(
+        ("DSR321",),
+        "answers UDP from its own address instead of the VIP's: the daemon's socket is bound to all addresses, and"
+        " nothing tells the kernel which one was asked",
+        [server.name],
+        ruled_out={"DSC510": "TCP is answered in the VIP's name"} if tcp else {},
+        settle="ss -lunp on the server" + ("" if tcp else "; a TCP connection to the same server"),
+    )
+
+
+def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnswer]) -> _Found:
+    who = [server.name] if server is not None else []
+    scene = case.scene
+    direct = [
+        w
+        for w in answers
+        if server is not None and w.sender in server.macs and (w.client >> 16, w.receiver) in scene.claims
+    ]
+    sent_by_server = [w for w in answers if server is not None and w.sender in server.macs]
+    if direct and len(direct) == len(sent_by_server):
+        return _Found(
+            ("NAT202",),
+            "answers clients of its own subnet directly, from its own address: such replies never pass the load"
+            " balancer, whatever the gateway is",
+            who,
+            ruled_out={"NAT201": "the replies go to the client's own MAC, not to a gateway"},
+            settle="ip route get CLIENT on the server",
+        )
+    asked = server is not None and _asks_for_router(case, server)
+    return _Found(
+        ("NAT201",),
+        "answers clients past the load balancer, from its own address: its way back to them is not by the load balancer"
+        + (", it asks for the router's MAC instead" if asked else ""),
+        who,
+        ruled_out={
+            "DSC510": "the load balancer wrote no mark into the requests",
+            **({"NAT202": "the replies go to a router, not to the client's own MAC"} if sent_by_server else {}),
+        },
+        settle="ip route get CLIENT on the server",
+        cells=(".lb.reply.appears",),
+    )
+
+
+def _asks_for_router(case: Case, server: Party) -> bool:
+    routers = case.scene.ips("router")
+    return any(mac in server.macs and ip in routers for mac, ip in case.evidence.facts.arp_asked)
+
+
+def _from_other_vip(case: Case, who: list[str], server: Party | None, answers: list[WrongAnswer]) -> _Found:
+    sources = spoken(sorted({case.scene.address(w.source) for w in answers}))
+    asked = spoken(sorted({case.scene.address(r) for w in answers for r in w.right}))
+    code = "DSC505" if case.mode == "l3dsr-dscp" else "TUN417"
+    found = _Found(
+        (code,),
+        f"answers connections to {asked} from {sources}: "
+        + (
+            "its map of tags to VIPs is not the load balancer's"
+            if code == "DSC505"
+            else "it still knows the client's port from a connection to that VIP"
+        ),
+        who,
+        settle="the tags on the load balancer and the rules on the server" if code == "DSC505" else "",
+    )
+    found.servers = [server] if server is not None else []
+    found.answers = answers
+    return found
+
+
+def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Found:
+    """No tap shows more than that the answer has another address."""
+    rips = {w.source for w in answers}
+    sources = [case.scene.address(a) for a in sorted(rips)]
+    came = {p.tos >> 2 for p in case.evidence.facts.requests.asked if p.dst in rips}
+    codes: tuple[str, ...] = FROM_REAL_ADDRESS
+    ruled: dict[str, str] = {}
+    if came - {0}:
+        codes = ("DSC510", "DSC501", "DSC505", "DSC503", "NAT201", "DSC517")
+        ruled["DSC502"] = f"requests come to the server with DSCP {_spoken_marks(came)}"
+    elif came:
+        codes = ("NAT201", "DSC502", "DSC517", "DSC515")
+        ruled["DSC510"] = "requests come to the server without a mark"
+    if answers and all(w.proto == UDP for w in answers):
+        codes = ("DSR321", *codes)
+    return _Found(
+        codes,
+        f"answer{'s' if len(sources) == 1 else ''} clients that asked"
+        f" {spoken(sorted({case.scene.address(r) for w in answers for r in w.right}))}",
+        who or sources,
+        ruled_out=ruled,
+        settle="a tap at the real server shows what the requests carry: a mark (then its rule), or none (then its"
+        " gateway, or the way of the mark)",
+    )
+
+
+# --- the finding --------------------------------------------------------------------------------------------------
+
+
+def _diagnosis(case: Case, one: _Found, symptoms: list[Verdict]) -> Diagnosis:
+    count, part = _share(case, one)
+    subject = "" if one.what.split(" ")[0] in one.who or not (one.servers or one.who) else f"{spoken(one.who)} "
+    frames: list[Frame] = [f for w in one.answers for f in (w.asked, w.answer)]
+    frames += [c.refusal.frame for c in one.refused if c.refusal is not None]
+    related = [v for v in case.failed(*one.cells) if v.failed] if one.cells else []
+    lost = [v for v in case.failed(".reply.appears") if v.connections]
+    text = case.scene.address
+    first = one.answers[0] if one.answers else None
+    return Diagnosis(
+        codes=one.codes,
+        message=f"{subject}{one.what} ({part})",
+        nodes=tuple(dict.fromkeys(one.who)),
+        symptoms=[*symptoms, *related, *lost],
+        frames=list(dict.fromkeys(frames)),
+        failed=count,
+        among=sum(case.connections.answered.values()),
+        ruled_out=one.ruled_out,
+        settle=one.settle,
+        field="ip.src",
+        expected=spoken(sorted(map(text, first.right)), "or") if first is not None else "an answer from the VIP",
+        actual=text(first.source)
+        if first is not None
+        else spoken({c.refusal.text for c in one.refused if c.refusal is not None}),
+    )
+
+
+def _share(case: Case, one: _Found) -> tuple[int, str]:
+    """Connections with the servers at fault, and how many others there are."""
+    clients = {(w.client, w.proto) for w in one.answers} | {(c.client, c.proto) for c in one.refused}
+    failed = len(clients)
+    others = sum(case.served_by(p) for p in case.servers() if p not in one.servers) if one.servers else 0
+    text = f"{failed} connections" if failed != 1 else "one connection"
+    return failed, text + (f", while {others} to others {'are' if others > 1 else 'is'} served" if others else "")
