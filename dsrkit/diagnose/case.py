@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dsrkit.diagnose.evidence import Evidence
 from dsrkit.model.names import DIRECT_RETURN
@@ -16,11 +16,14 @@ from dsrkit.verify.judge import Judge
 from dsrkit.verify.scene import Party, Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Verdict
 
+if TYPE_CHECKING:
+    from dsrkit.diagnose.diagnosis import Diagnosis
+
 
 @dataclass(slots=True)
 class Case:
     """Verdicts are the symptoms; `evidence` is what packets showed besides; a diagnosis takes the symptoms that it
-    explains (`take`), and what nobody takes is reported as itself."""
+    explains (`take`), and what nobody takes is reported as itself. `found` are the diagnoses so far."""
 
     judge: Judge
     verdicts: list[Verdict]
@@ -28,6 +31,7 @@ class Case:
     sections: Mapping[str, tuple[Any, ...]]
     spec: Spec | None = None
     taken: list[Verdict] = field(default_factory=list)
+    found: list[Diagnosis] = field(default_factory=list)
 
     @property
     def scene(self) -> Scene:

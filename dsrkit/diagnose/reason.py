@@ -26,7 +26,9 @@ def diagnose(
     """(findings with their causes, loudest and widest first; the symptoms that they explain)."""
     evidence = next(o for o in judge.observers if isinstance(o, Evidence))
     case = Case(judge, verdicts, evidence, sections, spec)
-    found = [diagnosis for picture in PICTURES for diagnosis in _look(picture, case)]
+    for picture in PICTURES:
+        case.found += _look(picture, case)
+    found = case.found
     _fold_consequences(case, found)
     found.sort(key=lambda d: (_RANK[severity(d)], -d.failed))
     return [_finding(case, d) for d in found], case.taken

@@ -102,6 +102,7 @@ class Connection:
     server: int = -1
     answered: bool = False
     answer_at: list[Point] = field(default_factory=list)
+    answer_to: set[int] = field(default_factory=set)  # MACs that answers were sent to
     answer_time: dict[int, int] = field(default_factory=dict)  # tap -> when the first answer passed
     refusal: Refusal | None = None
     expired: Refusal | None = None  # its TTL ran out, as a traceroute's does
@@ -232,6 +233,7 @@ class Connections:
     def _answer(self, f: Frames, c: Connection, row: int) -> None:
         c.answered = True
         tap = int(f.tap[row])
+        c.answer_to.add(int(f.eth_dst[row]))
         c.answer_time.setdefault(tap, int(f.ts[row]))
         if tap not in c.asked:
             return

@@ -430,7 +430,7 @@ class _Inference:
         lb = scene.macs("lb")
         ports = {port for proto, port in scene.services if proto == 6}
         for address, port, mac in self.e.refused:
-            if mac in lb and port in ports:
+            if mac in lb and port in ports and address not in scene.ips("real-server"):
                 scene.vips.add(address)  # a second VIP, which has no real servers
         if not self.lb_steps and scene.vips:
             for answer in self.e.answers:

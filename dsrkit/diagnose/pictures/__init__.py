@@ -14,6 +14,6 @@ PICTURES: Final[tuple[Picture, ...]] = (
     bounced,
     wrong_address,
     refused,
-    silent,
     unheard,
+    silent,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
@@ -56,6 +57,12 @@ def names(parties: Iterable[Party | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p.name for p in parties if p is not None))
 
 
+def in_order(case: Case, machines: Iterable[str]) -> tuple[str, ...]:
+    """Names of machines, once each, in the order of the scene's."""
+    place = {p.name: i for i, p in enumerate(case.scene.parties)}
+    return tuple(sorted(dict.fromkeys(machines), key=lambda name: place.get(name, len(place))))
+
+
 def spoken(words: Iterable[str], joint: str = "and") -> str:
     """``a, b and c``.
 
@@ -64,6 +71,15 @@ def spoken(words: Iterable[str], joint: str = "and") -> str:
     """
     items = list(dict.fromkeys(words))
     return f" {joint} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def agreeing(what: str, count: int) -> str:
+    """A sentence with each ``[one|many]`` as the number of its subjects wants it.
+
+    >>> agreeing("get[s|] requests from [its|their] neighbour", 2)
+    'get requests from their neighbour'
+    """
+    return re.sub(r"\[([^|\]]*)\|([^\]]*)\]", lambda m: m.group(1 if count == 1 else 2), what)
 
 
 def share(case: Case, failed: int, parties: Iterable[Party]) -> tuple[int, str]:
@@ -87,7 +103,7 @@ def share(case: Case, failed: int, parties: Iterable[Party]) -> tuple[int, str]:
 class Told:
     """What some connections that failed alike tell: the codes, and the sentence about who does what.
 
-    `who` are the machines to be mended; where they are not those that `what` speaks of, `what` is a whole sentence.
+    `who` are the machines to be mended, and the subject of `what` (see `agreeing`) unless that is a whole sentence.
     """
 
     codes: tuple[str, ...]
@@ -116,12 +132,15 @@ def _joined(case: Case, alike: list[Told], cells: dict[int, Verdict]) -> Diagnos
     subjects: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for one in alike:
         subjects[one.what, one.whole] += one.who
-    sentences = [what if whole else f"{spoken(who)} {what}" for (what, whole), who in subjects.items()]
+    sentences = [
+        what if whole else f"{spoken(in_order(case, who))} {agreeing(what, len(set(who)))}"
+        for (what, whole), who in subjects.items()
+    ]
     refusals = dict.fromkeys(c.refusal.text for c in members if c.refusal is not None)
     return Diagnosis(
         codes=alike[0].codes,
         message=f"{'; '.join(sentences)} ({part})",
-        nodes=tuple(dict.fromkeys(w for one in alike for w in one.who)),
+        nodes=in_order(case, (w for one in alike for w in one.who)),
         symptoms=list({id(v): v for c in members if (v := cells.get(id(c))) is not None}.values()),
         frames=list(dict.fromkeys([f for one in alike for f in one.frames] + frames_of(members))),
         failed=len(members),

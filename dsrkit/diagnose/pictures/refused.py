@@ -11,6 +11,7 @@ from dsrkit.diagnose.evidence import IcmpError
 from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
 from dsrkit.verify.connections import Connection, Refusal
 from dsrkit.verify.frames import TCP, UDP
+from dsrkit.verify.journeys import PLAIN
 from dsrkit.verify.roles import INITIAL_TTLS
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Frame, Verdict
@@ -50,7 +51,10 @@ def refused(case: Case) -> Iterator[Diagnosis]:
         one = _told(case, server_name, who, kind, icmp, members)
         if one is not None:
             told.append(one)
-    yield from diagnoses(case, _fleet(case, told), cells)
+    for diagnosis in diagnoses(case, _fleet(case, told), cells):
+        if diagnosis.codes[0] == "DSR306":
+            diagnosis.symptoms += case.failed(".lb.eth.dst")
+        yield diagnosis
 
 
 # --- who says so ------------------------------------------------------------------------------------------------------
@@ -111,7 +115,8 @@ def _about_tunnel(case: Case, server: Party, errors: list[IcmpError], members: l
     if own and kind in PROTOCOL_UNREACHABLE:
         yield Told(
             ("TUN401",),
-            "answers the tunnel's packets with ICMP 'protocol unreachable': no device there takes off the outer header",
+            "answer[s|] the tunnel's packets with ICMP 'protocol unreachable': no device there takes off the outer"
+            " header",
             (server.name,),
             members,
             {
@@ -135,7 +140,7 @@ def _about_tunnel(case: Case, server: Party, errors: list[IcmpError], members: l
         )
     elif kind in PROHIBITED:
         yield Told(
-            ("DSR319",), "rejects the tunnel's packets: a firewall there", (server.name,), members, frames=frames
+            ("DSR319",), "reject[s|] the tunnel's packets: a firewall there", (server.name,), members, frames=frames
         )
     elif kind in EXPIRED:
         yield Told(
@@ -158,7 +163,8 @@ def _device(case: Case, server: Party, errors: list[IcmpError], members: list[Co
     frames = [e.frame for e in errors[:4]]
     quoted = errors[-1].quoted
     down = (
-        "has a device that takes off the outer header, but it is down: ICMP 'port unreachable' about the outer packet"
+        "ha[s|ve] a device that takes off the outer header, but it is down: ICMP 'port unreachable' about"
+        " the outer packet"
     )
     if quoted.proto != UDP:
         return Told(
@@ -184,7 +190,8 @@ def _device(case: Case, server: Party, errors: list[IcmpError], members: list[Co
     if lengths:
         return Told(
             ("TUN413", "TUN401"),
-            "has no socket for the tunnel's UDP packets: ICMP 'port unreachable', the quoted length as it was sent;"
+            "ha[s|ve] no socket for the tunnel's UDP packets: ICMP 'port unreachable', the quoted length as it was"
+            " sent;"
             " port or variant differ from the load balancer's, or nothing was set up",
             (server.name,),
             members,
@@ -194,7 +201,8 @@ def _device(case: Case, server: Party, errors: list[IcmpError], members: list[Co
         )
     return Told(
         ("TUN413", "TUN422", "TUN401"),
-        "answers the tunnel's UDP packets with ICMP 'port unreachable': no socket for the port, or its device is down",
+        "answer[s|] the tunnel's UDP packets with ICMP 'port unreachable': no socket for the port, or its device is"
+        " down",
         (server.name,),
         members,
         settle="a tap behind the load balancer shows whether the quoted length is the one that was sent",
@@ -230,11 +238,15 @@ def _told(case: Case, server: str, who: Who, kind: str, icmp: Kind, members: lis
         return _somebody(case, kind, icmp, members)
     if kind == "rst":
         return _reset(case, who_names, members)
+    if case.mode in _NAT and server:
+        lost = _untranslated(case, server, members)
+        if lost is not None:
+            return lost
     if case.mode == "l3dsr-tunnel" and all(_relayed(case, c) for c in members):
         return _relayed_tunnel(case, who_names, icmp, members)
     if icmp in PORT_UNREACHABLE and all(c.proto != TCP for c in members):
         closed = ("NAT212", "DSR319") if case.mode in _NAT else ("DSR303", "DSR307", "DSR319")
-        what = "answers 'port unreachable': no daemon takes datagrams there for "
+        what = "answer[s|] 'port unreachable': no daemon takes datagrams there for "
         what += "that port" if case.mode in _NAT else "the VIP on that port"
         return Told(
             closed,
@@ -246,7 +258,7 @@ def _told(case: Case, server: str, who: Who, kind: str, icmp: Kind, members: lis
     text = members[0].refusal.text.split(" from ")[0] if members[0].refusal is not None else ""
     return Told(
         ("DSR319",),
-        f"rejects connections with {text}: a firewall's answer",
+        f"reject[s|] connections with {text}: a firewall's answer",
         who_names,
         members,
         {"DSR303": "a closed TCP port answers with a RST"},
@@ -261,16 +273,20 @@ def _relayed(case: Case, c: Connection) -> bool:
 def _relayed_tunnel(case: Case, who: tuple[str, ...], icmp: Kind, members: list[Connection]) -> Told:
     settle = "a tap at the server, or at the load balancer, shows the original error and what it quotes"
     if icmp in PROTOCOL_UNREACHABLE:
-        what = "refuses the tunnel's protocol (ICMP 'protocol unreachable', passed on by the load balancer)"
+        what = "refuse[s|] the tunnel's protocol (ICMP 'protocol unreachable', passed on by the load balancer)"
         return Told(("TUN401",), f"{what}: no device there takes off the outer header", who, members)
     if icmp in PORT_UNREACHABLE:
         codes: tuple[str, ...] = ("TUN422", "TUN413", "DSR319")
         if all(c.proto != TCP for c in members):
             codes = ("TUN422", "TUN413", "DSR303", "DSR319")
-        what = "refuses what comes through the tunnel (ICMP 'port unreachable' in the VIP's name)"
+        what = "refuse[s|] what comes through the tunnel (ICMP 'port unreachable' in the VIP's name)"
         return Told(codes, what, who, members, settle=settle)
     return Told(
-        ("DSR319", "TUN409"), "or a firewall in front of it rejects the tunnel's packets", who, members, settle=settle
+        ("DSR319", "TUN409"),
+        "(or a firewall in front) reject[s|] what comes through the tunnel",
+        who,
+        members,
+        settle=settle,
     )
 
 
@@ -348,7 +364,7 @@ def _reset(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
     if firewall is not None:
         return Told(
             ("DSR319",),
-            f"rejects connections with a RST that a firewall made: its TOS is 0 although the SYN's was"
+            "reject[s|] connections with a RST that a firewall made: its TOS is 0 although the SYN's was"
             f" {firewall.last_tos:#04x}",
             who,
             members,
@@ -359,7 +375,8 @@ def _reset(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
     if _copied_tos(members):
         return Told(
             ("DSR303", "DSR307"),
-            "has the VIP, but nothing listens there for it on that port: the RST carries the SYN's TOS, as a closed"
+            "ha[s|ve] the VIP, but nothing listens there for it on that port: the RST carries the SYN's TOS, as a"
+            " closed"
             " port's does",
             who,
             members,
@@ -368,11 +385,37 @@ def _reset(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
         )
     return Told(
         ("DSR303", "DSR307", "DSR319"),
-        "resets connections to the VIP: nothing listens for it on that port, or a firewall rejects",
+        "reset[s|] connections to the VIP: nothing listens for it on that port, or a firewall rejects",
         who,
         members,
         {"DSR301": "a server without the VIP stays silent"},
         "ss -ltn and nft list ruleset on the server; a SYN with a TOS tells, too: a closed port copies it into its RST",
+    )
+
+
+def _untranslated(case: Case, server: str, members: list[Connection]) -> Told | None:
+    """A server's error that the load balancer sends on as it is, or not at all."""
+    scene = case.scene
+    lbs = scene.macs("lb")
+    party = scene.party(server)
+    own = [e for e in case.evidence.facts.errors if scene.party_of_ip(e.src) is party]
+    bare = [e for e in own if e.eth_src in lbs]
+    told = [e for e in case.evidence.facts.errors if e.src in scene.vips or e.quoted.dst in scene.vips]
+    outside = any(p.form == PLAIN and case.at_balancer(p.tap) for c in members for p in c.reached)
+    ended = outside and any(e.eth_dst in lbs for e in own)
+    if not bare and (told or not ended):
+        return None
+    names_of_lb = spoken(names(scene.role("lb"))) or "the load balancer"
+    done = "passes it on untranslated, with the server's address in it" if bare else "does not pass it on to the client"
+    text = members[0].refusal.text.split(" from ")[0] if members[0].refusal is not None else "an ICMP error"
+    return Told(
+        ("NAT209", "DSR319"),
+        f"{server} rejects connections with {text}, and {names_of_lb} {done}, so that clients go on trying",
+        (*names(scene.role("lb")), server),
+        members,
+        settle="ip_vs and conntrack counters on the load balancer; nft list ruleset on the server",
+        whole=True,
+        frames=[e.frame for e in (bare or own)[:4]],
     )
 
 
@@ -382,7 +425,7 @@ def _closed_behind_nat(case: Case, who: tuple[str, ...], members: list[Connectio
     mine = {p for name in who for p in ports.get(name, ())}
     others = {p for name, known in ports.items() if name not in who for p in known}
     odd = bool(mine and others and not mine & others)
-    what = "resets connections: nothing listens on the port that the load balancer sends to"
+    what = "reset[s|] connections: nothing listens on the port that the load balancer sends to"
     if odd:
         what += f" ({spoken(map(str, sorted(mine)))}, at other servers {spoken(map(str, sorted(others)))})"
     ruled = {"DSR319": "a firewall's RST has TOS 0"} if _copied_tos(members) else {}

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, in_order, names, spoken, unanswered
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.frames import TCP
 from dsrkit.verify.scene import Party
@@ -52,8 +52,8 @@ def bounced(case: Case) -> Iterator[Diagnosis]:
         told.append(
             Told(
                 codes,
-                "does not own the VIP and forwards: it sends the same packets out again with a lower TTL, and they come"
-                " back to it until the TTL is used up",
+                "do[es|] not own the VIP and forward[s|]: the same packets go out again with a lower TTL, and come"
+                " back until the TTL is used up",
                 (server.name,),
                 members,
                 {
@@ -89,10 +89,25 @@ def silent(case: Case) -> Iterator[Diagnosis]:
             told.append(_on_the_way(case, server, members))
         else:
             told.append(_somewhere(case, stage, server, members, all_fail))
-    for diagnosis in diagnoses(case, told, cells):
+    for diagnosis in diagnoses(case, _known(case, told, cells), cells):
         if diagnosis.codes[0] in _MADE_IN.values():
             diagnosis.symptoms += [v for v in case.failed(".lb.l4.checksum") if v not in diagnosis.symptoms]
         yield diagnosis
+
+
+def _known(case: Case, told: list[Told], cells: dict[int, Verdict]) -> list[Told]:
+    """What is left when those that an established cause would explain as well have gone to it."""
+    left = []
+    for one in told:
+        cause = next((d for d in case.found if d.codes[0] in one.codes and len(one.codes) > len(d.codes)), None)
+        if cause is None:
+            left.append(one)
+            continue
+        cause.symptoms += case.take([cells[id(c)] for c in one.members])
+        cause.failed += len(one.members)
+        which = f"requests to {spoken(one.who)}" if one.who else "other requests"
+        cause.message += f"; it would also explain why {which} get no answer"
+    return left
 
 
 # --- where --------------------------------------------------------------------------------------------------------
@@ -162,7 +177,7 @@ def _unwrapped(case: Case, server: Party, members: list[Connection]) -> Told | N
         silence = tuple(code for code in AT_SERVER[case.mode] if code not in _excluded(case, server, members))
         return Told(
             ("TUN420", *silence),
-            "says nothing to GRE packets that carry a checksum; a device that was not made for them drops them",
+            "say[s|] nothing to GRE packets that carry a checksum; a device that was not made for them drops them",
             (server.name,),
             members,
             settle="ip -d link show on the server: has the GRE device icsum (csum)? or ipvsadm --tun-nocsum",
@@ -201,7 +216,7 @@ def _mute(case: Case, server: Party, members: list[Connection]) -> Told:
         codes = ("NAT213", *(code for code in codes if code != "NAT213"))
     return Told(
         codes,
-        "gets the requests and sends nothing back, neither an answer nor an error",
+        "get[s|] the requests and send[s|] nothing back, neither an answer nor an error",
         (server.name,),
         members,
         excluded,
@@ -377,12 +392,31 @@ def unheard(case: Case) -> Iterator[Diagnosis]:
     groups = grouped((c for c, _ in found), lambda c: cells[id(c)].cell.split(".")[1])
     for kind, members in groups.items():
         if kind == "lb":
+            lbs = case.scene.macs("lb")
+            past = [c for c in members if not c.answer_to & lbs]
+            members = [c for c in members if c.answer_to & lbs]
+            if past:
+                yield from diagnoses(case, [_past_the_balancer(case, past)], cells)
+            if not members:
+                continue
             told = _not_forwarded(case, members)
         elif case.direct:
             told = _filtered(case, members)
         else:
             continue
         yield from diagnoses(case, [told], cells)
+
+
+def _past_the_balancer(case: Case, members: list[Connection]) -> Told:
+    return Told(
+        ("NAT201",),
+        "answer[s|] clients past the load balancer: the frames go to another MAC than its",
+        in_order(case, names(case.server_of(c) for c in members)),
+        members,
+        {"NAT214": "the answers are not sent to the load balancer"},
+        "ip route get CLIENT on the server",
+        expected="the answer at the load balancer",
+    )
 
 
 def _not_forwarded(case: Case, members: list[Connection]) -> Told:

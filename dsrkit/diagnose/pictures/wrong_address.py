@@ -8,7 +8,7 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken, unanswered
 from dsrkit.model.dscp import dscp_text
 from dsrkit.verify.connections import Connection, WrongAnswer
 from dsrkit.verify.frames import TCP, UDP
@@ -166,7 +166,7 @@ def _by_marks(case: Case, server: Party, answers: list[WrongAnswer]) -> _Found:
     if came and not sent:
         return _Found(
             ("DSC502", "DSC517", "DSC515"),
-            "gets requests without a mark and answers from its own address",
+            "get[s|] requests without a mark and answer[s|] from [its|their] own address",
             [server.name],
             settle="a tap at the load balancer shows whether it marks them",
         )
@@ -177,7 +177,8 @@ def _by_marks(case: Case, server: Party, answers: list[WrongAnswer]) -> _Found:
     )
     return _Found(
         codes,
-        f"answers from its own address; the load balancer marks its requests with DSCP {_spoken_marks(sent)}",
+        "answer[s|] from [its|their] own address; the load balancer marks its requests with DSCP"
+        f" {_spoken_marks(sent)}",
         [server.name],
         ruled_out={"DSC517": "the mark is there behind the load balancer"} if sent else {},
         settle="a tap at the server shows whether the mark arrives",
@@ -226,7 +227,7 @@ def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int
     return _Found(
         ("DSC502",) if gone else ("DSC503",),
         f"{where} {what} the mark between load balancer and servers: DSCP {_spoken_marks(sent)} behind the load"
-        f" balancer, {_spoken_marks(came)} at {server.name}, which then answers from its own address",
+        f" balancer, {_spoken_marks(came)} at {server.name}, so servers answer from their own addresses",
         routers,
         ruled_out={
             "DSC510": "the tag does not arrive",
@@ -248,8 +249,8 @@ def _intact(case: Case, server: Party, came: set[int], proven: bool) -> _Found:
         ruled["DSC517"] = "the load balancer does write the tag"
     return _Found(
         codes,
-        f"gets requests with DSCP {_spoken_marks(came)} and answers from its own address: "
-        + ("no" if everyone else "its rule waits for another tag, or there is no")
+        f"get[s|] requests with DSCP {_spoken_marks(came)} and answer[s|] from [its|their] own address: "
+        + ("no" if everyone else "[its|their] rule waits for another tag, or there is no")
         + " rule that turns the tagged packets' destination into the VIP, or it is a stateful DNAT, which puts the real"
         " address back into every reply",
         [server.name],
@@ -274,13 +275,13 @@ def _datagrams_only(
     """UDP alone: TCP answers from the address that was asked, a wildcard UDP socket from the interface's."""
     if server is None or not answers or refused or any(w.proto != UDP for w in answers):
         return None
-    at = next(i for i, p in enumerate(case.servers()) if p is server)
-    tcp = any(n for (i, proto, _), n in case.connections.answered.items() if i == at and proto == TCP)
-    if case.mode == "l3dsr-dscp" and not tcp:
+    tcp = any(n for (_, proto, _), n in case.connections.answered.items() if proto == TCP)
+    if any(w.proto == TCP for w in case.wrong_answers()) or (case.mode == "l3dsr-dscp" and not tcp):
         return None  # then its TCP might do the same
     return _Found(
         ("DSR321",),
-        "answers UDP from its own address instead of the VIP's: the daemon's socket is bound to all addresses, and"
+        "answer[s|] UDP from [its|their] own address instead of the VIP's: the daemon's socket is bound to all"
+        " addresses, and"
         " nothing tells the kernel which one was asked",
         [server.name],
         ruled_out={"DSC510": "TCP is answered in the VIP's name"} if tcp else {},
@@ -300,7 +301,8 @@ def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnsw
     if direct and len(direct) == len(sent_by_server):
         return _Found(
             ("NAT202",),
-            "answers clients of its own subnet directly, from its own address: such replies never pass the load"
+            "answer[s|] clients of [its|their] own subnet directly, from [its|their] own address: such replies never"
+            " pass the load"
             " balancer, whatever the gateway is",
             who,
             ruled_out={"NAT201": "the replies go to the client's own MAC, not to a gateway"},
@@ -309,8 +311,9 @@ def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnsw
     asked = server is not None and _asks_for_router(case, server)
     return _Found(
         ("NAT201",),
-        "answers clients past the load balancer, from its own address: its way back to them is not by the load balancer"
-        + (", it asks for the router's MAC instead" if asked else ""),
+        "answer[s|] clients past the load balancer, from [its|their] own address: [its|their] way back to them is not"
+        " by"
+        " the load balancer" + (", [it asks|they ask] for the router's MAC instead" if asked else ""),
         who,
         ruled_out={
             "DSC510": "the load balancer wrote no mark into the requests",
@@ -332,11 +335,11 @@ def _from_other_vip(case: Case, who: list[str], server: Party | None, answers: l
     code = "DSC505" if case.mode == "l3dsr-dscp" else "TUN417"
     found = _Found(
         (code,),
-        f"answers connections to {asked} from {sources}: "
+        f"answer[s|] connections to {asked} from {sources}: "
         + (
-            "its map of tags to VIPs is not the load balancer's"
+            "[its|their] map of tags to VIPs is not the load balancer's"
             if code == "DSC505"
-            else "it still knows the client's port from a connection to that VIP"
+            else "[it still knows|they still know] the client's port from a connection to that VIP"
         ),
         who,
         settle="the tags on the load balancer and the rules on the server" if code == "DSC505" else "",
@@ -363,8 +366,7 @@ def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Foun
         codes = ("DSR321", *codes)
     return _Found(
         codes,
-        f"answer{'s' if len(sources) == 1 else ''} clients that asked"
-        f" {spoken(sorted({case.scene.address(r) for w in answers for r in w.right}))}",
+        f"answer[s|] clients that asked {spoken(sorted({case.scene.address(r) for w in answers for r in w.right}))}",
         who or sources,
         ruled_out=ruled,
         settle="a tap at the real server shows what the requests carry: a mark (then its rule), or none (then its"
@@ -377,7 +379,11 @@ def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Foun
 
 def _diagnosis(case: Case, one: _Found, symptoms: list[Verdict]) -> Diagnosis:
     count, part = _share(case, one)
-    subject = "" if one.what.split(" ")[0] in one.who or not (one.servers or one.who) else f"{spoken(one.who)} "
+    subject = (
+        ""
+        if one.what.split(" ")[0] in one.who or not (one.servers or one.who)
+        else f"{spoken(in_order(case, one.who))} "
+    )
     frames: list[Frame] = [f for w in one.answers for f in (w.asked, w.answer)]
     frames += [c.refusal.frame for c in one.refused if c.refusal is not None]
     related = [v for v in case.failed(*one.cells) if v.failed] if one.cells else []
@@ -386,8 +392,8 @@ def _diagnosis(case: Case, one: _Found, symptoms: list[Verdict]) -> Diagnosis:
     first = one.answers[0] if one.answers else None
     return Diagnosis(
         codes=one.codes,
-        message=f"{subject}{one.what} ({part})",
-        nodes=tuple(dict.fromkeys(one.who)),
+        message=f"{subject}{agreeing(one.what, len(set(one.who)))} ({part})",
+        nodes=in_order(case, one.who),
         symptoms=[*symptoms, *related, *lost],
         frames=list(dict.fromkeys(frames)),
         failed=count,
@@ -407,5 +413,5 @@ def _share(case: Case, one: _Found) -> tuple[int, str]:
     clients = {(w.client, w.proto) for w in one.answers} | {(c.client, c.proto) for c in one.refused}
     failed = len(clients)
     others = sum(case.served_by(p) for p in case.servers() if p not in one.servers) if one.servers else 0
-    text = f"{failed} connections" if failed != 1 else "one connection"
+    text = "one connection" if failed == 1 else f"{failed} connections" if others else f"all {failed} connections"
     return failed, text + (f", while {others} to others {'are' if others > 1 else 'is'} served" if others else "")
