@@ -393,10 +393,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "firewalls on and between them",
-                (
-                    "nft add rule inet filter input ip protocol 112 accept",
-                    "nft add rule inet filter input meta l4proto 112 accept  # IPv6 too",
-                ),
+                ("nft add rule inet filter input meta l4proto 112 accept",),
                 "VRRP is a protocol of its own, neither TCP nor UDP",
             ),
             Fix(

@@ -439,7 +439,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("DSR308", "there the replies of clients' connections come to the load balancer as well"),
         ),
         same_picture=("HCK703",),
-        decide=("nstat -az TcpExtIPReversePathFilter  # on the load balancer; dmesg | grep martian",),
+        decide=("sysctl -w net.ipv4.conf.all.log_martians=1; dmesg | grep martian  # on the load balancer",),
         fixes=(
             Fix(
                 "the load balancer",
@@ -865,8 +865,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 (
                     "nft add rule inet filter input ip daddr VIP tcp dport PORT accept",
                     "nft add rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
-                    "nft add rule inet filter input meta l4proto { ipip, ipv6, gre } ip saddr DIP accept  # tunnel"
-                    " modes",
+                    "nft add rule inet filter input meta l4proto { 4, 41, 47 } ip saddr DIP accept  # tunnel modes",
                 ),
                 "before the rule or policy that drops",
             ),
