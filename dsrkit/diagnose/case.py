@@ -107,8 +107,20 @@ class Case:
         return any(self.taps[tap].node == p.name for p in self.scene.role("lb"))
 
     def shows_output(self, verdict: Verdict) -> bool:
-        """Whether the point where a packet is missing shows everything that the load balancer sends."""
-        return verdict.target is not None and self.at_balancer(verdict.target.tap)
+        """Whether the point where a packet is missing shows everything that the load balancer sends: its own link, or
+        one where it is seen to send to several servers."""
+        if verdict.source is None or verdict.target is None or not self.at_balancer(verdict.target.tap):
+            return False
+        tap, lbs = verdict.target.tap, self.scene.macs("lb")
+        if verdict.source.tap == tap or self._stated(tap):
+            return True
+        facts = self.evidence.facts.requests
+        sent = {(a.eth_dst, a.dst) for a in facts.asked if a.tap == tap and a.eth_src in lbs}
+        return len(sent) > 1
+
+    def _stated(self, tap: int) -> bool:
+        """Whether a spec says where a tap was taken."""
+        return self.spec is not None and any(t.name == self.taps[tap].name and t.node for t in self.spec.taps)
 
     def arrived(self, connection: Connection, server: Party) -> bool:
         """Whether its request was seen at its server: at a tap there, or on a link where servers are heard to send,

@@ -432,7 +432,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         code="ARP111",
         name="virtual-and-own-mac-mixed",
-        severity="warning",
+        severity="info",
         summary="The owner of the VIP speaks for it with two MAC addresses, its virtual one and its interface's own.",
         signature="Announcements of the VIP with 00:00:5e:00:01:VRID, and ARP requests in the VIP's name with the MAC"
         " of the interface (arp.src.hw_mac), from the same machine.",

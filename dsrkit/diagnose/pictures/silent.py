@@ -284,13 +284,16 @@ def _swallowed(case: Case, members: list[Connection]) -> Told:
             "ports in use per local address on the load balancer; ipvsadm -Ln --stats",
             whole=True,
         )
+    before = ", though it did before" if served else ""
     return Told(
-        ("HCK706",),
-        f"{who} gets requests and sends nothing on, and does not say why: no real server stands behind the VIP, or its"
-        " own firewall drops them",
+        ("ARP104", "HCK706") if served else ("HCK706", "ARP104"),
+        f"{who} gets requests and sends nothing on{before}, and does not say why: the VIP is not its own any more, and"
+        " its"
+        " new owner has not told the neighbours, or no real server stands behind it, or its firewall drops them",
         lbs,
         members,
-        settle="ipvsadm -Ln and nft list ruleset on the load balancer",
+        settle="ip addr show, ipvsadm -Ln and nft list ruleset on the load balancer; a tap at the other load balancer,"
+        " if there is one",
         whole=True,
     )
 
@@ -367,7 +370,7 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         )
         what += " the answers are lost"
     else:
-        codes += ["HCK706"]
+        codes += [*(["DSR308"] if case.direct else []), "HCK706", "ARP104"]
         what = f"requests on their way to {lbs} get no answer; no tap shows whether it sends them on"
     return Told(
         tuple(dict.fromkeys(codes)),
