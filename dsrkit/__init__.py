@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dsrkit.craft.api import craft
     from dsrkit.craft.forward import forward
     from dsrkit.craft.scenario import Scenario
+    from dsrkit.diagnose.explain import explain
     from dsrkit.errors import CaptureError, DsrkitError, MissingDependency, SpecError, UsageError
     from dsrkit.model.report import Finding, Report
     from dsrkit.model.spec import Spec
@@ -37,6 +38,7 @@ _HOME = {
     "UsageError": "dsrkit.errors",
     "craft": "dsrkit.craft.api",
     "decode": "dsrkit.wire.columns",
+    "explain": "dsrkit.diagnose.explain",
     "forward": "dsrkit.craft.forward",
     "read": "dsrkit.wire.capture",
     "verify": "dsrkit.verification",
@@ -57,6 +59,7 @@ __all__ = [
     "__version__",
     "craft",
     "decode",
+    "explain",
     "forward",
     "read",
     "verify",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsrkit import __version__
-from dsrkit.cli import craft, doctor, lab, setup
+from dsrkit.cli import craft, doctor, explain, lab, setup
 from dsrkit.cli.common import complain, complete, page, user_errors, word, write
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
@@ -56,6 +56,8 @@ app.add_typer(craft.app, name="craft")
 app.command("setup")(setup.command)
 app.command("lab")(lab.command)
 app.command("doctor")(doctor.command)
+app.command("explain")(explain.explain)
+app.command("rules")(explain.rules)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from dsrkit import (
     UsageError,
     craft,
     decode,
+    explain,
     forward,
     read,
     verify,
@@ -90,6 +91,11 @@ def columns(path: str) -> Columns:
 
 def present(c: Columns) -> npt.NDArray[np.bool_]:
     return c.present("ip#2")
+
+
+def page() -> str:
+    assert_type(explain("DSR301", width=72), str)
+    return explain("l2dsr.lb.ip.ttl")
 
 
 def mistake(error: DsrkitError) -> str:

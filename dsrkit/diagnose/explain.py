@@ -1,0 +1,125 @@
+"""`explain`: the page about a code, a mode, a field or a cell, as text."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Final
+
+from dsrkit.diagnose.entry import AREAS, Entry
+from dsrkit.diagnose.explain_tables import cell_names, cell_page, field_named, field_page, mode_page, parsed
+from dsrkit.diagnose.page import WIDTH, Page
+from dsrkit.diagnose.registry import BY_NAME, ENTRIES
+from dsrkit.errors import UsageError
+from dsrkit.model.names import MODES
+from dsrkit.tables.fields import FIELDS
+
+_EVIDENCE: Final = {
+    "recorded": "seen in recordings of a real data plane",
+    "source": "reported in public by those who had it",
+    "lab": "reproduced in a lab",
+    "general": "general knowledge",
+    "guess": "a guess: nobody has shown the chain of causes",
+}
+
+
+def explain(word: str, *, width: int = WIDTH) -> str:
+    """The page about a code or its name, a mode, a field (``ip.ttl``) or a cell (``l2dsr.lb.ip.ttl``).
+
+    >>> print(explain("arp-ignore-on-loopback-only").splitlines()[0])
+    ARP102 arp-ignore-on-loopback-only
+
+    Raises: UsageError for a word that is none of these; it names the nearest.
+    """
+    given = word.strip()
+    page = Page(width)
+    entry = ENTRIES.get(given.upper()) or BY_NAME.get(given.lower())
+    if entry is not None:
+        _entry_page(entry, page)
+        return page.text()
+    lower = given.lower()
+    mode = next((one for one in MODES if one == lower), None)
+    if mode is not None:
+        mode_page(mode, page)
+        return page.text()
+    cell, field = parsed(lower), field_named(lower)
+    if cell is not None:
+        cell_page(cell, page)
+    elif field is not None:
+        field_page(field, page)
+    else:
+        raise UsageError(_unknown(given))
+    return page.text()
+
+
+def words_to_explain() -> list[str]:
+    """Everything that `explain` takes, for completion: codes, names, modes, fields, cells."""
+    return [*ENTRIES, *BY_NAME, *MODES, *FIELDS, *cell_names()]
+
+
+def _unknown(word: str) -> str:
+    if word.upper() in AREAS:
+        return f"{word.upper()} is an area, not a code: dsrkit rules --area {word.upper()} lists its codes"
+    lower = {one.lower(): one for one in words_to_explain()}
+    within = [name for name in (*BY_NAME, *FIELDS) if len(word) > 2 and word.lower() in name]
+    near = within[:3] or [lower[one] for one in get_close_matches(word.lower(), lower, n=3, cutoff=0.6)]
+    if not near:
+        return (
+            f"nothing is known of {word!r}: give a code, a name, a mode, a field or a cell (dsrkit rules lists codes)"
+        )
+    named = [f"{BY_NAME[one].code} ({one})" if one in BY_NAME else one for one in near]
+    return f"nothing is known of {word!r}: did you mean {' or '.join(named)}?"
+
+
+def _entry_page(entry: Entry, page: Page) -> None:
+    page.line(f"{entry.code} {entry.name}")
+    page.paragraph(
+        f"{_severity(entry)} Modes: {', '.join(entry.modes)}." if entry.modes else _severity(entry), indent=False
+    )
+    page.line("")
+    page.paragraph(entry.summary, indent=False)
+    page.heading("What the packets show")
+    page.paragraph(entry.signature)
+    if not entry.from_packets:
+        page.paragraph(_hidden(entry))
+    page.heading("How it comes about")
+    page.paragraph(entry.cause)
+    if entry.effect:
+        page.heading("What users notice")
+        page.paragraph(entry.effect)
+    if entry.look_alikes:
+        page.heading("What looks like it, and how to tell")
+        page.items((_titled(one.code), one.told_by) for one in entry.look_alikes)
+    if entry.same_picture:
+        page.heading("What packets cannot tell from it")
+        page.items((_titled(code), ENTRIES[code].summary) for code in entry.same_picture)
+    if entry.decide:
+        page.heading("To be sure")
+        page.commands(entry.decide)
+    if entry.fixes:
+        page.heading("To mend it")
+    for fix in entry.fixes:
+        where = fix.where[0].upper() + fix.where[1:]
+        page.paragraph(f"{where}: {fix.why}." if fix.why else f"{where}:")
+        page.commands(fix.commands, prompt="    ")
+    if entry.example:
+        page.heading("To see it")
+        page.commands([entry.example], prompt="$ " if entry.example.startswith("dsrkit") else "")
+    page.heading("How it is known")
+    page.paragraph(f"{_EVIDENCE[entry.evidence].capitalize()}. Sources: {'; '.join(entry.sources)}.")
+
+
+def _severity(entry: Entry) -> str:
+    said = {"error": "An error", "warning": "A warning", "info": "For information"}[entry.severity]
+    area = next(title for code, title in AREAS.items() if code == entry.area)
+    return f"{said}, of the area {entry.area}: {area}."
+
+
+def _titled(code: str) -> str:
+    return f"{code} ({ENTRIES[code].name})"
+
+
+def _hidden(entry: Entry) -> str:
+    if not entry.same_picture:
+        return "Packets alone cannot show it, so that no finding names it."
+    first = [code for code in entry.same_picture if ENTRIES[code].from_packets]
+    return f"A finding never names it first: it stands among the candidates of {', '.join(first)}."
