@@ -107,6 +107,13 @@ class Connection:
     refusal: Refusal | None = None
     expired: Refusal | None = None  # its TTL ran out, as a traceroute's does
 
+    def asked_before(self, tap: int) -> set[int]:
+        """Addresses that were asked at a tap, or nearer to the client than it."""
+        ttl: dict[int, int] = {}
+        for at, hops, *_ in self.sent:
+            ttl[at] = max(ttl.get(at, 0), hops)
+        return set().union(*(known for at, (known, _) in self.asked.items() if at == tap or ttl[at] > ttl[tap]))
+
     @property
     def copies(self) -> int:
         """Transmissions: what one tap shows before and after a node is one."""
@@ -243,7 +250,7 @@ class Connections:
         asked, frame = c.asked[tap]
         # A tap behind the load balancer shows the real server's address as the one that was asked.
         vips = self.scene.vips if self.scene.mode == "l3dsr-dscp" else set()
-        right = (asked & vips) or vips or asked
+        right = (asked & vips) or vips or (asked if self.scene.mode in REWRITES else c.asked_before(tap))
         self.judged_answers[tap] += 1
         if int(f.src[row]) not in right:
             self.note_wrong(f, tap, frame, row, tuple(right))

@@ -7,7 +7,7 @@ from typing import Final
 
 from dsrkit.diagnose.diagnosis import Picture
 from dsrkit.diagnose.pictures.refused import refused
-from dsrkit.diagnose.pictures.silent import bounced, silent, unheard
+from dsrkit.diagnose.pictures.silent import bounced, silent, stalled, unheard
 from dsrkit.diagnose.pictures.wrong_address import wrong_address
 
 PICTURES: Final[tuple[Picture, ...]] = (
@@ -15,5 +15,6 @@ PICTURES: Final[tuple[Picture, ...]] = (
     wrong_address,
     refused,
     unheard,
+    stalled,
     silent,
 )

@@ -383,6 +383,31 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
     )
 
 
+def stalled(case: Case) -> Iterator[Diagnosis]:
+    """Open connections whose packets a translating load balancer keeps, every copy of them."""
+    kept = [v for v in case.failed(".lb.appears") if not v.connections and ".reply." not in v.cell]
+    kept = [v for v in kept if v.actual == "every copy is lost" and case.shows_output(v)]
+    if case.mode not in ("nat", "fullnat") or not kept:
+        return
+    lbs = names(case.scene.role("lb"))
+    failed, checked = sum(v.failed for v in kept), sum(v.checked for v in kept)
+    yield Diagnosis(
+        ("NAT208", "NAT207"),
+        f"{spoken(lbs) or 'the load balancer'} gets packets of open connections and sends no copy of them on ({failed}"
+        " of"
+        f" {checked} packets), while new connections work: the server they belong to was removed, or their entries have"
+        " timed out",
+        lbs,
+        kept,
+        failed=failed,
+        among=checked,
+        ruled_out={"NAT205": "new connections get through"} if case.connections.answered else {},
+        settle="ipvsadm -Lnc and sysctl net.ipv4.vs.expire_nodest_conn on the load balancer",
+        expected="the same packet behind it",
+        actual="every copy is lost",
+    )
+
+
 # --- replies ------------------------------------------------------------------------------------------------------
 
 

@@ -112,9 +112,10 @@ def _causes(
 ) -> Iterator[_Found]:
     """What one server's wrong answers come from. `server` is None where roles are not known."""
     who = [server.name] if server is not None else []
-    other = [w for w in answers if w.source in case.scene.vips]
-    own = [w for w in answers if w.source not in case.scene.vips]
-    if other and case.mode is not None:
+    vips = case.scene.vips if case.mode is not None else set()
+    other = [w for w in answers if w.source in vips]
+    own = [w for w in answers if w.source not in vips]
+    if other:
         yield _from_other_vip(case, who, server, other)
     if not own and not refused:
         return
@@ -356,7 +357,10 @@ def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Foun
     came = {p.tos >> 2 for p in case.evidence.facts.requests.asked if p.dst in rips}
     codes: tuple[str, ...] = FROM_REAL_ADDRESS
     ruled: dict[str, str] = {}
-    if came - {0}:
+    if _all_served(case, answers):
+        codes = ("TUN417", "DSC505")
+        ruled["NAT201"] = "the address that answers is not the one that the load balancer sends to"
+    elif came - {0}:
         codes = ("DSC510", "DSC501", "DSC505", "DSC503", "NAT201", "DSC517")
         ruled["DSC502"] = f"requests come to the server with DSCP {_spoken_marks(came)}"
     elif came:
@@ -372,6 +376,14 @@ def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Foun
         settle="a tap at the real server shows what the requests carry: a mark (then its rule), or none (then its"
         " gateway, or the way of the mark)",
     )
+
+
+def _all_served(case: Case, answers: list[WrongAnswer]) -> bool:
+    """Whether every address that answered is one that other clients ask at the same tap, or another one than both the
+    VIP and the server's that a tap behind the load balancer shows."""
+    asked = {(p.tap, p.dst) for p in case.evidence.facts.requests.asked}
+    neither = any(len(w.right) > 1 for w in answers)
+    return neither or all((w.asked[0], w.source) in asked for w in answers)
 
 
 # --- the finding --------------------------------------------------------------------------------------------------
