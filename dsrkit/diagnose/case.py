@@ -150,6 +150,11 @@ class Case:
         from_here = {key for key, (a, _) in ends.items() if a.direction == REPLY and a.tap in set(taps)}
         return any(n and (a, b) in from_here and proto in protocols for (a, b, proto), n in pairs.items())
 
+    def senders_to_servers(self) -> set[int]:
+        """MACs that hand requests for the servers' own addresses to them: the way back to the load balancer."""
+        rips = self.scene.ips("real-server")
+        return {place.eth_src for place in self.evidence.facts.requests.asked if place.dst in rips}
+
     def server_ports(self) -> dict[str, set[int]]:
         """The ports that requests to each real server's own address were sent to."""
         out: dict[str, set[int]] = {}

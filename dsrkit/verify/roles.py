@@ -459,7 +459,8 @@ class _Inference:
             return
         pairs = Counter[tuple[int, int]]()
         for step in self.lb_steps:
-            if step.hairpin or (step.fall <= 1 and step.a.eth_dst and step.b.eth_src):
+            # What a router sees go and come back has lost more than one machine takes.
+            if (step.hairpin and step.fall <= 2) or (step.fall <= 1 and step.a.eth_dst and step.b.eth_src):
                 pairs[step.a.eth_dst, step.b.eth_src] += step.count
             elif step.fall <= 1 and step.a.tap == step.b.tap and not step.b.eth_dst and step.b.eth_src:
                 pairs[step.b.eth_src, step.b.eth_src] += step.count  # a cooked capture has senders only

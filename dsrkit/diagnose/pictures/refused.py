@@ -402,6 +402,7 @@ def _untranslated(case: Case, server: str, members: list[Connection]) -> Told | 
     bare = [e for e in own if e.eth_src in lbs]
     told = [e for e in case.evidence.facts.errors if e.src in scene.vips or e.quoted.dst in scene.vips]
     outside = any(p.form == PLAIN and case.at_balancer(p.tap) for c in members for p in c.reached)
+    outside = outside or case.sees_replies(members)
     ended = outside and any(e.eth_dst in lbs for e in own)
     if not bare and (told or not ended):
         return None

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, in_order, names, spoken, unanswered
+from dsrkit.diagnose.pictures.wrong_address import MARK_CELLS, NOT_MARKED, not_marked
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.frames import TCP
 from dsrkit.verify.scene import Party
@@ -27,7 +28,10 @@ AT_SERVER: Final[dict[str | None, tuple[str, ...]]] = {
 }
 """A server that says nothing, by mode, the likeliest first. Source: the catalogue's decision table."""
 
-_ON_THE_WAY: Final[dict[str | None, tuple[str, ...]]] = {"l3dsr-tunnel": ("TUN409", "DSR322")}
+_ON_THE_WAY: Final[dict[str | None, tuple[str, ...]]] = {
+    "l3dsr-tunnel": ("TUN409", "DSR322"),
+    "l2dsr": ("DSR322", "DSR305"),
+}
 _UNSEEN: Final[dict[str | None, tuple[str, ...]]] = {
     "l3dsr-dscp": ("DSC510", "DSC501", "DSC502", "DSC503"),
     "nat": ("NAT201",),
@@ -91,7 +95,9 @@ def silent(case: Case) -> Iterator[Diagnosis]:
             told.append(_somewhere(case, stage, server, members, all_fail))
     for diagnosis in diagnoses(case, _known(case, told, cells), cells):
         if diagnosis.codes[0] in _MADE_IN.values():
-            diagnosis.symptoms += [v for v in case.failed(".lb.l4.checksum") if v not in diagnosis.symptoms]
+            diagnosis.symptoms += [v for v in case.failed(".l4.checksum", node="lb") if v not in diagnosis.symptoms]
+        if diagnosis.codes[0] in NOT_MARKED:
+            diagnosis.symptoms += case.failed(*MARK_CELLS)
         yield diagnosis
 
 
@@ -139,7 +145,7 @@ def _at_server(case: Case, server: Party, members: list[Connection]) -> Told:
 def _stale_sum(case: Case, server: Party, members: list[Connection]) -> Told | None:
     """The load balancer replaced an address and left the transport checksum as it was."""
     stale = case.evidence.facts.requests.stale_sums
-    proven = any(ip in stale for ip in server.ips) or bool(case.failed(".lb.l4.checksum"))
+    proven = any(ip in stale for ip in server.ips) or bool(case.failed(".l4.checksum", node="lb"))
     if case.mode not in _MADE_IN or not proven or any(c.last_sum != layout.SUM_INVALID for c in members):
         return None
     lbs = names(case.scene.role("lb"))
@@ -354,6 +360,9 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         own = _stale_sum(case, server, members) or _unwrapped(case, server, members)
         if own is not None:
             return own
+    unmarked = not_marked(case, server) if case.mode == "l3dsr-dscp" and server is not None else None
+    if unmarked is not None:
+        return Told(unmarked.codes, unmarked.what, tuple(unmarked.who), members, unmarked.ruled_out, whole=True)
     excluded = _excluded(case, server, members) if server is not None else {}
     codes = [code for code in AT_SERVER[case.mode] if code not in excluded]
     way = list(_ON_THE_WAY.get(case.mode, ("DSR322",)))
@@ -370,7 +379,8 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         )
         what += " the answers are lost"
     else:
-        codes += [*(["DSR308"] if case.direct else []), "HCK706", "ARP104"]
+        codes += ["DSR308"] if case.direct else ["NAT205"] if case.mode == "fullnat" else []
+        codes += ["HCK706", "ARP104"]
         what = f"requests on their way to {lbs} get no answer; no tap shows whether it sends them on"
     return Told(
         tuple(dict.fromkeys(codes)),
@@ -386,7 +396,7 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
 def stalled(case: Case) -> Iterator[Diagnosis]:
     """Open connections whose packets a translating load balancer keeps, every copy of them."""
     kept = [v for v in case.failed(".lb.appears") if not v.connections and ".reply." not in v.cell]
-    kept = [v for v in kept if v.actual == "every copy is lost" and case.shows_output(v)]
+    kept = [v for v in kept if v.actual == "every copy is lost"]
     if case.mode not in ("nat", "fullnat") or not kept:
         return
     lbs = names(case.scene.role("lb"))
@@ -420,9 +430,9 @@ def unheard(case: Case) -> Iterator[Diagnosis]:
     groups = grouped((c for c, _ in found), lambda c: cells[id(c)].cell.split(".")[1])
     for kind, members in groups.items():
         if kind == "lb":
-            lbs = case.scene.macs("lb")
-            past = [c for c in members if not c.answer_to & lbs]
-            members = [c for c in members if c.answer_to & lbs]
+            back = case.scene.macs("lb") | case.senders_to_servers()
+            past = [c for c in members if not c.answer_to & back]
+            members = [c for c in members if c.answer_to & back]
             if past:
                 yield from diagnoses(case, [_past_the_balancer(case, past)], cells)
             if not members:
@@ -436,8 +446,14 @@ def unheard(case: Case) -> Iterator[Diagnosis]:
 
 
 def _past_the_balancer(case: Case, members: list[Connection]) -> Told:
+    claims, routers = case.scene.claims, case.scene.macs("router")
+    codes: tuple[str, ...] = ("NAT201", "NAT202")
+    if all(any((c.client >> 16, mac) in claims for mac in c.answer_to) for c in members):
+        codes = ("NAT202",)
+    elif all(c.answer_to <= routers for c in members):
+        codes = ("NAT201",)
     return Told(
-        ("NAT201",),
+        codes,
         "answer[s|] clients past the load balancer: the frames go to another MAC than its",
         in_order(case, names(case.server_of(c) for c in members)),
         members,
@@ -467,6 +483,17 @@ def _filtered(case: Case, members: list[Connection]) -> Told:
     others = case.replies_pass({c_point.tap for c in members for c_point in c.answer_at}, "udp", "icmp", "icmpv6")
     where = spoken(routers) or "a router or firewall"
     codes = ("DSR309",) if others else ("DSR309", "DSR310")
+    if case.mode == "l3dsr-dscp" and not case.sees_replies(members):
+        return Told(
+            (*codes, "DSC505"),
+            "servers answer and the client goes on asking: the answers are lost on their way back, or come from another"
+            " VIP than the one that was asked",
+            (),
+            members,
+            settle="a tap on the clients' side shows whether answers arrive, and from which address",
+            whole=True,
+            expected="the answer at the client",
+        )
     return Told(
         codes,
         f"servers answer in the VIP's name and the client never gets it: {where} on the way back drops the answers, as"

@@ -24,8 +24,14 @@ FROM_REAL_ADDRESS: Final = (
     "DSC517",
     "DSC503",
     "TUN414",
+    "NAT202",
+    "DSC504",
+    "DSC515",
 )
 """What all look alike to a client that gets its answer from the real server's own address."""
+
+NOT_MARKED: Final = ("DSC504", "DSC515", "DSC517")
+MARK_CELLS: Final = (".lb.ip.dsfield.dscp", ".lb.ip.dsfield.ecn")
 
 
 @dataclass(slots=True)
@@ -190,11 +196,17 @@ def _spoken_marks(marks: set[int]) -> str:
     return spoken(dscp_text(m) for m in sorted(marks)) if marks else "that no tap shows"
 
 
+def not_marked(case: Case, server: Party) -> _Found | None:
+    """The load balancer's own mistake, where its output is seen: no mark, or not the one that is meant."""
+    marks = _marks(case, server)
+    return _unmarked(case, marks, list(names(case.scene.role("lb")))) if marks.out else None
+
+
 def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> _Found | None:
     """The load balancer replaces the destination and writes no mark, or not the one that is meant."""
     who = spoken(lbs) or "the load balancer"
     ecn = any(v.failed and v.cell.endswith(".lb.ip.dsfield.ecn") for v in case.verdicts)
-    cells = (".lb.ip.dsfield.dscp", ".lb.ip.dsfield.ecn")
+    cells = MARK_CELLS
     if ecn and all(t & 3 for t in marks.out):
         tag = next(iter(marks.out))
         return _Found(
@@ -244,6 +256,8 @@ def _intact(case: Case, server: Party, came: set[int], proven: bool) -> _Found:
     codes = ("DSC510", "DSC501") if everyone else ("DSC505", "DSC510", "DSC501")
     if not proven:
         codes = (*codes, "DSC503")
+    if not proven and all(t & 3 for t in _marks(case, server).arriving):
+        codes = (*codes, "DSC504")
     ruled = {"DSC502": "the mark is there when the request reaches the server"}
     if proven:
         ruled["DSC503"] = "it is the mark that the load balancer wrote"
@@ -357,7 +371,12 @@ def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Foun
     came = {p.tos >> 2 for p in case.evidence.facts.requests.asked if p.dst in rips}
     codes: tuple[str, ...] = FROM_REAL_ADDRESS
     ruled: dict[str, str] = {}
-    if _all_served(case, answers):
+    if all(
+        (w.client >> 16, w.receiver) in case.scene.claims and (w.source, w.sender) in case.scene.claims for w in answers
+    ):
+        codes = ("NAT202",)
+        ruled["NAT201"] = "the replies go from the server's MAC to the client's own, not to a gateway"
+    elif _all_served(case, answers):
         codes = ("TUN417", "DSC505")
         ruled["NAT201"] = "the address that answers is not the one that the load balancer sends to"
     elif came - {0}:
