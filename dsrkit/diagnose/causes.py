@@ -8,7 +8,7 @@ from typing import Final
 from dsrkit.diagnose.entry import Entry
 from dsrkit.diagnose.registry import ENTRIES
 
-_CAUSES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+CAUSES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     (
         "lb.appears",
         ("HCK706", "DSR320", "NAT205", "NAT206", "NAT207", "NAT208", "NAT211", "TUN404", "TUN408", "CAP904", "CAP906"),
@@ -35,7 +35,7 @@ _CAUSES: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ),
     ),
     ("lb.eth.dst", ("DSR304", "DSR305", "DSR306", "TUN418")),
-    ("lb.ip.src", ("NAT203", "PRX804")),
+    ("lb.ip.src", ("NAT203",)),
     ("lb.ip.dst", ("NAT203",)),
     ("lb.*l4.dstport", ("NAT212", "DSR307")),
     ("*l4.checksum", ("NAT204", "DSC516", "CAP901")),
@@ -65,7 +65,7 @@ def causes_of(mode: str, nodes: tuple[str, ...], rest: str) -> list[Entry]:
     """
     codes = [
         code
-        for pattern, codes in _CAUSES
+        for pattern, codes in CAUSES
         for node in nodes
         if fnmatchcase(f"{node}.{rest}", pattern)
         for code in codes

@@ -59,6 +59,10 @@ def words_to_explain() -> list[str]:
 def _unknown(word: str) -> str:
     if word.upper() in AREAS:
         return f"{word.upper()} is an area, not a code: dsrkit rules --area {word.upper()} lists its codes"
+    if word[:3].upper() in AREAS and word[3:4].isdigit():
+        area = word[:3].upper()
+        codes = [code for code in ENTRIES if code.startswith(area)]
+        return f"there is no code {word!r}: {codes[0]} to {codes[-1]} are all of the area (dsrkit rules --area {area})"
     lower = {one.lower(): one for one in words_to_explain()}
     within = [name for name in (*BY_NAME, *FIELDS) if len(word) > 2 and word.lower() in name]
     near = within[:3] or [lower[one] for one in get_close_matches(word.lower(), lower, n=3, cutoff=0.6)]

@@ -269,7 +269,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         cause="The server's default route is still the load balancer, as NAT needed it.",
         effect="Connections hang. Where the load balancer does forward them (IPv6, appliances), all replies load it,"
         " and direct return saves nothing.",
-        modes=_L2,
+        modes=DIRECT_RETURN,
         look_alikes=(
             LookAlike("DSR309", "there the reply goes towards the router and is lost at a firewall"),
             LookAlike("NAT214", "in NAT replies belong to the load balancer, and it fails to send them on"),
