@@ -28,6 +28,7 @@ EXPIRED: Final = ((4, 11, 0), (6, 3, 0))
 
 _TUNNELS: Final = (4, 41, 47)
 _NAT: Final = ("nat", "fullnat")
+_ROUNDS: Final = 3
 _NEAR_DEATH: Final = 2
 """A request that reaches the load balancer with so little TTL ends there or at the next router."""
 
@@ -79,6 +80,8 @@ def _who(case: Case, c: Connection, r: Refusal, cell: Verdict) -> Who:
         alone = cell.cell.endswith(".lb.appears") and case.shows_output(cell)
         made_here = r.kind == "rst" and r.ttl in INITIAL_TTLS
         return "balancer" if alone or made_here or scene.party_of_ip(r.source) is party else "balancer or server"
+    if scene.party_of_ip(r.source) in scene.role("lb") and not forwarded(c):
+        return "balancer"
     if r.source in scene.vips or (party is not None and party.role == "lb"):
         if forwarded(c):
             return "server"
@@ -396,10 +399,11 @@ def _reset(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
 def _untranslated(case: Case, server: str, members: list[Connection]) -> Told | None:
     """A server's error that the load balancer sends on as it is, or not at all."""
     scene = case.scene
-    lbs = scene.macs("lb")
+    lbs = scene.macs("lb") | case.senders_to_servers()
     party = scene.party(server)
     own = [e for e in case.evidence.facts.errors if scene.party_of_ip(e.src) is party]
-    bare = [e for e in own if e.eth_src in lbs]
+    in_front = {tap for c in members for tap, (asked, _) in c.asked.items() if asked <= scene.vips}
+    bare = [e for e in own if e.eth_src in scene.macs("lb") or e.frame[0] in in_front]
     told = [e for e in case.evidence.facts.errors if e.src in scene.vips or e.quoted.dst in scene.vips]
     outside = any(p.form == PLAIN and case.at_balancer(p.tap) for c in members for p in c.reached)
     outside = outside or case.sees_replies(members)
@@ -440,7 +444,7 @@ def _closed_behind_nat(case: Case, who: tuple[str, ...], members: list[Connectio
 def _expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
     lbs = names(case.scene.role("lb"))
     loops = [c for c in members if _sent_ttl(c) > _NEAR_DEATH + 8]
-    if loops and (any(map(forwarded, members)) or who in ("balancer", "balancer or server")):
+    if loops and (any(map(forwarded, members)) or any(map(_goes_round, members)) or who not in ("router", "other")):
         return _loop(case, members)
     if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
         return Told(
@@ -453,6 +457,14 @@ def _expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
             whole=True,
         )
     return None
+
+
+def _goes_round(c: Connection) -> bool:
+    """Whether one tap shows the request again and again with less TTL."""
+    ttls: dict[tuple[int, int], set[int]] = {}
+    for tap, ttl, mac, _ in c.sent:
+        ttls.setdefault((tap, mac), set()).add(ttl)
+    return any(len(known) >= _ROUNDS for known in ttls.values())
 
 
 def _sent_ttl(c: Connection) -> int:
