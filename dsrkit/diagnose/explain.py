@@ -124,6 +124,6 @@ def _titled(code: str) -> str:
 
 def _hidden(entry: Entry) -> str:
     if not entry.same_picture:
-        return "Packets alone cannot show it, so that no finding names it."
+        return "No finding names it by itself."
     first = [code for code in entry.same_picture if ENTRIES[code].from_packets]
     return f"A finding never names it first: it stands among the candidates of {', '.join(first)}."

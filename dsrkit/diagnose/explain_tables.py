@@ -165,17 +165,20 @@ def field_page(field: str, page: Page) -> None:
     page.heading("What the modes do to it")
     page.paragraph("Where nothing is said, it must come out of every node as it went in.")
     for mode, table in MODES.items():
-        said = [
-            f"{NODES[node.node]} {_DIRECTIONS[node.direction]}: {words(field, cell.rule)}"
-            for _, node, cell in table.cells()
-            if cell.field == field
-        ]
-        if said:
-            page.items([("a path of unknown mode" if mode == "path" else mode, "; ".join(said))])
+        said: dict[tuple[str, str], list[str]] = {}
+        for _, node, cell in table.cells():
+            if cell.field == field:
+                said.setdefault((NODES[node.node], words(field, cell.rule)), []).append(_DIRECTIONS[node.direction])
+        name = "unknown mode" if mode == "path" else mode
+        page.items((f"{name}, {node} {_ways(ways)}", rule) for (node, rule), ways in said.items())
     named = [entry for entry in ENTRIES.values() if any(_mentions(entry, one) for one in (field, *theirs))]
     if named:
         page.heading("Faults that show in it")
         page.items((f"{entry.code} ({entry.name})", entry.summary) for entry in named)
+
+
+def _ways(directions: list[str]) -> str:
+    return "both ways" if len(directions) == len(_DIRECTIONS) else " and ".join(directions)
 
 
 def _mentions(entry: Entry, field: str) -> bool:
@@ -199,7 +202,8 @@ def mode_page(mode: Mode, page: Page) -> None:
         page.paragraph("And those of a takeover, which can happen on top of it: dsrkit explain garp.")
     page.heading("More")
     replies = " Replies do not pass the load balancer." if mode in DIRECT_RETURN else ""
-    page.paragraph(f"docs/modes/{mode}.md has the whole table with its sources.{replies}")
+    held = "has the whole table with its sources" if mode in MODES else "says what is checked"
+    page.paragraph(f"docs/modes/{mode}.md {held}.{replies}")
     page.commands([f"dsrkit craft {mode}", f"dsrkit setup {mode} --for lb"])
 
 
