@@ -688,11 +688,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         severity="error",
         summary="A firewall on the real server rejects the requests.",
         signature="At the server, ICMP 3/13, 3/10 or 3/9 (IPv6: type 1 code 1), or a RST with TOS 0 although the SYN"
-        " had one, with ip.src VIP and straight to the client. Other servers serve.",
+        " had one, with ip.src VIP (in NAT, the RIP), while other servers serve.",
         cause="The server's rules allow the service to the RIP only, or only from the load balancer's address, as NAT"
         " would have it. In direct return packets come from clients and are for the VIP.",
         effect="This server's share of connections is refused at once.",
-        modes=DIRECT_RETURN,
+        modes=_BALANCED,
         look_alikes=(
             LookAlike(
                 "DSR303", "a closed port copies the SYN's TOS into its RST; with TOS 0 in the SYN both look alike"

@@ -487,8 +487,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         " request for a gateway. Machines of its own subnet reach it without trouble.",
         cause="No default route: a DHCP client that went away, a reboot with half a configuration, a policy rule"
         " without its table; for IPv6, router advertisements that are ignored since forwarding was turned on.",
-        effect="That server's share of connections times out. Health checks from the same subnet stay green.",
-        modes=("nat", *DIRECT_RETURN),
+        effect="That server's share of connections times out. Health checks from the same subnet stay green. In full"
+        " NAT only a load balancer that is not on the server's link can suffer it.",
+        modes=(*_NAT, *DIRECT_RETURN),
         look_alikes=(
             LookAlike("NAT201", "there the reply does leave, towards another gateway"),
             LookAlike("NAT204", "there the request's checksum is wrong, so the server never looked at it"),
