@@ -14,6 +14,7 @@ from dsrkit.verify.connections import Connection, WrongAnswer
 from dsrkit.verify.frames import TCP, UDP
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Frame, Verdict
+from dsrkit.wire.address import mac_text
 
 FROM_REAL_ADDRESS: Final = (
     "NAT201",
@@ -364,8 +365,47 @@ def _from_other_vip(case: Case, who: list[str], server: Party | None, answers: l
     return found
 
 
+def _without_mark(case: Case, answers: list[WrongAnswer]) -> _Found | None:
+    """A load balancer seen to replace the destination and nothing else: DSCP mode without a mark, or NAT past which
+    servers answer. Where it hands such requests to a router, servers could not have it as their gateway."""
+    rips, asked = {w.source for w in answers}, {a for w in answers for a in w.right}
+    places = case.evidence.facts.requests.asked
+    in_front = [p for p in places if p.dst in asked]
+    lbs = {p.eth_dst for p in in_front} & {p.eth_src for p in places if p.dst in rips}
+    out = [p for p in places if p.dst in rips and p.eth_src in lbs]
+    before, after = {p.tos >> 2 for p in in_front}, {p.tos >> 2 for p in out}
+    if not out or after - before - {0}:
+        return None
+    kept, cleared = bool(after - {0}), bool(before - {0}) and after == {0}
+    unmarked = ("DSC517",) if kept else ("DSC515",) if cleared else ("DSC517", "DSC515")
+    routed = not any((p.dst, p.eth_dst) in case.scene.claims for p in out)
+    balancers = [p.name if (p := case.scene.party_of_mac(mac)) is not None else mac_text(mac) for mac in sorted(lbs)]
+    ruled = {"DSC510": "no tag arrives at the server", "DSC502": "the mark is missing already behind the load balancer"}
+    servers = [case.scene.address(a) for a in sorted(rips)]
+    mark = "keeps the DSCP that clients gave them" if kept else "clears their DSCP" if cleared else "writes no mark"
+    if not routed:
+        return _Found(
+            ("NAT201", *unmarked),
+            "answer[s|] clients past the load balancer, which replaces the destination of requests and writes no mark",
+            servers,
+            ruled_out=ruled,
+            settle="is the service meant to be NAT (then: ip route get CLIENT on the server) or DSCP mode?",
+        )
+    return _Found(
+        (*unmarked, "NAT201"),
+        f"{spoken(balancers)} replaces the destination of requests and {mark}, and servers answer from their own"
+        " addresses: as DSCP mode, it lacks the tag",
+        balancers,
+        ruled_out=ruled,
+        settle="is the service meant to be DSCP mode, or NAT? with NAT, servers need the load balancer as their gateway",
+    )
+
+
 def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Found:
     """No tap shows more than that the answer has another address."""
+    found = _without_mark(case, answers) if case.mode is None else None
+    if found is not None:
+        return found
     rips = {w.source for w in answers}
     sources = [case.scene.address(a) for a in sorted(rips)]
     came = {p.tos >> 2 for p in case.evidence.facts.requests.asked if p.dst in rips}
@@ -431,6 +471,7 @@ def _diagnosis(case: Case, one: _Found, symptoms: list[Verdict]) -> Diagnosis:
         among=sum(case.connections.answered.values()),
         ruled_out=one.ruled_out,
         settle=one.settle,
+        severity="error",
         field="ip.src",
         expected=spoken(sorted(map(text, first.right)), "or") if first is not None else "an answer from the VIP",
         actual=text(first.source)
