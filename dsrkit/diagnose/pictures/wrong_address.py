@@ -37,7 +37,8 @@ MARK_CELLS: Final = (".lb.ip.dsfield.dscp", ".lb.ip.dsfield.ecn")
 
 @dataclass(slots=True)
 class _Found:
-    """One cause, at the servers that show it."""
+    """One cause, at the servers that show it; `who` are to mend it, and the subject of `what` (see `agreeing`) unless
+    that is a whole sentence."""
 
     codes: tuple[str, ...]
     what: str
@@ -48,6 +49,7 @@ class _Found:
     ruled_out: dict[str, str] = field(default_factory=dict)
     settle: str = ""
     cells: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -71,8 +73,9 @@ def wrong_address(case: Case) -> Iterator[Diagnosis]:
         return
     found: dict[tuple[str, ...], _Found] = {}
     by_server: dict[int, list[WrongAnswer]] = {}
+    known_at = {(w.client, w.source): at for w in wrong if (at := _server(case, w)) >= 0}
     for w in wrong:
-        by_server.setdefault(_server(case, w), []).append(w)
+        by_server.setdefault(known_at.get((w.client, w.source), -1), []).append(w)
     for c, _ in refused:
         by_server.setdefault(c.server, [])
     for index, answers in by_server.items():
@@ -119,9 +122,8 @@ def _causes(
 ) -> Iterator[_Found]:
     """What one server's wrong answers come from. `server` is None where roles are not known."""
     who = [server.name] if server is not None else []
-    vips = case.scene.vips if case.mode is not None else set()
-    other = [w for w in answers if w.source in vips]
-    own = [w for w in answers if w.source not in vips]
+    other = [w for w in answers if case.mode is not None and _of_nobody(case, server, w.source)]
+    own = [w for w in answers if w not in other]
     if other:
         yield _from_other_vip(case, who, server, other)
     if not own and not refused:
@@ -137,6 +139,15 @@ def _causes(
     one.servers = [server] if server is not None else []
     one.answers, one.refused = own, refused
     yield one
+
+
+def _of_nobody(case: Case, server: Party | None, source: int) -> bool:
+    """Whether an address that answered is a VIP, known or not, and no real server's own."""
+    scene = case.scene
+    if source in scene.vips:
+        return True
+    claimed = server is not None and any((source, mac) in scene.claims for mac in server.macs)
+    return server is not None and source not in scene.ips("real-server") and not claimed
 
 
 # --- DSCP mode ----------------------------------------------------------------------------------------------------
@@ -216,6 +227,7 @@ def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> _Found | None:
             f" As a code point, {tag} is TOS {tag << 2 & 0xFF:#04x}",
             lbs,
             cells=cells,
+            whole=True,
             ruled_out={"DSC502": "the mark is wrong already behind the load balancer"},
         )
     if any(t >> 2 for t in marks.out) and not (marks.before and marks.out <= marks.before):
@@ -231,7 +243,7 @@ def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> _Found | None:
     else:
         codes, what = ("DSC517",), "sends requests on with the DSCP that the client gave them: it writes no tag"
     ruled = {"DSC502": "the mark is missing already behind the load balancer", "DSC510": "no tag arrives at the server"}
-    return _Found(codes, f"{who} {what}", lbs, ruled_out=ruled, cells=cells)
+    return _Found(codes, f"{who} {what}", lbs, ruled_out=ruled, cells=cells, whole=True)
 
 
 def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int], routers: list[str]) -> _Found:
@@ -249,6 +261,7 @@ def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int
             "NAT201": "the requests are marked",
         },
         cells=(".router.ip.dsfield.dscp", ".router.ip.dsfield.ecn"),
+        whole=True,
     )
 
 
@@ -397,7 +410,9 @@ def _without_mark(case: Case, answers: list[WrongAnswer]) -> _Found | None:
         " addresses: as DSCP mode, it lacks the tag",
         balancers,
         ruled_out=ruled,
-        settle="is the service meant to be DSCP mode, or NAT? with NAT, servers need the load balancer as their gateway",
+        settle="is the service meant to be DSCP mode, or NAT? with NAT, servers need the load balancer as their"
+        " gateway",
+        whole=True,
     )
 
 
@@ -450,11 +465,7 @@ def _all_served(case: Case, answers: list[WrongAnswer]) -> bool:
 
 def _diagnosis(case: Case, one: _Found, symptoms: list[Verdict]) -> Diagnosis:
     count, part = _share(case, one)
-    subject = (
-        ""
-        if one.what.split(" ")[0] in one.who or not (one.servers or one.who)
-        else f"{spoken(in_order(case, one.who))} "
-    )
+    subject = "" if one.whole else f"{spoken(in_order(case, one.who))} "
     frames: list[Frame] = [f for w in one.answers for f in (w.asked, w.answer)]
     frames += [c.refusal.frame for c in one.refused if c.refusal is not None]
     related = [v for v in case.failed(*one.cells) if v.failed] if one.cells else []
