@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.diagnose.facts_owners import Owners
 from dsrkit.diagnose.facts_requests import Requests
 from dsrkit.diagnose.seen import Seen, grouped
 from dsrkit.verify.connections import Quoted, quoted
@@ -56,6 +57,7 @@ class Facts:
     """MAC of a real server that sends requests for the VIP on instead of answering them."""
     errors: list[IcmpError] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests)
+    owners: Owners = field(default_factory=Owners)
 
 
 class Evidence(Observer):
@@ -72,6 +74,7 @@ class Evidence(Observer):
         self._bounces(f, flows)
         self._errors(f)
         self.facts.requests.see(f, flows, self.scene)
+        self.facts.owners.see(f, flows)
 
     def conclude(self, told: Told) -> Outcome:
         return Outcome()

@@ -1,0 +1,104 @@
+"""Who behaves as an address's owner: who claims it and how, who answers one question for it together with others, and
+who sends in its name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from dsrkit.diagnose.seen import Seen, grouped
+from dsrkit.verify.flows import Flows, is_synack
+from dsrkit.verify.frames import REPLY, RST, Frames
+from dsrkit.verify.verdicts import MOST_FRAMES, Frame
+from dsrkit.wire import layout
+
+Claim = Literal["answered", "asked-as", "announced"]
+
+_MOST: Final = 20_000
+_ONE_QUESTION_NS: Final = 200_000_000
+"""Answers further from the first one belong to another question."""
+_SOLICITED: Final = 2
+"""The S flag of a neighbour advertisement. Source: RFC 4861 s4.4."""
+_VRRP: Final = 112
+
+
+@dataclass(slots=True)
+class _Question:
+    since: int
+    macs: set[int] = field(default_factory=set)
+    frames: list[Frame] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Owners:
+    """Facts about owners; addresses are numbers of the address book, MACs integers."""
+
+    claims: dict[tuple[int, int, Claim], Seen] = field(default_factory=lambda: defaultdict(Seen))
+    together: dict[int, dict[int, Seen]] = field(default_factory=dict)
+    """Address -> MACs that answered one and the same question for it, with their answers."""
+    answers_as: dict[tuple[int, int], Seen] = field(default_factory=lambda: defaultdict(Seen))
+    """(address, MAC): SYN-ACKs and datagrams that this MAC sends in its name."""
+    refuses_as: dict[tuple[int, int], Seen] = field(default_factory=lambda: defaultdict(Seen))
+    """(address, MAC): RSTs instead of an answer."""
+    vrrp: set[int] = field(default_factory=set)
+    """MACs that send VRRP adverts."""
+    _open: dict[tuple[int, int, int], _Question] = field(default_factory=dict)
+
+    def see(self, f: Frames, flows: Flows) -> None:
+        """Take in a batch; every packet once."""
+        self._resolution(f)
+        back = flows.direction == REPLY
+        self._count(self.answers_as, f, np.flatnonzero(back & (f.tunnel == 0) & (is_synack(f) | f.is_udp_head)))
+        self._count(self.refuses_as, f, np.flatnonzero(f.is_tcp & ((f.flags & RST) != 0) & (f.payload_len == 0)))
+        if len(self.vrrp) < _MOST:
+            self.vrrp |= set(np.unique(f.eth_src[f.has_ip & (f.inner("nxt") == _VRRP)]).tolist())
+
+    def _count(self, table: dict[tuple[int, int], Seen], f: Frames, rows: Any) -> None:
+        for key, members in grouped(f.src[rows], f.eth_src[rows]):
+            if key in table or len(table) < _MOST:
+                table[key].add(f, rows[members])
+
+    def _resolution(self, f: Frames) -> None:
+        """ARP and neighbour discovery. Source: RFC 826, RFC 5227 s2.1.1, RFC 4861 s4.3, s4.4."""
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & np.isin(f.rec["res_op"], (1, 2, 135, 136)))
+        if not len(rows):
+            return
+        spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
+        tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
+        op, mac = f.rec["res_op"][rows], f.claimant[rows]
+        asks = np.isin(op, (1, 135))
+        told = (spa == tpa) & (op < 3) | (op == 136) & ((f.rec["res_flags"][rows] & _SOLICITED) == 0)
+        kinds: tuple[tuple[Claim, Any], ...] = (
+            ("announced", told),
+            ("asked-as", asks & ~told),
+            ("answered", ~asks & ~told),
+        )
+        for how, mask in kinds:
+            for (address, who), members in grouped(spa[mask], mac[mask]):
+                if (address, who, how) in self.claims or len(self.claims) < _MOST:
+                    self.claims[address, who, how].add(f, rows[mask][members])
+        for i in np.flatnonzero(~told).tolist():
+            about, asker = (int(tpa[i]), int(spa[i])) if asks[i] else (int(spa[i]), int(tpa[i]))
+            place = int(f.tap[rows[i]]), about, asker
+            if asks[i]:
+                self._open.pop(place, None)  # asked again: an answer to this one is no second answer to the last
+            else:
+                self._answer(f, int(rows[i]), place, int(mac[i]))
+        if len(self._open) > _MOST:
+            self._open.clear()
+
+    def _answer(self, f: Frames, row: int, place: tuple[int, int, int], mac: int) -> None:
+        question, when = self._open.get(place), int(f.ts[row])
+        if question is None or when - question.since > _ONE_QUESTION_NS:
+            question = self._open[place] = _Question(when)
+        question.macs.add(mac)
+        question.frames = [*question.frames, f.ref(row)][:MOST_FRAMES]
+        if len(question.macs) > 1 and (place[1] in self.together or len(self.together) < _MOST):
+            known = self.together.setdefault(place[1], {})
+            for one in question.macs:
+                seen = known.setdefault(one, Seen())
+                seen.count += 1
+                seen.frames = list(dict.fromkeys([*seen.frames, *question.frames]))[:MOST_FRAMES]
