@@ -91,3 +91,11 @@ def complete(words: Collection[str]) -> Callable[[str], list[str]]:
         return [one for one in words if one.startswith(incomplete)]
 
     return matching
+
+
+def chosen(incomplete: str) -> list[str]:
+    """What the shell offers for codes and cells: the last of several behind a comma."""
+    from dsrkit.diagnose.chosen import words_to_choose
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{one}" for one in words_to_choose() if one.lower().startswith(last.lower())]

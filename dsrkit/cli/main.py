@@ -14,7 +14,7 @@ import typer
 
 from dsrkit import __version__
 from dsrkit.cli import craft, doctor, explain, lab, setup
-from dsrkit.cli.common import complain, complete, page, user_errors, word, write
+from dsrkit.cli.common import chosen, complain, complete, page, user_errors, word, write
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 
@@ -96,11 +96,19 @@ def verify(
     ] = "any",
     select: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Report only these cells: ids or prefixes of ids."),
+        typer.Option(
+            metavar="CODE",
+            autocompletion=chosen,
+            help="Report only these: codes (DSR301), beginnings of codes (DSR), names, or beginnings of cells.",
+        ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODE", help="Leave out these cells: ids or prefixes of ids."),
+        typer.Option(metavar="CODE", autocompletion=chosen, help="Leave out these, given in the same ways."),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="An earlier report in JSON: only findings that it does not have count."),
     ] = None,
     fail_on: Annotated[
         str,
@@ -131,13 +139,14 @@ def verify(
     """Check captures against the rewrites of their mode.
 
     Works on a single capture without a spec: mode, nodes and taps are inferred, and stated. Exit codes: 0 clean,
-    1 findings at or above --fail-on, 2 could not run or nothing could be checked.
+    1 findings at or above --fail-on that no --baseline knows, 2 could not run or nothing could be checked.
     """
     with user_errors():
         if quiet and verbose:
             raise UsageError("--quiet and --verbose contradict each other")
         source = _sources(capture or [], at or [], has_spec=spec is not None)
-        _check_output(output, [*(source.values() if isinstance(source, dict) else source or ()), *filter(None, [spec])])
+        files = source.values() if isinstance(source, dict) else source or ()
+        _check_output(output, [*files, *filter(None, [spec, baseline])])
         addresses = _addresses(_split(vip))
 
         from dsrkit import verification
@@ -154,6 +163,7 @@ def verify(
             fail_on=fail_on,
             select=_split(select),
             ignore=_split(ignore),
+            baseline=baseline,
         )
         _emit(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
         if report.exit_code == 2:

@@ -120,6 +120,7 @@ class Finding:
     symptoms: tuple[str, ...] = ()
     ruled_out: Mapping[str, str] = dataclasses.field(default_factory=dict)  # code of a look-alike -> what excludes it
     settle: str | None = None  # the tap or command that decides between candidates
+    known: bool = False  # an earlier report had it already (--baseline): shown, but no reason to fail
 
     def __post_init__(self) -> None:
         if not self.candidates:
@@ -149,6 +150,7 @@ class Finding:
             "symptoms": list(self.symptoms),
             "ruled_out": dict(self.ruled_out),
             "settle": self.settle,
+            "known": self.known,
         }
 
 
@@ -309,8 +311,8 @@ class Report:
 
     @property
     def failing(self) -> tuple[Finding, ...]:
-        """The findings at or above `fail_on`."""
-        return tuple(f for f in self.findings if _RANK[f.severity] >= _THRESHOLD[self.fail_on])
+        """The findings at or above `fail_on`, but for those that a baseline knows."""
+        return tuple(f for f in self.findings if _RANK[f.severity] >= _THRESHOLD[self.fail_on] and not f.known)
 
     @property
     def exit_code(self) -> int:
@@ -439,6 +441,7 @@ def _merge_finding(first: Finding, second: Finding) -> Finding:
         candidates=_union(first.candidates, second.candidates),
         symptoms=_union(first.symptoms, second.symptoms),
         ruled_out={**second.ruled_out, **first.ruled_out},
+        known=first.known and second.known,
     )
 
 

@@ -128,6 +128,7 @@ REPORT_SCHEMA: Final[Schema] = {
                         "symptoms": STRINGS,
                         "ruled_out": {"type": "object", "additionalProperties": STRING},
                         "settle": MAYBE_STRING,
+                        "known": {"type": "boolean"},
                     }
                 )
             ),

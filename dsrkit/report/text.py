@@ -69,7 +69,8 @@ def nothing_checked_reason(report: Report) -> str:
 
 def _verdict(report: Report) -> Text:
     word, style = _VERDICT_STYLE[report.exit_code]
-    if report.exit_code == 0 and any(finding.severity == "error" for finding in report.findings):
+    new = [finding for finding in report.findings if not finding.known]
+    if report.exit_code == 0 and any(finding.severity == "error" for finding in new):
         word, style = _VERDICT_STYLE[1]  # --fail-on decides about the exit code, not about what is true
     line = Text.assemble((word, style), "  ")
     if report.mode is None:
@@ -81,10 +82,11 @@ def _verdict(report: Report) -> Text:
         line.append(f" ({_MODE_FROM[report.mode_from]})")
     if report.profile is not None:
         line.append(", any profile" if report.profile == "any" else f", profile {escape(report.profile)} fits")
-    count = Counter(finding.severity for finding in report.findings)
+    count = Counter(finding.severity for finding in new)
     found = ", ".join(number(count[word], word) for word in ("error", "warning", "info") if count[word])
-    line.append(f": {found or 'no findings'}")
-    below = report.exit_code == 0 and report.findings and report.fail_on != "never"
+    known = len(report.findings) - len(new)
+    line.append(f": {found or ('no new findings' if known else 'no findings')}{f', {known} known' if known else ''}")
+    below = report.exit_code == 0 and new and report.fail_on != "never"
     line.append(f" ({f'none at or above {report.fail_on}; ' if below else ''}exit {report.exit_code})")
     return line
 
@@ -358,6 +360,8 @@ def _finding_head(finding: Finding, addresses: Mapping[str, Sequence[str]]) -> T
         where.append("at " + ", ".join(_with_address(name, addresses.get(name, ())) for name in finding.nodes))
     where.append(number(finding.count, "time"))
     line.append(": " + ", ".join(where))
+    if finding.known:
+        line.append(" (known: in the baseline)", "dim")
     return line
 
 

@@ -20,7 +20,8 @@ from dsrkit.model.report import (
     Tap,
     Traffic,
 )
-from dsrkit.model.spec import Spec
+from dsrkit.model.spec import RuleSelection, Spec
+from dsrkit.verify.choice import Choice, allowed, is_cell, where
 from dsrkit.verify.frames import DIRECTIONS, TUNNEL_NAMES, AddressBook
 from dsrkit.verify.journeys import REWRITTEN
 from dsrkit.verify.judge import Judge
@@ -61,18 +62,17 @@ def conclude(
         scene.mode, scene.mode_from = shown, "inferred" if shown is not None else "undetermined"
     verdicts += [verdict for outcome in outcomes for verdict in outcome.verdicts]
     _links(judge)
-    stated = spec.rules if spec is not None else None
-    kept = _selected(
-        verdicts,
-        [*select, *(stated.select if stated is not None else ())],
-        [*ignore, *(stated.ignore if stated is not None else ())],
-    )
-    for word, patterns in (("select", select), ("ignore", ignore)):
-        for pattern in patterns:
-            if not any(v.cell.startswith(pattern) for v in verdicts):
-                notes = [*notes, f"--{word} {pattern}: no cell of this report begins with that"]
-    causes, explained = diagnose(judge, kept, told.sections, spec) if diagnose is not None else ([], [])
-    left = [v for v in kept if not any(v is e for e in explained)]
+    stated = spec.rules if spec is not None else RuleSelection()
+    choice = Choice.of([*select, *stated.select], [*ignore, *stated.ignore])
+    for option, words in (("select", select), ("ignore", ignore)):
+        for word in filter(is_cell, words):
+            if not any(v.cell.startswith(word) for v in verdicts):
+                notes = [*notes, f"--{option} {word}: no cell of this report begins with that"]
+    causes, explained = diagnose(judge, verdicts, told.sections, spec) if diagnose is not None else ([], [])
+    left = [v for v in verdicts if choice.shows_cell(v.cell) and not any(v is e for e in explained)]
+    findings, said = _wanted([*causes, *_findings(taps, left)], choice, spec)
+    symptoms = {cell for finding in findings for cell in finding.symptoms}
+    kept = [v for v in verdicts if choice.shows_cell(v.cell) or v.cell in symptoms]
     header = scene.mode in REWRITES
     profile = judge.profiles[0] if scene.profile == "any" and judge.profiles else scene.profile
     return Report(
@@ -85,11 +85,17 @@ def conclude(
         path=_path(scene),
         taps=tuple(Tap(t.name, t.file, t.interface, t.node, t.link, t.packets, t.octets, t.offset_ns) for t in taps),
         journeys=_journeys(judge),
-        findings=tuple(_in_order([*causes, *_findings(taps, left)], spec)),
+        findings=tuple(findings),
         cells=tuple(_cell(v) for v in kept),
         traffic=_traffic(judge),
         **told.sections,
-        notes=(*scene.notes, *(note for outcome in outcomes for note in outcome.notes), *_mirror_notes(judge), *notes),
+        notes=(
+            *scene.notes,
+            *(note for outcome in outcomes for note in outcome.notes),
+            *_mirror_notes(judge),
+            *notes,
+            *said,
+        ),
         fail_on=cast(FailOn, fail_on),
     )
 
@@ -130,12 +136,6 @@ def _journeys(judge: Judge) -> tuple[Journey, ...]:
     return tuple(out)
 
 
-def _selected(verdicts: list[Verdict], select: Collection[str], ignore: Collection[str]) -> list[Verdict]:
-    """Cells whose id starts with one of `select` (all if empty) and with none of `ignore`."""
-    out = [v for v in verdicts if not select or v.cell.startswith(tuple(select))]
-    return [v for v in out if not ignore or not v.cell.startswith(tuple(ignore))]
-
-
 # --- findings ---------------------------------------------------------------------------------------------------------
 
 _PRESENCE: Final = ("vip-frame-to-lb", "absent", "answered-by-vip", "answered", "appears", "arp-silent")
@@ -157,11 +157,19 @@ def _kind(cell: str) -> str | None:
     return last if last in _PRESENCE else None
 
 
-def _in_order(findings: list[Finding], spec: Spec | None) -> list[Finding]:
-    """Loudest first, causes before mere symptoms, without what the spec allows."""
-    allowed = [(a.code, a.node) for a in spec.allow] if spec is not None else []
-    kept = [x for x in findings if not any(_allows(code, node, x) for code, node in allowed)]
-    return sorted(kept, key=lambda x: -_SEVERITIES.index(x.severity))
+def _wanted(findings: list[Finding], choice: Choice, spec: Spec | None) -> tuple[list[Finding], list[str]]:
+    """(what is selected and not allowed, loudest first and causes before mere symptoms; notes on what is left out)."""
+    kept, notes = [], []
+    for finding in findings:
+        rules = allowed(finding, spec.allow if spec is not None else ())
+        if not choice.shows(finding):
+            notes.append(f"left out by --select, --ignore or [rules]: {where(finding)}")
+        elif rules:
+            reasons = "; ".join(dict.fromkeys(rule.reason for rule in rules))
+            notes.append(f"allowed: {where(finding)}: {reasons}")
+        else:
+            kept.append(finding)
+    return sorted(kept, key=lambda x: -_SEVERITIES.index(x.severity)), notes
 
 
 def _findings(taps: list[TapInfo], verdicts: list[Verdict]) -> list[Finding]:
@@ -177,10 +185,6 @@ def _findings(taps: list[TapInfo], verdicts: list[Verdict]) -> list[Finding]:
 def _node_of(cell: str) -> str:
     """``mode.node`` of a cell's id."""
     return ".".join(cell.split(".")[:2])
-
-
-def _allows(code: str, node: str | None, finding: Finding) -> bool:
-    return (code == finding.name or finding.code.startswith(code)) and (node is None or node in finding.nodes)
 
 
 def _finding(taps: list[TapInfo], group: list[Verdict]) -> Finding:

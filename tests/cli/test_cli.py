@@ -80,6 +80,7 @@ def test_defaults(library: Library) -> None:
                 "fail_on": "warning",
                 "select": (),
                 "ignore": (),
+                "baseline": None,
             },
         )
     ]
@@ -93,6 +94,7 @@ def test_every_option_reaches_the_library(library: Library) -> None:
         "verify", "--at", "A=a.pcap", "--at", "B=x=y.pcap", "--spec", "dsr.toml", "--mode", "l3dsr-dscp",
         "--vip", "203.0.113.10", "--vip", "2001:DB8::1,203.0.113.10", "--profile", "katran", "--fail-on", "never",
         "--select", "DSR,ARP107", "--select", "l2dsr.", "--ignore", "DSC513",
+        "--baseline", "old.json",
     )  # fmt: skip
     assert library.calls == [
         (
@@ -105,6 +107,7 @@ def test_every_option_reaches_the_library(library: Library) -> None:
                 "fail_on": "never",
                 "select": ("DSR", "ARP107", "l2dsr."),
                 "ignore": ("DSC513",),
+                "baseline": "old.json",
             },
         )
     ]

@@ -231,7 +231,7 @@ def test_a_spec_names_everything(tmp_path: Path) -> None:
     code, found = report("--spec", BROKEN.spec(tmp_path))
     assert code == 1
     assert found["mode_from"] == "spec"
-    assert found["findings"][0]["code"] == CELL
+    assert found["findings"][0]["code"] == "DSC505"
     assert found["findings"][0]["nodes"] == ["rs2"]
     assert {node["name"] for node in found["nodes"]} >= {"cli", "rtr", "lb", "rs1", "rs2", "rs3"}
     assert {tap["name"]: tap["node"] for tap in found["taps"]} == {
@@ -349,7 +349,7 @@ def test_fail_on() -> None:
     assert report(*BROKEN.files, "--fail-on", "error")[0] == 1
     code, found = report(*BROKEN.files, "--fail-on", "never")
     assert code == 0
-    assert [finding["code"] for finding in found["findings"]] == [CELL]
+    assert [finding["code"] for finding in found["findings"]] == ["DSC505"]
     warned = Scenario(PCAPS / "l3dsr-tunnel" / "b07-tun-mtu-frag-needed")
     assert report(*warned.files, "--fail-on", "warning")[0] == 1
     assert report(*warned.files, "--fail-on", "error")[0] == 0

@@ -155,6 +155,7 @@ def test_json_has_the_documented_keys_in_their_order() -> None:
         "symptoms": ["l2dsr.real-server.answered"],
         "ruled_out": {"DSR303": "nothing at all comes back, not even a RST"},
         "settle": "ip -4 address show dev lo on web1",
+        "known": False,
     }
     assert document["rules"]["pass"] == 3
     assert document["rules"]["fail"] == 2
