@@ -8,7 +8,7 @@ from functools import reduce
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_example import clean_report, faulty_report
 
@@ -28,6 +28,7 @@ from dsrkit.model.report import (
     Traffic,
 )
 from dsrkit.model.schema import REPORT_SCHEMA
+from dsrkit.model.sections.spread import EVENNESS, Fairness, Load, Spread
 
 NAMES = st.sampled_from(["A", "B", "C", "web1"])
 MAYBE = st.none() | NAMES
@@ -63,6 +64,27 @@ CELLS = st.builds(
     failed=COUNTS,
     reason=MAYBE,
 )
+LOADS = st.builds(Load, MAYBE, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+SPREADS = st.builds(
+    Spread,
+    MAYBE,
+    st.sampled_from(["tcp/80", "udp/53"]),
+    servers=tuples(LOADS),
+    load_balancers=tuples(LOADS),
+    fairness=st.none()
+    | st.builds(
+        Fairness,
+        st.sampled_from(EVENNESS),
+        st.sampled_from(["exact", "chi-square", "none"]),
+        COUNTS,
+        COUNTS,
+        st.none() | st.floats(0, 1),
+        st.floats(0, 1),
+    ),
+    moved=COUNTS,
+    rescheduled=COUNTS,
+    handed_over=COUNTS,
+)
 TRAFFIC = st.builds(Traffic.of, COUNTS, COUNTS, COUNTS) | st.builds(Traffic, COUNTS, COUNTS, COUNTS)
 REPORTS = st.builds(
     Report,
@@ -86,6 +108,7 @@ REPORTS = st.builds(
     findings=tuples(FINDINGS),
     cells=tuples(CELLS),
     traffic=TRAFFIC,
+    spread=tuples(SPREADS),
     notes=tuples(st.text(max_size=3)),
     fail_on=st.sampled_from(FAIL_ON),
 )
@@ -105,6 +128,7 @@ def test_merge_is_associative(a: Report, b: Report, c: Report) -> None:
     assert merged(a, b, c) == (None if b_and_c is None else merged(a, b_and_c))
 
 
+@settings(deadline=None)  # a whole report against its schema takes its time on a busy machine
 @given(REPORTS)
 def test_json_follows_the_schema(report: Report) -> None:
     jsonschema.validate(json.loads(report.to_json()), REPORT_SCHEMA)
