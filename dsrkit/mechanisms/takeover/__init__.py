@@ -8,6 +8,7 @@ from dsrkit.mechanisms.takeover.moves import Moves, Takeaway
 from dsrkit.mechanisms.takeover.ownership import Machine, Ownership, Story
 from dsrkit.mechanisms.takeover.requests import Requests
 from dsrkit.mechanisms.takeover.show import Shown
+from dsrkit.mechanisms.takeover.vanished import vanished
 from dsrkit.model.spec import Spec
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames
@@ -29,10 +30,12 @@ class Takeovers(Observer):
 
     def conclude(self, told: Told) -> Outcome:
         ownership = Ownership(self.seen, self.scene, told.offsets)
-        if not ownership.stories:
+        requests = Requests(self.seen, told.offsets)
+        gone = vanished(ownership, requests)
+        if not ownership.stories and not gone:
             return Outcome()
         self._name_owners(ownership)
-        moves = Moves(ownership, Requests(self.seen, told.offsets))
+        moves = Moves(ownership, requests)
         known: list[tuple[Story, list[Takeaway]]] = [
             (story, [moves.of(story, change) for change in story.changes]) for story in ownership.stories
         ]
@@ -41,8 +44,8 @@ class Takeovers(Observer):
         return Outcome(
             mechanism="garp",
             mode="garp",
-            section=Shown(ownership, moves, self.taps).section(known),
-            verdicts=TakeoverJudge(ownership, self.taps).verdicts(known),
+            section=Shown(ownership, moves, self.taps).section(known, gone),
+            verdicts=TakeoverJudge(ownership, self.taps).verdicts(known, gone),
             notes=self._notes(),
         )
 

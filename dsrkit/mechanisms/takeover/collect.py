@@ -13,7 +13,7 @@ import numpy as np
 
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, GROUP_BIT, forms
 from dsrkit.mechanisms.takeover.vrrp import PROTOCOL, Advert, parse
-from dsrkit.verify.frames import ACK, SYN, TCP, Frames, Ints, Mask, Records, mix
+from dsrkit.verify.frames import ACK, RST, SYN, TCP, Frames, Ints, Mask, Records, mix
 from dsrkit.verify.scene import Scene
 from dsrkit.wire import layout
 from dsrkit.wire.address import ip_halves
@@ -92,7 +92,7 @@ class Collected:
     answers: Rows = field(default_factory=lambda: Rows(TRY))
     runs: dict[Place, list[Run]] = field(default_factory=dict)
     restless: set[Place] = field(default_factory=set)
-    last_ts: int = 0
+    errors: dict[int, int] = field(default_factory=dict)  # VIP -> last ICMP error about it
     _vips: dict[int, tuple[int, int]] = field(default_factory=dict)  # by its halves
     _content: dict[bytes, int] = field(default_factory=dict)
     _numbers: dict[Advert, int] = field(default_factory=dict)
@@ -100,12 +100,12 @@ class Collected:
     def see(self, f: Frames) -> None:
         if not f.n:
             return
-        self.last_ts = max(self.last_ts, int(f.rec["ts_ns"].max()))
         self._learn_vips()
         self._claims(f)
         self._adverts(f)
         if not self._vips:
             return
+        self._errors(f)
         to_vip, from_vip = self._ends(f)
         if to_vip.any():
             self._frames(f, np.flatnonzero(to_vip))
@@ -186,6 +186,12 @@ class Collected:
             self._content[key] = self._numbers[advert]
         return self._content[key]
 
+    def _errors(self, f: Frames) -> None:
+        for row in np.flatnonzero((f.rec["has"] & layout.HAS_QUOTE) != 0)[-MOST_ROWS // 10 :].tolist():
+            about = int(f.book.intern(f.rec["q_dst_hi"][[row]], f.rec["q_dst_lo"][[row]])[0])
+            if about in self._vips:
+                self.errors[about] = int(f.rec["ts_ns"][row])
+
     # --- where frames go ------------------------------------------------------------------------------------------
 
     def _ends(self, f: Frames) -> tuple[Mask, Mask]:
@@ -235,9 +241,10 @@ class Collected:
         whole = (rec["has"] & layout.HAS_L4) != 0
         tcp = whole & (rec["proto"] == TCP)
         flags = rec["tcp_flags"] & (SYN | ACK)
+        refused = (rec["tcp_flags"] & RST) != 0  # somebody is there, who does not serve
         ping = whole & ((rec["proto"] == 1) | (rec["proto"] == 58))
         asks = to_vip & ((tcp & (flags == SYN)) | (ping & np.isin(rec["icmp_type"], _ECHO_REQUESTS)))
-        says = from_vip & ((tcp & (flags == SYN | ACK)) | (ping & np.isin(rec["icmp_type"], _ECHO_REPLIES)))
+        says = from_vip & ((tcp & ((flags == SYN | ACK) | refused)) | (ping & np.isin(rec["icmp_type"], _ECHO_REPLIES)))
         for rows, store, near, far, own, offset in (
             (np.flatnonzero(asks), self.requests, "src", "dst", ("sport", "dport", "seq"), 0),
             (np.flatnonzero(says), self.answers, "dst", "src", ("dport", "sport", "ack"), 1),

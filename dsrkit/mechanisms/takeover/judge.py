@@ -9,13 +9,12 @@ from dsrkit.mechanisms.takeover import checks
 from dsrkit.mechanisms.takeover.checks import Check
 from dsrkit.mechanisms.takeover.moves import Handed, Takeaway
 from dsrkit.mechanisms.takeover.ownership import SECOND, Ownership, Sign, Story
+from dsrkit.mechanisms.takeover.vanished import Vanished
 from dsrkit.mechanisms.takeover.vrrp import is_virtual
-from dsrkit.verify.frames import REQUEST
+from dsrkit.verify.frames import REQUEST, TCP
 from dsrkit.verify.scene import TapInfo
 from dsrkit.verify.verdicts import Frame, Verdict
 from dsrkit.wire.address import mac_text
-
-_LOST: str = "no tap at its sender"
 
 
 class TakeoverJudge:
@@ -25,7 +24,7 @@ class TakeoverJudge:
         self.o, self.taps = ownership, taps
         self._out: dict[str, Verdict] = {}
 
-    def verdicts(self, told: Sequence[tuple[Story, list[Takeaway]]]) -> list[Verdict]:
+    def verdicts(self, told: Sequence[tuple[Story, list[Takeaway]]], gone: Sequence[Vanished]) -> list[Verdict]:
         for story, moves in told:
             self._exclusive(story)
             self._announcements(story, moves)
@@ -35,6 +34,8 @@ class TakeoverJudge:
                     self._move(move)
             self._one_mac(story)
         self._vrids(story for story, _ in told)
+        for one in gone:
+            self._vanished(one)
         return [v for v in self._out.values() if v.checked or v.reason]
 
     # --- saying it ------------------------------------------------------------------------------------------------
@@ -288,6 +289,18 @@ class TakeoverJudge:
         frames = [self._first(move), (handed.tap, handed.to_old.last_number), *(r.frame for r in move.in_vain)]
         severity = "warning" if move.forwarded is not None else self._severity(move)
         self._breaks(checks.ANNOUNCED, "eth.dst", message, frames, [new, old], severity=severity)
+
+    def _vanished(self, gone: Vanished) -> None:
+        owner = self.o.name(gone.mac)
+        others = [p.name for p in self.o.scene.role("lb") if p.stated and gone.mac not in p.macs]
+        pings = ", pings too" if any(r.proto != TCP for r in gone.lost) else ""
+        message = (
+            f"{owner} served {len(gone.served)} requests for {self.o.scene.address(gone.vip)} and then none of "
+            f"{len(gone.lost)}{pings}: frames still go to {mac_text(gone.mac)}, and nobody else claims the VIP. "
+            "It is down, or has lost the VIP, which no announcement tells"
+        )
+        frames = [r.frame_at(gone.tap) for r in (gone.served[-1], *gone.lost)]
+        self._breaks(checks.ANNOUNCED, "eth.dst", message, frames, [*others, owner])
 
     def _tapped(self, name: str) -> bool:
         return any(tap.node == name for tap in self.taps)

@@ -107,10 +107,11 @@ class Moves:
         return replace(run, first=run.first + shift, last=run.last + shift)
 
     def _forwarded(self, move: Takeaway, old: set[int], new: set[int]) -> tuple[int, int] | None:
+        since = max([move.change.at, *(s.at for s in move.announcements[:1])]) + GRACE
         for (tap, vip, sender), runs in self.o.seen.runs.items():
             if vip == move.story.vip and sender in old:
                 for run in (self._aligned(run, tap) for run in runs):
-                    if run.mac in new and move.change.at - GRACE <= run.last < move.change.until:
+                    if run.mac in new and since < run.last < move.change.until:
                         return tap, run.last_number
         return None
 

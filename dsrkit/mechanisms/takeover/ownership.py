@@ -11,9 +11,9 @@ import numpy as np
 
 from dsrkit.mechanisms.takeover.collect import Collected
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, CLAIMS, FORMS, NS_QUESTION, QUESTION, Form
-from dsrkit.mechanisms.takeover.vrrp import Advert, is_virtual, vrid_of
+from dsrkit.mechanisms.takeover.vrrp import Advert, interface_mac, is_virtual, vrid_of
 from dsrkit.verify.frames import TCP
-from dsrkit.verify.scene import Scene
+from dsrkit.verify.scene import Party, Scene
 from dsrkit.wire.address import mac_text
 
 SECOND: Final = 1_000_000_000
@@ -141,10 +141,14 @@ class Ownership:
     def name(self, machine: Machine) -> str:
         party = self.scene.party_of_mac(machine) if machine > 0 else None
         party = party or self.scene.party_of_ip(self.ip(machine) or 0)
-        if party is not None:
-            return party.name
         ip = self.ip(machine)
+        if party is not None and not (ip and self._several(party)):
+            return party.name
         return self.scene.address(ip) if ip else mac_text(machine)
+
+    def _several(self, party: Party) -> bool:
+        """Whether inference took two machines for one, because they share a virtual MAC."""
+        return sum(m in party.macs or ip in party.ips for m, ip in self.ips.items()) > 1
 
     def ip(self, machine: Machine) -> int | None:
         """A machine's own address."""
@@ -191,6 +195,11 @@ class Ownership:
         for address, mac in self.scene.claims:
             if address in sources and not is_virtual(mac):
                 found[address].add(mac)
+        known = set().union(*(party.macs for party in self.scene.parties))
+        for address in sources:
+            own = interface_mac(self.scene.address(address))
+            if own is not None and own in known:
+                found[address].add(own)
         return {address: next(iter(macs)) for address, macs in found.items() if len(macs) == 1}
 
     def _machine(self, mac: int, address: int, at: int) -> Machine:

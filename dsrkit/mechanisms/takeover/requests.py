@@ -34,6 +34,7 @@ class Request:
     first: int
     last: int
     answer: int | None
+    proto: int
     sightings: list[Sighting] = field(default_factory=list)
 
     @property
@@ -50,6 +51,11 @@ class Request:
         """Whether the first copy was handed to one of some MACs."""
         return any(s.eth_dst in macs and s.first - self.first < SLOW for s in self.sightings)
 
+    def frame_at(self, tap: int) -> tuple[int, int]:
+        """Tap and number where a tap saw it first."""
+        first = min((s for s in self.sightings if s.tap == tap), key=lambda s: s.first)
+        return first.tap, first.number
+
     @property
     def frame(self) -> tuple[int, int]:
         first = min(self.sightings, key=lambda s: s.first)
@@ -65,11 +71,11 @@ class Requests:
             at = ts + offsets[tap]
             answered[key] = min(at, answered.get(key, at))
         found: dict[int, Request] = {}
-        for key, ts, last, tap, number, client, vip, src, dst, _ in seen.requests.all().tolist():
+        for key, ts, last, tap, number, client, vip, src, dst, proto in seen.requests.all().tolist():
             first, last = ts + offsets[tap], last + offsets[tap]
             known = found.get(key)
             if known is None:
-                known = found[key] = Request(client, vip, first, last, answered.get(key))
+                known = found[key] = Request(client, vip, first, last, answered.get(key), proto)
             known.first, known.last = min(known.first, first), max(known.last, last)
             known.sightings.append(Sighting(tap, number, src, dst, first, last))
         self._by_vip: dict[int, list[Request]] = defaultdict(list)

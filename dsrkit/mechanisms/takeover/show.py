@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from dsrkit.mechanisms.takeover.forms import likely_sender
 from dsrkit.mechanisms.takeover.moves import Moves, Takeaway
 from dsrkit.mechanisms.takeover.ownership import Machine, Ownership, Sign, Story
+from dsrkit.mechanisms.takeover.requests import Request
+from dsrkit.mechanisms.takeover.vanished import Vanished
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.sections.takeover import Blackout, Event, Move, Neighbour, Owner, Reign, Sight, Takeover
 from dsrkit.verify.scene import TapInfo
@@ -25,7 +27,7 @@ class Shown:
     def __init__(self, ownership: Ownership, moves: Moves, taps: list[TapInfo]) -> None:
         self.o, self.moves, self.taps = ownership, moves, taps
 
-    def section(self, told: Sequence[tuple[Story, list[Takeaway]]]) -> tuple[Takeover, ...]:
+    def section(self, told: Sequence[tuple[Story, list[Takeaway]]], gone: Sequence[Vanished]) -> tuple[Takeover, ...]:
         """VIPs whose owners are the same at every time stand together."""
         out: dict[object, Takeover] = {}
         for story, moves in told:
@@ -41,7 +43,32 @@ class Shown:
                 continue
             protocol = f"vrrp{story.version}" if story.vrid is not None else "announcements"
             out[key] = Takeover((vip,), protocol, story.vrid, owners, shown)
-        return tuple(out.values())
+        return (*out.values(), *(self._vanished(one) for one in gone))
+
+    def _vanished(self, gone: Vanished) -> Takeover:
+        """An owner that is gone, without a new one in sight; times relative to the first request in vain."""
+        owner = self.owner(gone.mac)
+        assert owner is not None
+        last, first, name = gone.served[-1], gone.lost[0], self.o.name(gone.mac)
+        lines = (
+            ("last-served", last, f"last request that {name} serves", len(gone.served)),
+            ("first-in-vain", first, f"first request to {mac_text(gone.mac)} in vain", len(gone.lost)),
+        )
+        events = []
+        for what, request, text, count in lines:
+            tap, number = request.frame_at(gone.tap)
+            ms = round((request.first - first.first) / 1e6, 3)
+            events.append(Event(what, request.first, ms, text, FrameRef(self.taps[tap].file, number), count))
+        clients: dict[int, list[Request]] = defaultdict(list)
+        for request in gone.lost:
+            clients[request.client].append(request)
+        waiting = [
+            Blackout(self.o.scene.address(c), len(rs), round((rs[0].first - first.first) / 1e6, 3))
+            for c, rs in list(clients.items())[:_MOST_CLIENTS]
+        ]
+        move = Move(owner, None, first.first, events=tuple(events), clients=tuple(waiting))
+        reign = Reign(owner, gone.served[0].first, last.first)
+        return Takeover((self.o.scene.address(gone.vip),), owners=(reign,), moves=(move,))
 
     def owner(self, machine: Machine | None) -> Owner | None:
         if machine is None:

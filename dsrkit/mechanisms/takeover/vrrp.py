@@ -11,6 +11,7 @@ _ADVERTISEMENT = 1
 _HEADER = 8
 _CENTISECOND = 10_000_000
 _SECOND = 1_000_000_000
+_UNIVERSAL = 0x0200_0000_0000
 _VIRTUAL: Final = {4: 0x0000_5E00_0100, 6: 0x0000_5E00_0200}
 
 
@@ -57,3 +58,17 @@ def vrid_of(mac: int) -> int:
     51
     """
     return mac & 0xFF
+
+
+def interface_mac(address: str) -> int | None:
+    """The MAC that a link-local address was made of, if it was. Source: RFC 4291 s2.5.6, appendix A.
+
+    >>> hex(interface_mac("fe80::b1:ff:fe00:10b"))
+    '0x2b10000010b'
+    """
+    if not address.startswith("fe80:"):
+        return None
+    low = int(IPv6Address(address)) & 0xFFFF_FFFF_FFFF_FFFF
+    if low >> 24 & 0xFFFF != 0xFFFE:
+        return None
+    return (low >> 40 << 24 | low & 0xFF_FFFF) ^ _UNIVERSAL
