@@ -16,6 +16,7 @@ from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.verify.journeys import Journeys
 
 MOST_MOVES: Final = 10_000
+_MOST_SERVICES: Final = 20_000
 _NONE: Final = 1 << 15  # above every index
 
 Loads = Counter[tuple[int, int]]
@@ -57,7 +58,7 @@ class Collector:
     def feed(self, f: Frames, flows: Flows, journeys: Journeys) -> None:
         both = [self.finder.packets(f, flows, way) for way in journeys.ways.values() if len(way.rows)]
         for p in sorted(both, key=lambda p: not p.request):
-            known = p.service >= 0
+            known = self._within_bounds(p.service)
             likely = np.where(p.server >= 0, p.server, p.likely)
             self.servers.count(p.request, p.service[known], likely[known], p.octets[known])
             self.balancers.count(p.request, p.service[known], p.balancer[known], p.octets[known])
@@ -67,6 +68,12 @@ class Collector:
             else:
                 self._answers(p, _sorted(p, named & p.tcp), likely)
             self._datagrams(p, _sorted(p, named & ~p.tcp), likely)
+
+    def _within_bounds(self, service: Ints) -> Mask:
+        """Packets whose service is known; where no mode says what a service is, a port scan makes any number."""
+        if len(self.servers.request_packets) <= _MOST_SERVICES:
+            return np.asarray(service >= 0, bool)
+        return np.isin(service, [known for known, _ in self.servers.request_packets])
 
     # --- TCP ----------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dsrkit.mechanisms.spread.collect import Collector, Counts
 from dsrkit.mechanisms.spread.moves import Move
 from dsrkit.mechanisms.statistics import fairness
 from dsrkit.model.sections import Spread
-from dsrkit.model.sections.spread import Fairness, Load
+from dsrkit.model.sections.spread import Evenness, Fairness, Load
 from dsrkit.verify.frames import PROTOCOLS, REQUEST
 from dsrkit.verify.observer import Told
 from dsrkit.verify.scene import Party, Scene
@@ -56,8 +56,8 @@ def evenness(connections: list[int]) -> Fairness:
     """Whether chance explains the counts of the servers that got any connection."""
     counts = [count for count in connections if count]
     test = fairness(counts)
-    verdict = "uneven" if test.uneven else "even" if test.conclusive else "too-few"
-    return Fairness(verdict, test.method, test.total, test.categories, _rounded(test.p_value), round(test.jain, 4))  # type: ignore[arg-type]
+    verdict: Evenness = "uneven" if test.uneven else "even" if test.conclusive else "too-few"
+    return Fairness(verdict, test.method, test.total, test.categories, _rounded(test.p_value), round(test.jain, 4))
 
 
 def verdicts(scene: Scene, collector: Collector, told: Told) -> list[Verdict]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Literal, get_args
 from dsrkit.model.json_schema import COUNT, MAYBE_STRING, NUMBER, STRING, Schema, closed, enum, list_of, or_null
 
 Evenness = Literal["even", "uneven", "too-few"]
+Test = Literal["exact", "chi-square", "none"]
 EVENNESS: Final[tuple[Evenness, ...]] = get_args(Evenness)
 
 _COUNTS: Final = ("connections", "request_packets", "request_octets", "reply_packets", "reply_octets")
@@ -50,7 +51,7 @@ class Fairness:
     SCHEMA: ClassVar[Schema] = closed(
         {
             "verdict": enum(EVENNESS),
-            "test": enum(("exact", "chi-square", "none")),
+            "test": enum(get_args(Test)),
             "sample": COUNT,
             "servers": COUNT,
             "p_value": or_null(NUMBER),
@@ -59,7 +60,7 @@ class Fairness:
     )
 
     verdict: Evenness
-    test: Literal["exact", "chi-square", "none"]
+    test: Test
     sample: int
     servers: int
     p_value: float | None
@@ -82,12 +83,13 @@ class Spread:
 
     `moved` are connections that went on at another server, `rescheduled` SYNs and datagrams that were given another
     server than the one before, `handed_over` connections that went on at another load balancer and the same server.
-    Absent: `fairness` after a merge, since it belongs to the counts that it was made from; `vip` where none is known.
+    `service` is the VIP, or the name that DNS spreads.  Absent: `service` where no packet tells the VIP; `fairness`
+    after a merge, since it belongs to the counts that it was made from.
     """
 
     SCHEMA: ClassVar[Schema] = closed(
         {
-            "vip": MAYBE_STRING,
+            "service": MAYBE_STRING,
             "port": STRING,
             "connections": COUNT,
             "servers": list_of(Load.SCHEMA),
@@ -99,7 +101,7 @@ class Spread:
         }
     )
 
-    vip: str | None
+    service: str | None
     port: str
     servers: tuple[Load, ...] = ()
     load_balancers: tuple[Load, ...] = ()
@@ -110,7 +112,7 @@ class Spread:
 
     @property
     def key(self) -> object:
-        return self.vip, self.port
+        return self.service, self.port
 
     @property
     def connections(self) -> int:
@@ -119,7 +121,7 @@ class Spread:
     def merge(self, other: Spread) -> Spread:
         """Both parts of a capture set together."""
         return Spread(
-            self.vip,
+            self.service,
             self.port,
             _together(self.servers + other.servers),
             _together(self.load_balancers + other.load_balancers),
@@ -132,7 +134,7 @@ class Spread:
     def to_dict(self) -> dict[str, Any]:
         total = self.connections
         return {
-            "vip": self.vip,
+            "service": self.service,
             "port": self.port,
             "connections": total,
             "servers": [load.to_dict(total) for load in self.servers],

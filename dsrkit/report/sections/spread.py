@@ -52,7 +52,7 @@ def _row(item: Spread, load: Load) -> list[str]:
 
 
 def _service(item: Spread) -> str:
-    return f"{escape(item.vip) if item.vip is not None else '-'} {escape(item.port)}"
+    return f"{escape(item.service) if item.service is not None else '-'} {escape(item.port)}"
 
 
 def _even(fairness: Fairness | None) -> list[str]:
