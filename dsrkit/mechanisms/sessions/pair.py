@@ -139,7 +139,7 @@ class Pairing:
                     break
 
     def _carry_the_same(self, front: Connection, back: Connection) -> bool:
-        if not differ(front, back) or bool(front.answer) != bool(back.answer):
+        if not two_machines(front, back) or bool(front.answer) != bool(back.answer):
             return False
         asked, said = min(len(front.body), len(back.body)), min(len(front.answer), len(back.answer))
         if asked < _LEAST or front.body[:asked] != back.body[:asked] or front.answer[:said] != back.answer[:said]:
@@ -182,7 +182,7 @@ class Pairing:
                 known = {id(p.front) for p in self.backs[id(back)] if "proxy-header" in p.by}
                 if known and id(front) not in known:
                     continue
-                if not differ(front, back) or not self._one_request(front, into, back, out):
+                if not two_machines(front, back) or not self._one_request(front, into, back, out):
                     continue
                 if asked_for and self.book.text(front.client >> 16) not in asked_for:
                     continue
@@ -270,6 +270,17 @@ def differ(front: Connection, back: Connection) -> bool:
     if front is back or front.server == back.server:
         return False
     return not any(a is not None and a == b for a, b in zip(front.isns, back.isns, strict=True))
+
+
+def two_machines(front: Connection, back: Connection) -> bool:
+    """Two sessions of two clients: a proxy is no client of its own VIP. One that speaks with the client's address still
+    has its own MAC."""
+    if not differ(front, back):
+        return False
+    if front.client >> 16 != back.client >> 16:
+        return True
+    macs = {s.syn.src for s in front.sights if s.syn is not None}
+    return all(s.syn is not None and s.syn.src not in macs for s in back.sights)
 
 
 def translated(everything: Sequence[Connection]) -> list[tuple[Connection, Connection]]:

@@ -67,6 +67,7 @@ def _cast(scene: Scene, taps: list[TapInfo], role: str, ips: set[int], macs: set
     if any(p.stated and (p.ips & ips or p.macs & macs) for p in scene.parties):
         return
     known = [p for p in scene.parties if p.role == role and (p.ips & ips or p.macs & macs)]
+    known = known or [p for p in scene.parties if p.role == role and not p.stated and not p.ips and not p.macs]
     party = known[0] if known else Party(_free_name(scene, role), role)
     owned = {m for p in scene.parties if p.role == "router" for m in p.macs}
     for other in [p for p in scene.parties if p is not party and not p.stated and p.role != "router"]:

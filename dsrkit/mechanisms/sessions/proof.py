@@ -67,8 +67,6 @@ def _enough(pairing: Pairing, proxy: int, pairs: list[Pair]) -> bool:
     paired = {id(pair.back) for pair in pairs}
     if len(paired) < _SHARE * len(talked):
         return False
-    if any(pair.front.client >> 16 == proxy and not _own_machine(pair) for pair in pairs):
-        return False
     vips = Counter(pair.front.server for pair in pairs)
     # A proxy's clients come to few addresses; sessions that look alike by chance go anywhere.
     if len(vips) > 2 + len(pairs) // 4:
@@ -79,9 +77,3 @@ def _enough(pairing: Pairing, proxy: int, pairs: list[Pair]) -> bool:
         asked = [pair for pair in pairs if min(len(pair.front.body), len(pair.back.body)) >= _MUCH]
         return len(asked) == len(pairs) == len(talked) >= _SILENT
     return (len(paired) > 1 and len(long) > 1) or len(pairs) == 1 == len(long)
-
-
-def _own_machine(pair: Pair) -> bool:
-    """A proxy that speaks with the client's address: the frames of session 2 are not those of the client's machine."""
-    macs = {s.syn.src for s in pair.front.sights if s.syn is not None}
-    return all(s.syn is not None and s.syn.src not in macs for s in pair.back.sights)
