@@ -118,8 +118,10 @@ class Connection:
         return self.at(sight, sight.start)
 
     def said(self, sight: Sight) -> int:
-        """When its client's first octets passed a tap."""
-        return self.at(sight, sight.request.first)
+        """When its client's first octets passed a tap; a PROXY header is the proxy's own, and comes before them."""
+        size = self.header_size
+        behind = [s.ts for at, s in sight.request.segments.items() if at + s.size > size] if size else []
+        return self.at(sight, min(behind) if behind else sight.request.first)
 
     def heard(self, sight: Sight) -> int:
         """When its server's first octets passed a tap."""
