@@ -51,7 +51,7 @@ FORMS: Final[tuple[Form, ...]] = (
     Form("request-tha-zero", "gratuitous ARP request, target MAC 0", True, True, True, "RFC 5227 announcement, Linux"),
     Form(
         "request-tha-broadcast",
-        "gratuitous ARP request, target MAC ff:ff:ff:ff:ff:ff",
+        "gratuitous ARP request, target MAC broadcast",
         True,
         True,
         True,
@@ -62,7 +62,7 @@ FORMS: Final[tuple[Form, ...]] = (
     Form("reply-tha-own", "gratuitous ARP reply", True, True, True, "RFC 5944, arping -A, kube-vip"),
     Form(
         "reply-tha-broadcast",
-        "gratuitous ARP reply, target MAC ff:ff:ff:ff:ff:ff",
+        "gratuitous ARP reply, target MAC broadcast",
         True,
         True,
         True,

@@ -198,7 +198,7 @@ class Shown:
         for group in bursts[:_MOST_BURSTS]:
             first = group[0]
             assert first.form is not None
-            text = f"{first.form.text} by {self.o.name(first.machine)}: VIP is at {mac_text(first.mac)}"
+            text = f"{self.o.name(first.machine)} is at {mac_text(first.mac)}: {first.form.text}"
             sign("announcement", first, text, len(group))
 
     def _sights(self, move: Takeaway) -> tuple[Sight, ...]:
