@@ -184,7 +184,7 @@ def _uncut(b: Bench) -> Verdict:
     if not answers:
         v.reason = "no answer was captured"
         return v
-    cut = {one.lookup for one in b.name.ties if one.direct and one.lookup is not None and one.lookup.cut}
+    cut = {one.lookup for one in b.name.ties if one.via != "resolver" and one.lookup is not None and one.lookup.cut}
     v.checked, v.failed = len(answers), len(cut)
     v.show(_frames([one for one in answers if one in cut] or answers))
     if cut:
@@ -230,7 +230,7 @@ def stale(b: Bench) -> list[Tie]:
     trying: set[Lookup] = set()  # the last connection failed, so the next one is part of the same visit
     for tie in b.name.ties:
         lookup = tie.lookup
-        if lookup is None or lookup.ttl is None or tie.age is None or not tie.direct:
+        if lookup is None or lookup.ttl is None or tie.age is None or tie.via != "client":
             continue
         late = tie.age > lookup.ttl * 1_000_000_000 + GRACE_NS
         if late and lookup not in trying and not _asked_since(asked[tie.client], lookup, tie):
@@ -252,7 +252,7 @@ def _asked_since(own: list[Lookup], used: Lookup, tie: Tie) -> bool:
 
 def _fresh(b: Bench) -> Verdict:
     v = b.verdict("dns-rr.client.fresh", REQUEST)
-    ties = [one for one in b.name.ties if one.direct and one.lookup is not None and one.lookup.ttl is not None]
+    ties = [one for one in b.name.ties if one.via == "client" and one.lookup is not None and one.lookup.ttl is not None]
     if not ties:
         v.reason = "no connection after a client's own question was captured"
         return v
@@ -307,7 +307,7 @@ def _front(one: Tie) -> int:
 def _address(b: Bench) -> Verdict:
     """Connections by clients whose own questions are seen, to an address that none of the answers had."""
     v = b.verdict("dns-rr.client.address", REQUEST)
-    tied = [one for one in b.name.ties if one.direct]
+    tied = [one for one in b.name.ties if one.via == "client"]
     if not tied:
         v.reason = "no connection after a client's own question was captured"
         return v

@@ -51,7 +51,7 @@ class Concluder:
                 out.verdicts = _blind("no DNS message about addresses was captured")
             return out
         clock = Clock(told.offsets)
-        ties = tie(self.seen.attempts, self.seen.lookups, clock)
+        ties = tie(self.seen.attempts, self.seen.lookups, self.scene, clock)
         names = names_of(self.seen.lookups, ties, clock)
         rotating = [name for name in names.values() if len(name.union) > 1 or self._asked_for(name)]
         rotating.sort(key=lambda name: -len(name.ties))

@@ -95,7 +95,7 @@ class Name:
     @property
     def choices(self) -> list[Tie]:
         """The first connection after each answer: what a client does with an answer is one choice."""
-        return [one for one in self.ties if one.first and one.direct]
+        return [one for one in self.ties if one.first and one.via != "resolver"]
 
     def fairness(self, ties: list[Tie]) -> Fairness:
         """The test of choices against equal shares."""
