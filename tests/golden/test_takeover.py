@@ -80,9 +80,8 @@ def test_a_crash_shows_in_adverts() -> None:
     assert order.index("last-sign-of-old") < order.index("first-advert") < order.index("announcement")
     last = next(event for event in move.events if event.what == "last-sign-of-old")
     assert last.relative_ms == pytest.approx(-3620, abs=20)
-    assert {sight.tap: sight.announcements for sight in move.taps} == dict.fromkeys(
-        ("B_router", "B_lb1", "B_lb2", "B_rs1", "B_rs2"), 6
-    )
+    seen = {sight.tap: sight.announcements for sight in move.taps}
+    assert seen == dict.fromkeys(("B_router", "B_lb1", "B_lb2", "B_rs1", "B_rs2"), 6)
     assert move.forms == ("request-tha-broadcast",)
 
 
