@@ -1,4 +1,4 @@
-"""Sessions of a proxy on real captures: each client's connection with the server that truth.json names, and only that."""
+"""Sessions of a proxy on real captures: each client's connection with the server that truth.json names, no other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scenarios import Scenario, cases, loud, shared
 
 import dsrkit
 from dsrkit.model.sections.session import Session
-from scenarios import Scenario, cases, loud, shared
 
 PROXIES = cases(["l7"])
 HEALTHY = [case for case in PROXIES if case.healthy]

@@ -273,13 +273,19 @@ def differ(front: Connection, back: Connection) -> bool:
 
 
 def two_machines(front: Connection, back: Connection) -> bool:
-    """Two sessions of two clients: a proxy is no client of its own VIP. One that speaks with the client's address still
-    has its own MAC."""
+    """Two sessions of two clients, one on either side of a proxy.
+
+    A proxy is no client of its own VIP; one that speaks with the client's address still has its own MAC. Where a tap
+    sees both sessions come the same way, their clients are on the same side.
+    """
     if not differ(front, back):
+        return False
+    ways = {(s.tap, s.syn.src, s.syn.dst) for s in front.sights if s.syn is not None and s.syn.src}
+    if any(s.syn is not None and (s.tap, s.syn.src, s.syn.dst) in ways for s in back.sights):
         return False
     if front.client >> 16 != back.client >> 16:
         return True
-    macs = {s.syn.src for s in front.sights if s.syn is not None}
+    macs = {src for _, src, _ in ways}
     return all(s.syn is not None and s.syn.src not in macs for s in back.sights)
 
 
