@@ -11,7 +11,7 @@ from dsrkit.mechanisms.spread.moves import Move
 from dsrkit.mechanisms.statistics import fairness
 from dsrkit.model.sections import Spread
 from dsrkit.model.sections.spread import Evenness, Fairness, Load
-from dsrkit.verify.frames import PROTOCOLS, REQUEST
+from dsrkit.verify.frames import PROTOCOLS, REQUEST, TCP
 from dsrkit.verify.observer import Told
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.verify.verdicts import Verdict
@@ -76,7 +76,9 @@ def verdicts(scene: Scene, collector: Collector, told: Told) -> list[Verdict]:
         failed=collector.moved.total(),
     )
     if not verdict.checked:
-        verdict.reason = "no tap shows which real server the packets of a TCP connection go to"
+        tcp = any(service >> 16 & 0xFF == TCP for service, _ in collector.servers.connections)
+        shown = "no tap shows which real server the packets of a TCP connection go to"
+        verdict.reason = shown if tcp else "no TCP connection in the capture"
     moves = collector.moves
     if moves:
         verdict.tap = moves[0].after[0]
