@@ -255,25 +255,24 @@ class Collected:
     def _unique_tries(
         self, f: Frames, rows: Ints, near: str, far: str, own: tuple[str, str, str], offset: int
     ) -> Records:
-        rec = f.rec[rows]
-        is_tcp = rec["proto"] == TCP
-        number = np.where(is_tcp, (rec[own[2]].astype(np.int64) - offset) & 0xFFFF_FFFF, rec["seq"])
-        ports = [np.where(is_tcp, rec[port], 0) for port in own[:2]]
-        ends = (rec[f"{side}_{half}"][:, 0] for side in (near, far) for half in ("hi", "lo"))
-        key = mix(rec["proto"], *ends, *ports, number)
-        _, first, member = np.unique(
-            mix(key, f.tap[rows], rec["eth_src"], rec["eth_dst"]), return_index=True, return_inverse=True
-        )
+        rec = f.rec  # column by column: rows are wide
+        proto, times = rec["proto"][rows], rec["ts_ns"][rows]
+        macs = rec["eth_src"][rows], rec["eth_dst"][rows]
+        is_tcp = proto == TCP
+        number = np.where(is_tcp, (rec[own[2]][rows].astype(np.int64) - offset) & 0xFFFF_FFFF, rec["seq"][rows])
+        ports = [np.where(is_tcp, rec[port][rows], 0) for port in own[:2]]
+        ends = {(side, half): rec[f"{side}_{half}"][rows, 0] for side in (near, far) for half in ("hi", "lo")}
+        key = mix(proto, *ends.values(), *ports, number)
+        _, first, member = np.unique(mix(key, f.tap[rows], *macs), return_index=True, return_inverse=True)
         out = np.zeros(len(first), TRY)
-        at = rec[first]
-        out["key"], out["ts"] = key[first], at["ts_ns"]
+        out["key"], out["ts"], out["proto"] = key[first], times[first], proto[first]
         last = np.full(len(first), np.iinfo(np.int64).min)
-        np.maximum.at(last, member, rec["ts_ns"])
+        np.maximum.at(last, member, times)
         out["last"] = last
         out["tap"], out["number"] = f.tap[rows[first]], f.number[rows[first]]
-        out["client"] = f.book.intern(at[f"{near}_hi"][:, 0], at[f"{near}_lo"][:, 0])
-        out["vip"] = f.book.intern(at[f"{far}_hi"][:, 0], at[f"{far}_lo"][:, 0])
-        out["eth_src"], out["eth_dst"], out["proto"] = at["eth_src"], at["eth_dst"], at["proto"]
+        out["client"] = f.book.intern(ends[near, "hi"][first], ends[near, "lo"][first])
+        out["vip"] = f.book.intern(ends[far, "hi"][first], ends[far, "lo"][first])
+        out["eth_src"], out["eth_dst"] = macs[0][first], macs[1][first]
         return out
 
 

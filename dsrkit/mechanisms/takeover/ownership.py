@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -131,7 +132,6 @@ class Ownership:
     def __init__(self, seen: Collected, scene: Scene, offsets: list[int]) -> None:
         self.seen, self.scene, self.offsets = seen, scene, offsets
         self.ips: dict[Machine, int] = {}  # address that a machine sends adverts from
-        self.behind = self._behind()
         # (vrid, VIP) -> who advertised it, when
         self._senders: dict[tuple[int, int], list[tuple[int, Machine]]] = defaultdict(list)
         adverts = self._adverts()
@@ -221,7 +221,8 @@ class Ownership:
     def _announcer(self, mac: int) -> bool:
         return any("announced" in how for (_, m), how in self.scene.claims.items() if m == mac)
 
-    def _behind(self) -> set[int]:
+    @cached_property
+    def behind(self) -> set[int]:
         """MACs of real servers: they answer as the VIP though the requests went to another MAC first.
 
         A server that owns the VIP silently and yet claims it is no owner, and `arp-silent` says so.
@@ -273,6 +274,8 @@ class Ownership:
                 story.vrid, story.version = advert.vrid, advert.version
                 story.signs.append(sign)
         for vip, signs in claims.items():
+            if vip not in stories and not any(s.kind == "announce" or s.machine != signs[0].machine for s in signs):
+                continue
             owners = [
                 s for s in signs if s.machine in self.ips or not {s.machine, s.mac} & (self.behind | self.proxies)
             ]

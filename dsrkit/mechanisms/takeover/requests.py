@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
+
+import numpy as np
 
 from dsrkit.mechanisms.takeover.collect import Collected
 
@@ -63,24 +66,35 @@ class Request:
 
 
 class Requests:
-    """All requests that were kept, by VIP and in order."""
+    """All requests that were kept, by VIP and in order; put together when first asked for."""
 
     def __init__(self, seen: Collected, offsets: list[int]) -> None:
+        self._seen, self._offsets = seen, offsets
+
+    @cached_property
+    def unanswered(self) -> int:
+        """How many got no answer at any tap."""
+        return len(np.setdiff1d(self._seen.requests.all()["key"], self._seen.answers.all()["key"]))
+
+    @cached_property
+    def _by_vip(self) -> dict[int, list[Request]]:
+        offsets = self._offsets
         answered: dict[int, int] = {}
-        for key, ts, tap in seen.answers.all()[["key", "ts", "tap"]].tolist():
+        for key, ts, tap in self._seen.answers.all()[["key", "ts", "tap"]].tolist():
             at = ts + offsets[tap]
             answered[key] = min(at, answered.get(key, at))
         found: dict[int, Request] = {}
-        for key, ts, last, tap, number, client, vip, src, dst, proto in seen.requests.all().tolist():
+        for key, ts, last, tap, number, client, vip, src, dst, proto in self._seen.requests.all().tolist():
             first, last = ts + offsets[tap], last + offsets[tap]
             known = found.get(key)
             if known is None:
                 known = found[key] = Request(client, vip, first, last, answered.get(key), proto)
             known.first, known.last = min(known.first, first), max(known.last, last)
             known.sightings.append(Sighting(tap, number, src, dst, first, last))
-        self._by_vip: dict[int, list[Request]] = defaultdict(list)
+        out: dict[int, list[Request]] = defaultdict(list)
         for request in sorted(found.values(), key=lambda r: r.first):
-            self._by_vip[request.vip].append(request)
+            out[request.vip].append(request)
+        return out
 
     def to(self, vip: int) -> Sequence[Request]:
         return self._by_vip.get(vip, ())

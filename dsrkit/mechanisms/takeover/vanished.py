@@ -31,7 +31,9 @@ class Vanished:
 
 def vanished(ownership: Ownership, requests: Requests) -> list[Vanished]:
     """VIPs that nothing shows to have moved, and whose owner fell silent all the same."""
-    out = []
+    out: list[Vanished] = []
+    if requests.unanswered < _FEWEST:
+        return out
     moved = {story.vip for story in ownership.stories if story.changes or story.contests}
     for vip in ownership.scene.vips - moved:
         found = [x for place, mine in _received(requests.to(vip)).items() if (x := _one(vip, *place, mine)) is not None]
