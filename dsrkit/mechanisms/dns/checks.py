@@ -112,28 +112,27 @@ def judge(bench: Bench) -> Iterator[Verdict]:
 
 def _rotation(b: Bench) -> Iterator[Verdict]:
     sources = b.name.sources(b.name.edge)
-    everyone = sources + b.name.sources([one for one in b.name.lookups if one not in b.name.edge])
+    everyone = sources + b.name.sources(b.name.behind)
     for source in sources:
         orders, where = source.full, b.node(source.server)
         first = orders[0][0] if orders else 0
         others = {order[0] for other in everyone if other is not source for order in other.full}
-        pins = len(source.clients) >= _MANY_CLIENTS
-        elsewhere = bool(others - {first})
-        cell = "dns-rr.resolver.shares" if pins and elsewhere else "dns-rr.resolver.rotates"
+        pins, elsewhere = len(source.clients) >= _MANY_CLIENTS, bool(others - {first})
+        fixed = source.rotation == "fixed"
+        cell = "dns-rr.resolver.shares" if pins and elsewhere and fixed else "dns-rr.resolver.rotates"
         v = b.verdict(cell, REPLY, b.text(source.server), (where,))
+        v.show(_frames(source.answers))
         if source.rotation == "unknown":
             v.reason = f"{len(orders)} answers with several addresses are too few to tell"
-            yield v
-            continue
-        v.checked = len(orders)
-        if source.rotation == "fixed":
+        else:
+            v.checked = len(orders)
+        if fixed:
             v.failed = len(orders)
             v.message = _fixed(b, source, first, elsewhere)
             if not pins and elsewhere:
                 v.severity = "info"  # one resolver with few clients: the others rotate
             v.expected, v.actual = "another address first", b.text(first)
             v.tap = min(source.answers[0].answered)
-        v.show(_frames(source.answers))
         yield v
 
 
@@ -329,9 +328,7 @@ def _spread(b: Bench) -> Verdict:
     choices = b.name.choices
     fair = b.name.fairness(choices)
     if not fair.conclusive:
-        v.reason = (
-            f"{fair.total} connections after {fair.total} answers are too few to tell chance from an uneven spread"
-        )
+        v.reason = f"too few choices to tell an uneven spread from chance (n = {fair.total})"
         return v
     v.checked = fair.total
     v.show(first_of(one.attempt.asked) for one in choices)

@@ -81,7 +81,7 @@ class Concluder:
             out.verdicts = [v for name in judged for v in judge(benches[id(name)])]
         if stated and not judged:
             out.verdicts = _blind("no answer with several addresses was captured")
-        out.section = tuple(self._entry(benches[id(name)], ties) for name in rotating[:_MOST_NAMES])
+        out.section = tuple(self._entry(benches[id(name)]) for name in rotating[:_MOST_NAMES])
         if len(rotating) > _MOST_NAMES:
             out.notes.append(f"dns: {len(rotating)} names have several addresses; the first {_MOST_NAMES} are shown")
         return out
@@ -120,6 +120,7 @@ class Concluder:
         served = {address for name in names for address in name.union}
         for address in sorted(served, key=lambda a: scene.book.sort_key([a])):
             self._name(address, "real-server", "server", clients)
+        scene.parties[:] = [party for party in scene.parties if party.stated or party.ips or party.macs]
         if not scene.services:
             for port in sorted({one.attempt.server & 0xFFFF for name in names for one in name.ties}):
                 scene.services[TCP, port] = {port}
@@ -139,12 +140,11 @@ class Concluder:
 
     # --- the section --------------------------------------------------------------------------------------------------
 
-    def _entry(self, b: Bench, ties: list[Tie]) -> Dns:
+    def _entry(self, b: Bench) -> Dns:
         name, book = b.name, self.scene.book
         answers = [one for one in name.edge if one.answered]
         ttls = [one.ttl for one in name.lookups if one.ttl is not None]
         union = name.union
-        untied = sum(one.lookup is None and one.server in union for one in ties)
         connections = Counter(one.server for one in name.ties)
         lost = Counter(one.server for one in name.ties if failed(b, one))
         answered = Counter(address for one in answers for address in one.addresses)
@@ -165,7 +165,7 @@ class Concluder:
             ),
             parties=(*self._servers(b), *self._clients(b)),
             tied=len(name.ties),
-            untied=untied,
+            untied=len(name.untied),
             stale=len(stale(b)),
             fairness=_fairness(name.fairness(name.choices)),
             connections=tuple(self._connection(one) for one in name.ties[:MOST_CONNECTIONS]),
@@ -178,8 +178,7 @@ class Concluder:
     def _servers(self, b: Bench) -> list[DnsParty]:
         """Those that answer clients, then those that answer them."""
         name, out = b.name, []
-        behind = [one for one in name.lookups if one not in set(name.edge)]
-        for lookups in (name.edge, behind):
+        for lookups in (name.edge, name.behind):
             for source in name.sources(lookups):
                 mine = [
                     one for one in name.choices if one.lookup is not None and one.lookup.server >> 16 == source.server

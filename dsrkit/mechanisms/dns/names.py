@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dsrkit.mechanisms.dns.collect import Lookup
 from dsrkit.mechanisms.dns.tie import Clock, Tie
@@ -55,27 +56,34 @@ def _turned(first: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return other[at:] + other[:at] == first
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class Name:
-    """A name and one type of address."""
+    """A name and one type of address; read it when all its `ties` are known."""
 
     name: str
     kind: str
     lookups: list[Lookup]
     resolvers: set[int]  # addresses that ask and are asked
     ties: list[Tie] = field(default_factory=list)
-    strays: list[Tie] = field(default_factory=list)  # to its addresses, by a client that got answers without them
+    untied: list[Tie] = field(default_factory=list)  # to its addresses, and no captured answer explains them
+    strays: list[Tie] = field(default_factory=list)  # those of clients that got answers, without that address
 
-    @property
+    @cached_property
     def union(self) -> tuple[int, ...]:
         """All addresses of all answers."""
         return tuple(dict.fromkeys(address for one in self.lookups for address in one.addresses))
 
-    @property
+    @cached_property
     def edge(self) -> list[Lookup]:
         """Lookups of clients; those of resolvers where no client's is captured."""
         own = [one for one in self.lookups if one.client >> 16 not in self.resolvers]
         return own or self.lookups
+
+    @cached_property
+    def behind(self) -> list[Lookup]:
+        """The resolvers' own lookups, where those of clients are captured too."""
+        known = set(self.edge)
+        return [one for one in self.lookups if one not in known]
 
     def sources(self, lookups: list[Lookup]) -> list[Source]:
         out: dict[int, Source] = {}
@@ -87,12 +95,12 @@ class Name:
                 source.unanswered += 1
         return list(out.values())
 
-    @property
+    @cached_property
     def used(self) -> set[int]:
         """Addresses that somebody connected to after an answer."""
         return {one.server for one in self.ties}
 
-    @property
+    @cached_property
     def choices(self) -> list[Tie]:
         """The first connection after each answer: what a client does with an answer is one choice."""
         return [one for one in self.ties if one.first and one.via != "resolver"]
@@ -114,19 +122,19 @@ def names_of(lookups: list[Lookup], ties: list[Tie], clock: Clock) -> dict[tuple
     for each in ties:
         if each.lookup is not None:
             out[each.lookup.name, each.lookup.kind].ties.append(each)
+    astray: dict[int, list[Tie]] = defaultdict(list)
+    for each in ties:
+        if each.lookup is None:
+            astray[each.server].append(each)
     for name in out.values():
-        name.strays = _strays(name, ties, clock)
+        name.untied = [one for address in name.union for one in astray[address]] if astray else []
+        name.strays = _strays(name, clock)
     return out
 
 
-def _strays(name: Name, ties: list[Tie], clock: Clock) -> list[Tie]:
-    union = set(name.union)
+def _strays(name: Name, clock: Clock) -> list[Tie]:
     told: dict[int, int] = {}  # client -> when it first got addresses of this name
     for one in name.lookups:
         if one.addresses and one.answered:
             told.setdefault(one.client >> 16, clock.at(one.answered))
-    return [
-        one
-        for one in ties
-        if one.lookup is None and one.server in union and one.client in told and told[one.client] < one.at
-    ]
+    return [one for one in name.untied if told.get(one.client, one.at) < one.at]
