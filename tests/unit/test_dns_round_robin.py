@@ -46,7 +46,7 @@ def test_faults_are_found(code: str, ip: str, tmp_path: Path) -> None:
     assert blind.findings[0].severity == (severity if shown else "info")
 
 
-HEALTHY: list[dict[str, object]] = [
+HEALTHY: list[dict[str, Any]] = [
     {"flows": 30},
     {"flows": 30, "ip": "6", "edns": True},
     {"flows": 60, "clients": 20, "resolvers": 3, "real_servers": 8},
@@ -61,7 +61,7 @@ HEALTHY: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("options", HEALTHY, ids=str)
-def test_healthy_ones_are_silent_and_complete(options: dict[str, object], tmp_path: Path) -> None:
+def test_healthy_ones_are_silent_and_complete(options: dict[str, Any], tmp_path: Path) -> None:
     for report in (verified(tmp_path, **options), dsrkit.verify(tmp_path / "made.pcapng", mode="dns-rr")):
         assert report.mode == "dns-rr"
         assert loud(report) == []

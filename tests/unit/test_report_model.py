@@ -28,7 +28,20 @@ from dsrkit.model.report import (
     Traffic,
 )
 from dsrkit.model.schema import REPORT_SCHEMA
+from dsrkit.model.sections.dns import (
+    RESULTS,
+    ROTATIONS,
+    Dns,
+    DnsConnection,
+    DnsFairness,
+    DnsParty,
+    DnsRecord,
+)
+from dsrkit.model.sections.health_check import KINDS, WAYS, Change, HealthCheck, Interval
+from dsrkit.model.sections.health_check import VERDICTS as STATES
 from dsrkit.model.sections.spread import EVENNESS, Fairness, Load, Spread
+from dsrkit.model.sections.takeover import PROTOCOLS, REASONS, Blackout, Event, Move, Neighbour, Owner, Reign, Sight
+from dsrkit.model.sections.takeover import Takeover as Ownership
 
 NAMES = st.sampled_from(["A", "B", "C", "web1"])
 MAYBE = st.none() | NAMES
@@ -64,6 +77,56 @@ CELLS = st.builds(
     failed=COUNTS,
     reason=MAYBE,
 )
+EVEN = st.none() | st.builds(DnsFairness, COUNTS, st.none() | st.floats(0, 1), st.just("exact"), st.booleans())
+FRAMES = st.builds(FrameRef, NAMES, st.integers(1, 9))
+NAMED = st.builds(
+    Dns,
+    NAMES,
+    st.sampled_from(["A", "AAAA"]),
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    ttl_min=st.none() | COUNTS,
+    ttl_max=COUNTS,
+    chain=tuples(NAMES),
+    records=tuples(st.builds(DnsRecord, NAMES, MAYBE, COUNTS, COUNTS, COUNTS, COUNTS)),
+    parties=tuples(
+        st.builds(
+            DnsParty,
+            NAMES,
+            st.sampled_from(["server", "client"]),
+            MAYBE,
+            COUNTS,
+            COUNTS,
+            COUNTS,
+            st.sampled_from(ROTATIONS),
+            tuples(st.tuples(NAMES, COUNTS)),
+            EVEN,
+        )
+    ),
+    tied=COUNTS,
+    untied=COUNTS,
+    stale=COUNTS,
+    fairness=EVEN,
+    connections=tuples(
+        st.builds(
+            DnsConnection,
+            NAMES,
+            NAMES,
+            COUNTS,
+            COUNTS,
+            FRAMES,
+            st.sampled_from(RESULTS),
+            MAYBE,
+            st.none() | FRAMES,
+            st.none() | FRAMES,
+            st.none() | st.floats(0, 9),
+            st.none() | COUNTS,
+            st.none() | COUNTS,
+        )
+    ),
+)
 LOADS = st.builds(Load, MAYBE, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
 SPREADS = st.builds(
     Spread,
@@ -84,6 +147,69 @@ SPREADS = st.builds(
     moved=COUNTS,
     rescheduled=COUNTS,
     handed_over=COUNTS,
+)
+CHECKS = st.builds(
+    HealthCheck,
+    checker=NAMES,
+    source=NAMES,
+    server=NAMES,
+    address=MAYBE,
+    kind=st.sampled_from(KINDS),
+    target=NAMES,
+    port=st.sampled_from([0, 80]),
+    request=MAYBE,
+    size=COUNTS,
+    through=st.sampled_from(WAYS),
+    carried=st.just("plain"),
+    tap=NAMES,
+    interval=st.builds(Interval, COUNTS, st.floats(0, 9), st.floats(0, 9)),
+    probes=COUNTS,
+    passed=COUNTS,
+    failed=COUNTS,
+    answer_ms=st.none() | st.floats(0, 9),
+    timeout_ms=st.none() | st.floats(0, 9),
+    first_ns=COUNTS,
+    last_ns=COUNTS,
+    verdict=st.sampled_from(STATES),
+    history=tuples(
+        st.builds(
+            Change,
+            COUNTS,
+            st.floats(0, 9),
+            st.sampled_from(STATES),
+            NAMES,
+            COUNTS,
+            st.builds(FrameRef, NAMES, st.integers(1, 9)),
+            st.none() | COUNTS,
+        )
+    ),
+    connections=COUNTS,
+    unanswered=COUNTS,
+)
+OWNERS = st.builds(Owner, NAMES, MAYBE, MAYBE)
+MILLISECONDS = st.floats(-9, 9)
+OWNERSHIPS = st.builds(
+    Ownership,
+    vips=tuples(NAMES, 2),
+    protocol=st.sampled_from(PROTOCOLS),
+    vrid=st.none() | st.integers(1, 2),
+    owners=tuples(st.builds(Reign, OWNERS, COUNTS, COUNTS, COUNTS, COUNTS), 2),
+    moves=tuples(
+        st.builds(
+            Move,
+            old=st.none() | OWNERS,
+            new=st.none() | OWNERS,
+            at_ns=COUNTS,
+            reason=st.sampled_from(REASONS),
+            events=tuples(
+                st.builds(Event, NAMES, COUNTS, MILLISECONDS, NAMES, st.builds(FrameRef, NAMES, st.integers(1, 9))), 1
+            ),
+            taps=tuples(st.builds(Sight, NAMES, COUNTS, st.none() | MILLISECONDS), 1),
+            neighbours=tuples(st.builds(Neighbour, NAMES, NAMES, NAMES, st.none() | MILLISECONDS), 1),
+            clients=tuples(st.builds(Blackout, NAMES, COUNTS, MILLISECONDS, st.none() | MILLISECONDS), 1),
+        ),
+        1,
+    ),
 )
 TRAFFIC = st.builds(Traffic.of, COUNTS, COUNTS, COUNTS) | st.builds(Traffic, COUNTS, COUNTS, COUNTS)
 REPORTS = st.builds(
@@ -108,7 +234,10 @@ REPORTS = st.builds(
     findings=tuples(FINDINGS),
     cells=tuples(CELLS),
     traffic=TRAFFIC,
+    health_checks=tuples(CHECKS),
+    dns=tuples(NAMED, 2),
     spread=tuples(SPREADS),
+    takeovers=tuples(OWNERSHIPS, 2),
     notes=tuples(st.text(max_size=3)),
     fail_on=st.sampled_from(FAIL_ON),
 )
