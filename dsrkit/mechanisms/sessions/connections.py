@@ -28,6 +28,15 @@ class Message:
     answered: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When a session began, when its client said something and when its server did; 0 for never."""
+
+    opened: int
+    said: int
+    heard: int
+
+
 @dataclass(eq=False)
 class Connection:
     """`first` is the sight nearest to the client, `last` that nearest to the server, by time."""
@@ -40,11 +49,11 @@ class Connection:
     def _by_time(self) -> list[Sight]:
         return sorted(self.sights, key=lambda s: self.at(s, s.start))
 
-    @property
+    @cached_property
     def first(self) -> Sight:
         return self._by_time[0]
 
-    @property
+    @cached_property
     def last(self) -> Sight:
         return self._by_time[-1]
 
@@ -52,11 +61,11 @@ class Connection:
         """A time stamp on the first tap's clock; 0 for none."""
         return 0 if ts is None else ts + self.offsets[sight.tap]
 
-    @property
+    @cached_property
     def client(self) -> int:
         return self.sights[0].client
 
-    @property
+    @cached_property
     def server(self) -> int:
         return self.sights[0].server
 
@@ -93,7 +102,7 @@ class Connection:
             return None
         return parse(self.opening)
 
-    @property
+    @cached_property
     def header_size(self) -> int:
         return self.header.length if isinstance(self.header, ProxyHeader) else 0
 
@@ -102,7 +111,7 @@ class Connection:
         """What the client says, behind a PROXY header."""
         return self.opening[self.header_size :]
 
-    @property
+    @cached_property
     def isns(self) -> tuple[int | None, int | None]:
         """First sequence numbers of both sides, as any tap shows them; NAT keeps one of them at least."""
         client = next((s.request.base for s in self.sights if s.request.base is not None), None)
@@ -113,6 +122,16 @@ class Connection:
     def whole(self) -> bool:
         """Whether its first packet was seen."""
         return any(s.syn is not None for s in self.sights)
+
+    @cached_property
+    def as_front(self) -> Times:
+        """Its times as session 1, at the tap nearest to the proxy."""
+        return Times(*(read(self.last) for read in (self.opened, self.said, self.heard)))
+
+    @cached_property
+    def as_back(self) -> Times:
+        """Its times as session 2, at the tap nearest to the proxy."""
+        return Times(*(read(self.first) for read in (self.opened, self.said, self.heard)))
 
     def opened(self, sight: Sight) -> int:
         return self.at(sight, sight.start)
@@ -132,6 +151,7 @@ class Connection:
         ends = [m.ts for s in (sight.request, sight.reply) for m in (s.fin, s.reset) if m is not None]
         return self.at(sight, min(ends)) if ends else 0
 
+    @cached_property
     def sizes(self) -> tuple[int | None, int | None]:
         """Octets that each side sent in all, without the PROXY header."""
         ends = [next((s.size for s in side if s.size is not None), None) for side in self._streams()]
@@ -140,16 +160,21 @@ class Connection:
     def _streams(self) -> tuple[list[Stream], list[Stream]]:
         return [s.request for s in self.sights], [s.reply for s in self.sights]
 
-    @property
+    @cached_property
+    def ways(self) -> set[tuple[int, int, int]]:
+        """Tap and MACs of its SYNs: where it comes from and where it goes."""
+        return {(s.tap, s.syn.src, s.syn.dst) for s in self.sights if s.syn is not None and s.syn.src}
+
+    @cached_property
     def was_reset(self) -> bool:
         return any(s.request.reset or s.reply.reset for s in self.sights)
 
-    @property
+    @cached_property
     def refused(self) -> bool:
         """The server answers its SYN with RST."""
         return self.whole and any(s.reply.reset for s in self.sights) and not self.established
 
-    @property
+    @cached_property
     def established(self) -> bool:
         return any(s.synack or s.request.segments or s.reply.segments for s in self.sights)
 

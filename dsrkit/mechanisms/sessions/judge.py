@@ -32,7 +32,8 @@ class SessionJudge:
     stated: int | None
 
     def verdicts(self) -> list[Verdict]:
-        backs = [c for c in self.pairing.all if c.client >> 16 in self.found.proxies and c.server in self._servers]
+        servers = self._servers()
+        backs = [c for c in self.pairing.all if c.client >> 16 in self.found.proxies and c.server in servers]
         fronts = [c for c in self.pairing.all if c.server in self.found.vips]
         asked = [c for c in backs if c.whole and c.opening]
         checks: list[Verdict | None] = [
@@ -48,7 +49,6 @@ class SessionJudge:
         ]
         return [verdict for verdict in checks if verdict is not None]
 
-    @property
     def _servers(self) -> set[int]:
         """Endpoints of servers, those that refuse the proxy too."""
         ports = {end & 0xFFFF for end in self.found.servers}

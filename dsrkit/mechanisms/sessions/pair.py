@@ -22,7 +22,7 @@ SLACK: Final = 5_000_000
 """How far clocks of taps may be apart where no packet tells. Units: ns."""
 _LEAST: Final = 8
 """Octets that two streams must have in common to be compared at all."""
-_MOST_LOOKED: Final = 400
+_MOST_LOOKED: Final = 200
 _SOON: Final = 5_000_000_000
 """A session that a proxy opens without octets to tell belongs to one that waited no longer. Units: ns."""
 _RETRY: Final = 1_000_000_000
@@ -120,22 +120,25 @@ class Pairing:
 
     def _copies(self, group: list[Connection]) -> None:
         """Of sessions that begin alike, those that follow each other in the same order: a proxy hands on at once."""
-        backs = sorted((c for c in group if not self.backs[id(c)]), key=_back_time)
-        fronts = sorted((c for c in group if not self.fronts[id(c)]), key=_front_time)
-        times = [_front_time(c) for c in fronts]
+        backs = sorted((c for c in group if not self.backs[id(c)]), key=lambda c: c.as_back.heard or c.as_back.said)
+        fronts = sorted((c for c in group if not self.fronts[id(c)]), key=lambda c: c.as_front.heard or c.as_front.said)
+        times = [c.as_front.heard or c.as_front.said for c in fronts]
         taken: set[int] = set()
         for back in backs:
-            start = bisect_left(times, _back_time(back) - SLACK if back.answer else back.said(back.first) - _SOON)
-            looked = 0
-            for front in fronts[start:]:
-                looked += 1
-                if looked > _MOST_LOOKED:
-                    break
-                if front is back or id(front) in taken or self.fronts[id(front)] or self.backs[id(front)]:
-                    continue
-                if self._carry_the_same(front, back) and in_time(front, back):
+            when = back.as_back
+            start = bisect_left(times, when.heard - SLACK if back.answer else when.said - _SOON)
+            left = _MOST_LOOKED
+            for front in fronts[start : start + _MOST_LOOKED * 8]:
+                if id(front) in taken or front is back or not in_time(front, back):
+                    # A session that began after this one was answered has nothing to do with it, nor have most later.
+                    left -= bool(when.heard) and front.as_front.opened > when.heard + SLACK
+                elif not self.backs[id(front)] and not self.fronts[id(front)] and self._carry_the_same(front, back):
                     taken.add(id(front))
                     self.add(front, back, "payload")
+                    break
+                else:
+                    left -= 1
+                if left <= 0:
                     break
 
     def _carry_the_same(self, front: Connection, back: Connection) -> bool:
@@ -146,7 +149,7 @@ class Pairing:
             return False
         if front.was_reset or back.was_reset:
             return True
-        return all(a is None or b is None or a == b for a, b in zip(front.sizes(), back.sizes(), strict=True))
+        return all(a is None or b is None or a == b for a, b in zip(front.sizes, back.sizes, strict=True))
 
     def by_requests(self) -> None:
         """Requests that go in on one session and out on another with the same answer: HTTP, where a proxy may change
@@ -280,12 +283,11 @@ def two_machines(front: Connection, back: Connection) -> bool:
     """
     if not differ(front, back):
         return False
-    ways = {(s.tap, s.syn.src, s.syn.dst) for s in front.sights if s.syn is not None and s.syn.src}
-    if any(s.syn is not None and (s.tap, s.syn.src, s.syn.dst) in ways for s in back.sights):
+    if front.ways & back.ways:
         return False
     if front.client >> 16 != back.client >> 16:
         return True
-    macs = {src for _, src, _ in ways}
+    macs = {src for _, src, _ in front.ways}
     return all(s.syn is not None and s.syn.src not in macs for s in back.sights)
 
 
@@ -308,18 +310,10 @@ def in_time(front: Connection, back: Connection) -> bool:
     Waiting for the proxy takes longer than waiting for the server, whatever the clocks of the taps say: that tells
     which of two sessions is whose.
     """
-    asked, passed = front.said(front.last), back.said(back.first)
-    heard, told = back.heard(back.first), front.heard(front.last)
+    one, two = front.as_front, back.as_back
+    asked, passed, heard, told = one.said, two.said, two.heard, one.heard
     if passed < asked - SLACK or (told and passed > told + SLACK):
         return False
     if not heard or not told:
-        return front.opened(front.last) <= back.opened(back.first)
+        return one.opened <= two.opened
     return told >= heard - SLACK and told - asked >= heard - passed
-
-
-def _back_time(c: Connection) -> int:
-    return c.heard(c.first) or c.said(c.first)
-
-
-def _front_time(c: Connection) -> int:
-    return c.heard(c.last) or c.said(c.last)
