@@ -120,6 +120,8 @@ def _site(
     options: Mapping[str, Any],
 ) -> Site:
     """The set-up; with a seed it is varied, and the spec that comes of that says what the options said."""
+    if mode == "health" and spec is None:
+        options = {"through": "rip", **options}  # keepalived cannot send a check along the data path
     site = site_of(mode, spec, choices=choices, **options)
     if not wishes.seed:
         return site

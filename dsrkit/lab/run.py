@@ -135,7 +135,7 @@ def _judged(lab: Lab, result: Mapping[str, Any], folder: Path) -> Outcome:
     requests = [one for step in result["steps"] for one in step.get("requests", ())]
     files = tuple(tap.file for tap in lab.job.taps)
     report = verify(None, spec=folder / SPEC_FILE)
-    blind = verify([folder / file for file in files]) if lab.site.mode in REWRITES else None
+    blind = verify([folder / file for file in files]) if lab.site.mode in (*REWRITES, "health") else None
     return Outcome(
         served=sum(one["served"] for one in requests),
         asked=len(requests),

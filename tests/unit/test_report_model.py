@@ -40,8 +40,6 @@ from dsrkit.model.sections.dns import (
 from dsrkit.model.sections.health_check import KINDS, WAYS, Change, HealthCheck, Interval
 from dsrkit.model.sections.health_check import VERDICTS as STATES
 from dsrkit.model.sections.spread import EVENNESS, Fairness, Load, Spread
-from dsrkit.model.sections.takeover import PROTOCOLS, REASONS, Blackout, Event, Move, Neighbour, Owner, Reign, Sight
-from dsrkit.model.sections.takeover import Takeover as Ownership
 
 NAMES = st.sampled_from(["A", "B", "C", "web1"])
 MAYBE = st.none() | NAMES
@@ -186,31 +184,6 @@ CHECKS = st.builds(
     connections=COUNTS,
     unanswered=COUNTS,
 )
-OWNERS = st.builds(Owner, NAMES, MAYBE, MAYBE)
-MILLISECONDS = st.floats(-9, 9)
-OWNERSHIPS = st.builds(
-    Ownership,
-    vips=tuples(NAMES, 2),
-    protocol=st.sampled_from(PROTOCOLS),
-    vrid=st.none() | st.integers(1, 2),
-    owners=tuples(st.builds(Reign, OWNERS, COUNTS, COUNTS, COUNTS, COUNTS), 2),
-    moves=tuples(
-        st.builds(
-            Move,
-            old=st.none() | OWNERS,
-            new=st.none() | OWNERS,
-            at_ns=COUNTS,
-            reason=st.sampled_from(REASONS),
-            events=tuples(
-                st.builds(Event, NAMES, COUNTS, MILLISECONDS, NAMES, st.builds(FrameRef, NAMES, st.integers(1, 9))), 1
-            ),
-            taps=tuples(st.builds(Sight, NAMES, COUNTS, st.none() | MILLISECONDS), 1),
-            neighbours=tuples(st.builds(Neighbour, NAMES, NAMES, NAMES, st.none() | MILLISECONDS), 1),
-            clients=tuples(st.builds(Blackout, NAMES, COUNTS, MILLISECONDS, st.none() | MILLISECONDS), 1),
-        ),
-        1,
-    ),
-)
 TRAFFIC = st.builds(Traffic.of, COUNTS, COUNTS, COUNTS) | st.builds(Traffic, COUNTS, COUNTS, COUNTS)
 REPORTS = st.builds(
     Report,
@@ -237,7 +210,6 @@ REPORTS = st.builds(
     health_checks=tuples(CHECKS),
     dns=tuples(NAMED, 2),
     spread=tuples(SPREADS),
-    takeovers=tuples(OWNERSHIPS, 2),
     notes=tuples(st.text(max_size=3)),
     fail_on=st.sampled_from(FAIL_ON),
 )

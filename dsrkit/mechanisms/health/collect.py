@@ -22,6 +22,7 @@ from dsrkit.verify.scene import Scene
 
 FIN: Final = 0x01
 _RETRANSMISSION_NS: Final = 200_000_000
+_INITIAL_TTLS: Final = (64, 128, 255)
 _PATIENCE_NS: Final = 60_000_000_000
 """No check waits longer for its answer."""
 _FASTEST: Final = 20
@@ -73,11 +74,19 @@ class Collector:
     talking: set[int] = field(default_factory=set)  # taps that show an answer to some probe
     end: dict[int, int] = field(default_factory=dict)  # tap -> its last packet
     notes: list[str] = field(default_factory=list)
+    datagrams: bool = False  # UDP was seen
+    own: set[int] = field(default_factory=set)  # addresses of the load balancer
     _open: dict[tuple[int, int, int], Probe] = field(default_factory=dict)  # (tap, protocol, endpoint or echo)
     _heavy: set[int] = field(default_factory=set)
     _known: Words = field(default_factory=lambda: np.zeros(0, np.uint64))
     _client_numbers: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     _times: int = 0
+
+    def _know(self) -> None:
+        """The load balancer's addresses, with those that its MACs claim."""
+        scene = self.scene
+        claimed = {address for (address, mac), _ in scene.claims.items() if mac and mac in scene.macs("lb")}
+        self.own |= (scene.ips("lb") | claimed) - scene.vips
 
     def feed(self, f: Frames, flows: Flows) -> None:
         """Take in a batch of new packets."""
@@ -85,9 +94,12 @@ class Collector:
             return
         asks = is_syn(f) | (f.is_echo & (flows.direction == REQUEST))
         rows = np.flatnonzero(asks & f.has_ip)
+        if not self.end:
+            self._know()
         begins = self._possible(f, flows, rows) if len(rows) else rows
+        self._clock(f)
+        self.datagrams = self.datagrams or bool(f.is_udp.any())
         if not len(begins) and not self._open:
-            self._clock(f)
             return
         ends = np.unique(
             np.concatenate([flows.client[begins], np.asarray([p.client for p in self._open.values()], np.int64)])
@@ -98,7 +110,6 @@ class Collector:
         mine &= chosen | ~asks | self._again(f, flows, rows)
         self._walk(f, flows, np.flatnonzero(mine), chosen)
         self._errors(f)
-        self._clock(f)
         self._fold(done=False)
 
     def finish(self) -> list[Series]:
@@ -110,20 +121,24 @@ class Collector:
             series.sort()
         return list(self.series.values())
 
+    def nothing_else(self, sources: set[int]) -> bool:
+        """Whether all connections are of these sources, so that the capture holds no clients' data path."""
+        return not self.datagrams and all(set(np.unique(who).tolist()) <= sources for _, who, _ in self.starts)
+
     # --- choosing -----------------------------------------------------------------------------------------------------
 
     def _possible(self, f: Frames, flows: Flows, rows: Ints) -> Ints:
         """First packets of probes: from the load balancer, or from somebody who is no client."""
         who, whom = flows.client[rows] >> 16, flows.server[rows] >> 16
         scene = self.scene
-        own = np.isin(who, list(own_addresses(scene)))
+        own = np.isin(who, list(self.own))
         if scene.mode in REWRITES:
-            straight = np.isin(whom, list(scene.ips("real-server"))) & ~np.isin(
-                f.eth_src[rows], list(scene.macs("lb") - {0})
-            )
-            others = straight & ~np.isin(who, list(scene.ips("client")))
-            if scene.mode in ("nat", "fullnat"):
-                others &= bool(scene.macs("lb"))
+            straight = np.isin(whom, list(scene.ips("real-server"))) & ~np.isin(who, list(scene.ips("client")))
+            sent = np.isin(f.eth_src[rows], list(scene.macs("lb") - {0}))
+            # What the load balancer passes on has lost a hop.
+            made = straight & sent & np.isin(f.ttl[rows], _INITIAL_TTLS)
+            self.own.update(np.unique(who[made]).tolist())
+            others = straight & (~sent | made)
         else:
             stated = [ip for p in scene.role("client") if p.stated for ip in p.ips]
             others = ~np.isin(who, stated)
@@ -342,9 +357,3 @@ class Collector:
         if probe.request is not None:
             return (UNKNOWN, "the capture ends") if cut else (DOWN, "no answer to the request")
         return UP, "handshake"
-
-
-def own_addresses(scene: Scene) -> set[int]:
-    """The load balancer's addresses, with those that its MACs claim."""
-    claimed = {address for (address, mac), _ in scene.claims.items() if mac and mac in scene.macs("lb")}
-    return (scene.ips("lb") | claimed) - scene.vips

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.mechanisms.health.collect import Collector, own_addresses
+from dsrkit.mechanisms.health.collect import Collector
 from dsrkit.mechanisms.health.series import DOWN, UP, Ask, Base, Series
 from dsrkit.model.names import REWRITES
 from dsrkit.model.sections.health_check import Interval
@@ -57,16 +57,12 @@ def recognise(collector: Collector, scene: Scene, taps: list[TapInfo], told: Tol
         by_base[series.base].append(series)
     found: dict[tuple[int, int, int, int, str, Ask], list[Check]] = defaultdict(list)
     candidates = [check for group in by_base.values() for s in _joined(group) if (check := _check(s, scene, collector))]
-    pinged = defaultdict(set)
-    for check in candidates:
-        if check.kind == "ping":
-            pinged[check.series.base.source].add(check.series.base.target)
-    own = own_addresses(scene)
+    own = collector.own
     starts = _Starts(collector, told, own)
     for check in candidates:
         base = check.series.base
         certain = base.source in own and scene.mode in REWRITES and scene.mode != "fullnat"
-        if certain or (_worded(check, len(pinged[base.source])) and not starts.follows(check.series, told)):
+        if certain or (_worded(check, candidates) and not starts.follows(check.series, told)):
             server = check.party.name if check.party is not None else str(check.address or base.mac)
             found[base.source, base.target, base.proto, base.port, server, check.series.ask].append(check)
     return [_best(group, scene, taps) for group in found.values()]
@@ -112,14 +108,22 @@ def _tags(scene: Scene) -> set[int]:
     return (seen | set(scene.tag_of_vip)) - {0}
 
 
-def _worded(check: Check, pinged: int) -> bool:
-    """Whether it looks like a check whoever sent it."""
+def _worded(check: Check, candidates: list[Check]) -> bool:
+    """Whether it looks like a check whoever sent it; a person pings one machine at a time."""
     series = check.series
     if len(series.at) < _LEAST_OF_ANYBODY or UP not in series.result:
         return False
     if check.kind == "ping":
-        return pinged > 1
+        return any(_beside(series, other.series) for other in candidates if other.kind == "ping")
     return series.typical or check.kind in ("tcp", "tcp-half-open")
+
+
+def _beside(one: Series, other: Series) -> bool:
+    """Whether one source asked two machines over the same time."""
+    if one.base.source != other.base.source or one.base.target == other.base.target:
+        return False
+    shared = min(one.at[-1], other.at[-1]) - max(one.at[0], other.at[0])
+    return 2 * shared > one.at[-1] - one.at[0]
 
 
 class _Starts:

@@ -36,6 +36,7 @@ class Traffic:
     """New TCP connections by real server (its index in the scene), from settled journeys."""
 
     scene: Scene
+    checkers: set[int]  # addresses whose connections are no clients'
     times: dict[int, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("q")))
     tap_of: dict[int, array[int]] = field(default_factory=lambda: defaultdict(lambda: array("h")))
     total: Counter[int] = field(default_factory=Counter)
@@ -69,7 +70,9 @@ class Traffic:
     def _learn(self, f: Frames, flows: Flows, way: Way, answers: tuple[Words, Ints], refused: Words) -> None:
         lead = way.rows.max(axis=1) if len(way.rows) else np.zeros(0, np.int64)
         wanted = np.flatnonzero((way.server >= 0) & (lead >= 0))
-        wanted = wanted[is_syn(f)[lead[wanted]]] if len(wanted) else wanted
+        if len(wanted):
+            rows = lead[wanted]
+            wanted = wanted[is_syn(f)[rows] & ~np.isin(flows.client[rows] >> 16, list(self.checkers))]
         if not len(wanted):
             return
         rows = lead[wanted]

@@ -57,6 +57,10 @@ class Change:
         }
     )
 
+    def order(self) -> tuple[Any, ...]:
+        """By time; the rest makes the order the same however parts are merged."""
+        return (self.at_ns, self.frame, self.verdict, self.reason, self.probes, self.ms, self.traffic_ns or 0)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "at_ns": self.at_ns,
@@ -176,7 +180,7 @@ class HealthCheck:
             timeout_ms=_longest(self.timeout_ms, other.timeout_ms),
             last_ns=later.last_ns,
             verdict=later.verdict,
-            history=tuple(sorted(changes, key=lambda c: (c.at_ns, c.frame))),
+            history=tuple(sorted(changes, key=Change.order)),
             connections=self.connections + other.connections,
             unanswered=self.unanswered + other.unanswered,
         )
