@@ -189,13 +189,8 @@ class SessionJudge:
             if len(bad) > 1 or (bad and self.stated is not None):
                 verdict.nodes = tuple(dict.fromkeys([*names_of(self.scene, bad), *self._lb]))
                 names = ", ".join(names_of(self.scene, bad))
-                how = (
-                    "answer 400"
-                    if all(c.answer for c in bad)
-                    else "break off"
-                    if not any(c.answer for c in bad)
-                    else "break off or answer 400"
-                )
+                ways = {"answered 400 to" if c.answer else "broke off" for c in bad}
+                how = " or ".join(sorted(ways, reverse=True))
                 if headed:
                     cause = "Either the servers do not expect the header, or the proxy must not send it"
                 else:
@@ -204,8 +199,8 @@ class SessionJudge:
                         verdict.severity = "warning"
                         cause += "; a request that they do not understand is the other explanation"
                 why = (
-                    f"{names}: {len(bad)} of {len(judged)} sessions that begin {'with' if headed else 'without'} "
-                    f"a PROXY header {how} before anything is served. {cause}."
+                    f"{names} {how} {len(bad)} of {len(judged)} sessions that begin "
+                    f"{'with' if headed else 'without'} a PROXY header, before anything was served. {cause}."
                 )
                 self._fail(verdict, [_rejection(c) for c in bad], why)
             out.append(verdict)
