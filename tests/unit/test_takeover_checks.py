@@ -127,6 +127,9 @@ def test_a_fault_is_told(code: str, ip: int, tmp_path: Path) -> None:
 
 
 def test_every_check_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "modes" / "garp.md").read_text(encoding="utf-8")
+    rows = [f"| `{c.id}` | {c.meaning} | {c.severity} | {', '.join(c.codes)} |" for c in CHECKS]
+    assert [row for row in rows if row not in page] == []
     assert {check for check, _ in FOUND.values()} == IDS.keys()
     assert all(check.meaning and check.source and check.codes for check in CHECKS)
 
