@@ -39,6 +39,7 @@ from dsrkit.model.sections.dns import (
 )
 from dsrkit.model.sections.health_check import KINDS, WAYS, Change, HealthCheck, Interval
 from dsrkit.model.sections.health_check import VERDICTS as STATES
+from dsrkit.model.sections.session import ENDS, PROOFS, Endpoint, Session
 from dsrkit.model.sections.spread import EVENNESS, Fairness, Load, Spread
 
 NAMES = st.sampled_from(["A", "B", "C", "web1"])
@@ -185,6 +186,20 @@ CHECKS = st.builds(
     unanswered=COUNTS,
 )
 TRAFFIC = st.builds(Traffic.of, COUNTS, COUNTS, COUNTS) | st.builds(Traffic, COUNTS, COUNTS, COUNTS)
+ENDPOINTS = st.builds(Endpoint, st.just("192.0.2.1"), st.integers(0, 1), MAYBE)
+FRAMES = st.builds(FrameRef, NAMES, st.integers(1, 3))
+SESSIONS = st.builds(
+    Session,
+    *[ENDPOINTS] * 4,
+    start_ns=st.integers(0, 1),
+    delay_ms=st.none() | st.integers(0, 5).map(float),
+    by=st.sets(st.sampled_from(PROOFS)).map(lambda found: tuple(proof for proof in PROOFS if proof in found)),
+    requests=st.integers(0, 3),
+    proxy_header=MAYBE,
+    end=st.sampled_from(ENDS),
+    frame_1=st.none() | FRAMES,
+    frame_2=FRAMES,
+)
 REPORTS = st.builds(
     Report,
     mode=st.sampled_from([None, "nat", "nat", "l2dsr"]),
@@ -210,6 +225,7 @@ REPORTS = st.builds(
     health_checks=tuples(CHECKS),
     dns=tuples(NAMED, 2),
     spread=tuples(SPREADS),
+    sessions=tuples(SESSIONS),
     notes=tuples(st.text(max_size=3)),
     fail_on=st.sampled_from(FAIL_ON),
 )

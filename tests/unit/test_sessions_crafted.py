@@ -112,12 +112,6 @@ SESSIONS = st.builds(
 REPORTS = st.builds(Report, sessions=st.lists(SESSIONS, max_size=3).map(tuple))
 
 
-@settings(deadline=None)
-@given(REPORTS, REPORTS, REPORTS)
-def test_merge_is_associative(a: Report, b: Report, c: Report) -> None:
-    assert a.merge(b).merge(c) == a.merge(b.merge(c))
-
-
 @settings(deadline=None, max_examples=40)  # the schema is large
 @given(REPORTS)
 def test_sessions_are_shown_and_follow_the_schema(report: Report) -> None:
