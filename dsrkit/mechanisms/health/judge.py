@@ -268,10 +268,8 @@ class Judgement:
 
     def _through_vip(self) -> Verdict:
         way = [c for c in self.checks if c.through == "vip"]
-        plain = [c for c in self.checks if c.through == "rip" and c.kind != "ping"]
         verdict = self._verdict("health.lb.through-vip", self.checks, len(way))
-        passing = {id(c.party) for c in way if c.party is not None}
-        bad = [c for c in self._misled(plain) if id(c.party) not in passing]
+        bad = self._past_the_path()
         if bad:
             verdict.checked = len(self.checks)
             self._blind(verdict, bad, "checks go to the servers' own addresses, past what the clients' packets need")
@@ -282,11 +280,23 @@ class Judgement:
             )
         return verdict
 
+    def _past_the_path(self) -> list[Check]:
+        """Checks that pass because they go past the data path; a service that refuses is none of its faults."""
+        if self.scene.mode not in DIRECT_RETURN:
+            return []
+        passing = {id(c.party) for c in self.checks if c.through == "vip" and c.party is not None}
+        return [
+            c
+            for c in self._misled([c for c in self.checks if c.through == "rip"])
+            if id(c.party) not in passing and (c.kind != "ping" or not self.traffic.refused[self.servers[id(c.party)]])
+        ]
+
     def _tests_service(self) -> Verdict:
         by_service = {id(c.party) for c in self.checks if c.kind != "ping" and c.party is not None}
         only = [c for c in self.checks if c.kind == "ping" and id(c.party) not in by_service]
         verdict = self._verdict("health.lb.tests-service", self.checks, len(by_service))
-        bad = self._misled(only)
+        past = self._past_the_path()
+        bad = [c for c in self._misled(only) if c not in past]
         if bad:
             verdict.checked = len(self.checks)
             self._blind(verdict, bad, "checks are pings alone, which the kernel answers whatever the service does")

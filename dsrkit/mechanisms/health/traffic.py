@@ -71,8 +71,10 @@ class Traffic:
         lead = way.rows.max(axis=1) if len(way.rows) else np.zeros(0, np.int64)
         wanted = np.flatnonzero((way.server >= 0) & (lead >= 0))
         if len(wanted):
-            rows = lead[wanted]
-            wanted = wanted[is_syn(f)[rows] & ~np.isin(flows.client[rows] >> 16, list(self.checkers))]
+            wanted = wanted[is_syn(f)[lead[wanted]]]
+            own = np.isin(flows.client >> 16, list(self.checkers))
+            # Full NAT makes connections of its own, too, out of others'.
+            wanted = wanted[((way.rows[wanted] >= 0) & ~own[way.rows[wanted]]).any(axis=1)]
         if not len(wanted):
             return
         rows = lead[wanted]
