@@ -246,6 +246,14 @@ def test_one_vrid_for_two_sets_of_addresses(tmp_path: Path) -> None:
     assert of_takeovers(verified(tmp_path, frames, "y")) == {}
 
 
+@pytest.mark.parametrize(("vrid", "found"), [(51, {}), (52, {"garp.vrrp.vrid": "warning"})])
+def test_a_stated_vrid(vrid: int, found: dict[str, str], tmp_path: Path) -> None:
+    craft("garp").write(tmp_path / "made.pcapng")
+    spec = tmp_path / "dsr.toml"
+    spec.write_text(f'spec = 1\n[[service]]\nvip = "203.0.113.10"\n[takeover]\nprotocol = "vrrp"\nvrid = {vrid}\n')
+    assert of_takeovers(dsrkit.verify(tmp_path / "made.pcapng", spec=spec)) == found
+
+
 def test_garbage_raises_nothing(tmp_path: Path) -> None:
     whole = [announced(LB1), advertised(LB1), answered(LB2)]
     frames = [(n * 0.1, frame[:size]) for n, frame in enumerate(whole) for size in range(len(frame))]

@@ -41,11 +41,12 @@ class Takeovers(Observer):
         ]
         if self.scene.mode is None:
             self.scene.vips |= {story.vip for story in ownership.stories}
+        stated = self.spec.takeover.vrid if self.spec is not None and self.spec.takeover is not None else None
         return Outcome(
             mechanism="garp",
             mode="garp",
             section=Shown(ownership, moves, self.taps).section(known, gone),
-            verdicts=TakeoverJudge(ownership, self.taps).verdicts(known, gone),
+            verdicts=TakeoverJudge(ownership, self.taps, stated).verdicts(known, gone),
             notes=self._notes(),
         )
 

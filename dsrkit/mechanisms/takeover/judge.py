@@ -20,8 +20,8 @@ from dsrkit.wire.address import mac_text
 class TakeoverJudge:
     """Verdicts on stories; each holds or breaks a check once for every sign or move that it looks at."""
 
-    def __init__(self, ownership: Ownership, taps: list[TapInfo]) -> None:
-        self.o, self.taps = ownership, taps
+    def __init__(self, ownership: Ownership, taps: list[TapInfo], stated_vrid: int | None = None) -> None:
+        self.o, self.taps, self.stated_vrid = ownership, taps, stated_vrid
         self._out: dict[str, Verdict] = {}
 
     def verdicts(self, told: Sequence[tuple[Story, list[Takeaway]]], gone: Sequence[Vanished]) -> list[Verdict]:
@@ -33,6 +33,7 @@ class TakeoverJudge:
                 if move is not returned:
                     self._move(move)
             self._one_mac(story)
+            self._as_stated(story)
         self._vrids(story for story, _ in told)
         for one in gone:
             self._vanished(one)
@@ -118,6 +119,17 @@ class TakeoverJudge:
         )
         names = dict.fromkeys(self.o.name(s.machine) for s in mixed)
         self._breaks(checks.ONE_MAC, "arp.src.hw_mac", message, [s.frame for s in mixed], names, count=len(mixed))
+
+    def _as_stated(self, story: Story) -> None:
+        sign = next((s for s in story.signs if s.advert is not None), None)
+        if self.stated_vrid is None or sign is None or story.vip not in self.o.scene.vips:
+            return
+        if story.vrid == self.stated_vrid:
+            self._holds(checks.VRID, "vrrp.virt_rtr_id")
+            return
+        message = f"{self._vip(story)} belongs to virtual router {story.vrid}, and {self.stated_vrid} is stated"
+        name = self.o.name(sign.machine)
+        self._breaks(checks.VRID, "vrrp.virt_rtr_id", message, [sign.frame], [name], severity="warning")
 
     def _vrids(self, stories: Iterable[Story]) -> None:
         """One id, two sets of addresses without a common one, from two machines."""
