@@ -27,6 +27,8 @@ _SOON: Final = 5_000_000_000
 """A session that a proxy opens without octets to tell belongs to one that waited no longer. Units: ns."""
 _RETRY: Final = 1_000_000_000
 """HAProxy's pause before it tries a server again that refused it. Source: HAProxy configuration manual, `retries`."""
+_TLS: Final = b"\x16\x03"
+"""How a TLS client begins. Source: RFC 8446 s5.1."""
 _MOST_APART: Final = 86_400_000_000_000
 
 
@@ -253,6 +255,11 @@ class Pairing:
             return back.refused and all(p.back.opened(p.back.first) >= at for p in served)
         if front.answer and not back.answer and (status_of(front.answer) or 0) // 100 != 5:
             return False
+        if front.body and back.body and not front.body.startswith(_TLS):
+            # In the clear on both sides: what goes out must begin as what came in.
+            size = min(len(front.body), len(back.body), _LEAST)
+            if front.body[:size] != back.body[:size]:
+                return False
         return bool(back.answer) or bool(back.opening) or back.refused
 
     def _since(self, front: Connection, back: Connection, at: int) -> int:
