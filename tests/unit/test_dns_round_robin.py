@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import dsrkit
 from dsrkit import craft
 from dsrkit.mechanisms.dns.checks import CHECKS
 from dsrkit.model.report import Report
+from dsrkit.report.text import render
 
 FAULTS = {
     "DNS601": ("dns-rr.resolver.shares", "warning", "dns-rr"),
@@ -108,3 +110,17 @@ def test_dns_behind_a_load_balancer_is_a_service_and_no_round_robin(tmp_path: Pa
     craft("nat", protocol="udp", port=53).write(path)
     report = dsrkit.verify(path)
     assert (report.mode, report.dns) == ("nat", ())
+
+
+def test_the_report_shows_the_pairs_and_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    report = verified(tmp_path, flows=20, ip="6", clients=3)
+    text = render(report)
+    assert "www.example.com AAAA: 20 answers; " in text
+    assert "20 connections tied to their answers" in text
+    assert "8 more connections: --format json" in text
+    assert "made.pcapng: " in text
+    hostile = replace(report.dns[0], name="\x1b[2Jwww", chain=("\u202ecom",))
+    shown = render(replace(report, dns=(hostile,)))
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert r"\x1b[2Jwww AAAA" in shown

@@ -120,7 +120,8 @@ def _answer(one: DnsConnection) -> tuple[str, str, str, str]:
     if one.answer is None or one.age_ms is None:
         return "-", "-", "-", "-"
     age = f"{one.age_ms:.1f} ms" if one.age_ms < 1000 else f"{one.age_ms / 1000:.1f} s"
-    return one.resolver or "-", f"{escape(one.answer.file)}: {one.answer.frame}", age, str(one.position)
+    file = one.answer.file.rsplit("/", 1)[-1]
+    return one.resolver or "-", f"{escape(file)}: {one.answer.frame}", age, str(one.position)
 
 
 def _target(one: DnsConnection) -> str:
