@@ -26,6 +26,7 @@ WORK: Final = Path("/run/lab")
 PROGRAMS: Final = Path(__file__).parent / "programs"
 LIMIT: Final = 200.0
 """Seconds for one command; the clients of a broken set-up wait for each of their requests."""
+PINGS: Final = 2
 OFFLOADS_OFF: Final = "tx off rx off sg off tso off gso off gro off txvlan off rxvlan off"
 HUB: Final = "stp_state 0 mcast_snooping 0"
 STRICT: Final = (
@@ -174,9 +175,14 @@ def _step(step: Step) -> dict[str, Any]:
         asked = json.dumps([asdict(request) for request in step.requests])
         program = [sys.executable, "-I", str(PROGRAMS / "client.py")]
         found["requests"] = json.loads(_in(step.node, program, step.label, asked))
-    if step.command is not None:
-        done = _command(["ip", "netns", "exec", step.node, "sh", "-c", step.command])
-        found["command"] = {"status": done.returncode, "output": (done.stdout + done.stderr).strip()}
+    commands = {
+        "ping": step.ping and [sys.executable, "-I", str(PROGRAMS / "ping.py"), step.ping, str(PINGS)],
+        "command": step.command and ["sh", "-c", step.command],
+    }
+    for kind, argv in commands.items():
+        if argv:
+            done = _command(["ip", "netns", "exec", step.node, *argv])
+            found[kind] = {"status": done.returncode, "output": (done.stdout + done.stderr).strip()}
     time.sleep(step.wait)
     return found
 

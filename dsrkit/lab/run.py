@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,7 @@ from dsrkit.lab.engine_host import visit
 from dsrkit.lab.faults import FAULTS
 from dsrkit.lab.job import JOB_FILE, LOG_FILE, RESULT_FILE, Job
 from dsrkit.lab.plan import Lab, Wishes
+from dsrkit.lab.scratch import scratch
 from dsrkit.model.names import REWRITES
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec, SpecTap
@@ -84,12 +83,12 @@ def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
     interactive = bool(wishes.shell or wishes.keep)
     if interactive and not lab.engine.interactive:
         raise UsageError(f"--shell and --keep need the engine host; this set-up runs in {lab.engine.name}")
-    with _folder() as folder:
-        (folder / JOB_FILE).write_text(lab.job.dump())
+    with scratch() as folder:
+        _write(folder / JOB_FILE, lab.job.dump())
         (visit if interactive else lab.engine.run)(folder)
         result = _result(folder)
         spec = recorded(lab.site, lab.job)
-        (folder / SPEC_FILE).write_text(dump(spec))
+        _write(folder / SPEC_FILE, dump(spec))
         if output is not None:
             _keep(folder, output, (*(tap.file for tap in lab.job.taps), SPEC_FILE))
         outcome = _judged(lab, result, output or folder)
@@ -108,16 +107,6 @@ def recorded(site: Site, job: Job) -> Spec:
     if site.choices.engine == "nft":
         services = tuple(replace(one, profile="any") for one in services)
     return replace(site.spec, services=services, taps=taps)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder that goes away with the lab."""
-    folder = Path(tempfile.mkdtemp(prefix="dsrkit-lab-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _result(folder: Path) -> dict[str, Any]:
