@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from dsrkit.craft.complete import completed, spec_options
-from dsrkit.craft.modes import DRIVERS
 from dsrkit.craft.options import Options, flag, known_word, one_of, parse_options
+from dsrkit.craft.presets import PRESETS
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, REWRITES, ROLES, Mode, Role, did_you_mean
 from dsrkit.model.spec import Spec, SpecNode
@@ -92,7 +92,7 @@ def site_of(
     chosen = parse_options(known, asked)
     if chosen.vip is not None and ip_address(chosen.vip).version != int(chosen.ip):
         raise UsageError(f"--vip: {chosen.vip} is not an IPv{chosen.ip} address")
-    usual = DRIVERS[known].preset(known, "ipvs", chosen)
+    usual = PRESETS[known](known, "ipvs", chosen)
     whole = usual if given == Spec() else with_interfaces(completed(given, usual), given)
     found = Site(
         whole, known, _path(known, chosen), chosen, _checked(choices or Choices()), Network(whole, vlan=chosen.vlan)

@@ -115,3 +115,13 @@ def test_help_loads_nothing_heavy() -> None:
         "heavy = {'scapy', 'numpy', 'jinja2'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_setting_up_needs_no_scapy() -> None:
+    code = (
+        "import sys\nfrom dsrkit.model.names import MODES\nfrom dsrkit.setup.api import setup\n"
+        "from dsrkit.setup.output import render\n"
+        "for mode in MODES: render(setup(mode))\n"
+        "assert 'scapy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

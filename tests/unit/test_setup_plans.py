@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from needs import program
 
+from dsrkit.craft.modes import DRIVERS
+from dsrkit.craft.options import parse_options
+from dsrkit.craft.presets import PRESETS
 from dsrkit.errors import DsrkitError, UsageError
-from dsrkit.model.names import MODES
+from dsrkit.model.names import MODES, Mode
 from dsrkit.model.spec import Spec, Takeover
 from dsrkit.model.toml import dump
 from dsrkit.setup.api import chosen_nodes, plan_of, setup, site_of
@@ -171,6 +174,12 @@ def test_scripts_stay_as_they_were_read(mode: str, node: str) -> None:
 def test_configurations_stay_as_they_were_read(mode: str, form: str) -> None:
     expected = (GOLDEN / f"{mode}.{form}").read_text(encoding="utf-8")
     assert render(setup(mode), form) == expected
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_usual_set_up_is_that_of_craft(mode: Mode) -> None:
+    options = parse_options(mode, {})
+    assert PRESETS[mode](mode, "ipvs", options) == DRIVERS[mode].preset(mode, "ipvs", options)
 
 
 # --- what the modes need ----------------------------------------------------------------------------------------------
