@@ -101,7 +101,8 @@ def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:
         keep=common.keep,
     )
     choices = Choices(**{name: getattr(common, name) for name in _CHOICES})
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the lab's folder goes then, too
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.default_int_handler)  # the lab's folder goes then, too
     chosen = lab(mode, common.spec, wishes, choices=choices, **options)
     output = None if common.output is None else prepared(Path(common.output))
     if not common.quiet:
@@ -119,8 +120,11 @@ def _print(lab: Lab, wishes: Wishes, outcome: Outcome, common: _Common) -> None:
     lines = []
     if wishes.fault is not None:
         fault = FAULTS[wishes.fault]
-        lines.append(f"fault {wishes.fault}: {fault.wrong}; expect: {fault.symptom}")
+        lines.append(f"fault {wishes.fault}: {fault.wrong}")
+        lines.append(f"expect: for clients {fault.symptom}; in captures {fault.picture}")
     lines += [f"note: {line}" for line in outcome.notes]
     lines.append(f"served {outcome.served} of {outcome.asked} requests; {len(lab.job.taps)} taps")
     write(sys.stdout, "\n".join(lines) + "\n\n")
     write(sys.stdout, render(outcome.report, color=color, width=width, verbose=False, quiet=common.quiet))
+    where = "the captures are not kept: -o DIR does" if common.output is None else f"recording in {common.output}"
+    write(sys.stdout, f"\n{outcome.verdict}; {where}\n")

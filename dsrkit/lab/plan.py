@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from itertools import chain
 from random import Random
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from dsrkit.lab.engine_host import HOST
 from dsrkit.lab.engine_uml import UML
 from dsrkit.lab.faults import faulty
 from dsrkit.lab.job import Job
+from dsrkit.lab.parts import PACKAGE
 from dsrkit.lab.topology import cables, machines, taps
 from dsrkit.lab.traffic import servers, steps
 from dsrkit.lab.vary import varied
@@ -96,15 +99,16 @@ def lab(
         try:
             site = _site(mode, spec, wishes, suited, options)
             plans = [plan_of(site, node) for node in site.spec.nodes]
+            job = job_of(site, plans, wishes)
         except UsageError as error:
             refused = refused or error
             continue
-        modules, programs = _needs(plans)
+        modules, programs = _needs(plans, job)
         if wishes.loss or wishes.delay:
             modules.append("sch_netem")
         missing = ENGINES[way.engine].missing(modules, programs)
         if not missing:
-            return Lab(ENGINES[way.engine], site, job_of(site, plans, wishes), way.why, options)
+            return Lab(ENGINES[way.engine], site, job, way.why, options)
         lacking.setdefault(way.engine, missing)
     if refused is not None and not lacking:
         raise refused
@@ -127,14 +131,16 @@ def _site(
     return site_of(site.mode, varied(site.spec, wishes.seed), choices=choices, **kept)
 
 
-def _needs(plans: Sequence[Plan]) -> tuple[list[str], list[str]]:
-    """The kernel modules and the programs of some plans."""
+def _needs(plans: Sequence[Plan], job: Job) -> tuple[list[str], list[str]]:
+    """The kernel modules and the programs of some plans, and of what happens besides."""
     modules: list[str] = []
     programs: list[str] = []
     for step in (step for plan in plans for step in plan.steps):
         if step.kind == "module":
             modules += step.argv[2:]
         programs += [argv[0] for argv in (step.argv, step.unless, *step.undo) if argv]
+    besides = (*(step.command or "" for step in job.steps), *chain.from_iterable(job.faults.values()))
+    programs += [word for text in besides for word in re.findall(r"[\w-]+", text) if word in PACKAGE]
     unneeded = {"modprobe", *(name for name in programs if name in _EVERYWHERE)}
     return list(dict.fromkeys(modules)), [name for name in dict.fromkeys(programs) if name not in unneeded]
 

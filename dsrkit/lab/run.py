@@ -17,7 +17,7 @@ from dsrkit.lab.job import JOB_FILE, LOG_FILE, RESULT_FILE, Job
 from dsrkit.lab.plan import Lab, Wishes
 from dsrkit.lab.scratch import scratch
 from dsrkit.model.names import REWRITES
-from dsrkit.model.report import Report
+from dsrkit.model.report import FrameRef, Report
 from dsrkit.model.spec import Spec, SpecTap
 from dsrkit.model.toml import dump
 from dsrkit.setup.site import Site
@@ -54,13 +54,25 @@ class Outcome:
         """What the report does not say: what clients saw go wrong, lost frames, and what is found without the spec."""
         errors = [one["error"] for step in self.steps for one in step.get("requests", ()) if not one["served"]]
         found = [f"{errors.count(one)} of the clients' requests: {one}" for one in dict.fromkeys(errors)]
+        found += [
+            f"{step['label']}: {done['output'] or 'failed'}"
+            for step in self.steps
+            for done in (step.get("ping"), step.get("command"))
+            if done is not None and done["status"]
+        ]
         found += [f"no frame at {tap}" for tap in self.silent]
         if self.dropped:
             found.append(f"the kernel dropped {self.dropped} frames that taps should have seen")
         if self.blind is not None and self.blind.exit_code != self.report.exit_code:
-            codes = ", ".join(dict.fromkeys(one.code for one in self.blind.findings)) or "nothing"
-            found.append(f"without the spec verify finds: {codes}")
+            found.append(f"without the spec verify finds {_codes(self.blind)}")
         return tuple(found)
+
+    @property
+    def verdict(self) -> str:
+        """The whole in one line: what clients got, what verify found, and the exit code that comes of both."""
+        clients = f"clients were served {self.served} of {self.asked} requests"
+        without = "" if self.blind is None or self.blind.exit_code == self.report.exit_code else " by the spec"
+        return f"lab: {clients}, and verify finds {_codes(self.report)}{without} (exit {self.exit_code})"
 
 
 def prepared(output: Path) -> Path:
@@ -92,7 +104,9 @@ def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
         if output is not None:
             _keep(folder, output, (*(tap.file for tap in lab.job.taps), SPEC_FILE))
         outcome = _judged(lab, result, output or folder)
-        if output is not None:
+        if output is None:
+            outcome = replace(outcome, report=_homeless(outcome.report))
+        else:
             _write(output / TRUTH_FILE, json.dumps(_truth(lab, wishes, result, outcome), indent=1) + "\n")
     return outcome
 
@@ -136,6 +150,24 @@ def _judged(lab: Lab, result: Mapping[str, Any], folder: Path) -> Outcome:
     )
 
 
+def _homeless(report: Report) -> Report:
+    """The report with the bare names of captures that are about to go."""
+    return replace(
+        report,
+        taps=tuple(replace(one, file=Path(one.file).name) for one in report.taps),
+        findings=tuple(
+            replace(one, frames=tuple(FrameRef(Path(frame.file).name, frame.frame) for frame in one.frames))
+            for one in report.findings
+        ),
+    )
+
+
+def _codes(report: Report) -> str:
+    if report.exit_code == 2:
+        return "nothing to judge"
+    return ", ".join(dict.fromkeys(one.code for one in report.findings)) or "nothing"
+
+
 def _truth(lab: Lab, wishes: Wishes, result: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     """What is known of a recording without looking at its packets, and what `verify` said about it."""
     fault = FAULTS[wishes.fault] if wishes.fault is not None else None
@@ -146,6 +178,7 @@ def _truth(lab: Lab, wishes: Wishes, result: Mapping[str, Any], outcome: Outcome
         "fault": wishes.fault,
         "wrong": fault.wrong if fault else None,
         "symptom": fault.symptom if fault else None,
+        "picture": fault.picture if fault else None,
         "engine": lab.engine.name,
         "kernel": result["kernel"],
         "balancer": lab.site.choices.engine,
@@ -173,11 +206,14 @@ def _truth(lab: Lab, wishes: Wishes, result: Mapping[str, Any], outcome: Outcome
             "spec": _findings(outcome.report),
             "blind": _findings(outcome.blind) if outcome.blind is not None else None,
         },
+        "exit_code": outcome.exit_code,
     }  # fmt: skip
 
 
 def _findings(report: Report) -> dict[str, Any]:
-    return {"exit_code": report.exit_code, "findings": [f"{one.code} {one.severity}" for one in report.findings]}
+    keys = ("code", "severity", "candidates", "nodes", "count", "expected", "actual", "message")
+    found = [{key: one.to_dict()[key] for key in keys} for one in report.findings]
+    return {"exit_code": report.exit_code, "findings": found}
 
 
 def _keep(folder: Path, output: Path, names: tuple[str, ...]) -> None:

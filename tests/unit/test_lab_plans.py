@@ -93,8 +93,9 @@ def test_each_fault_spoils_something(code: str, mode: str, firewall: str) -> Non
     site = site_of(mode, choices=Choices(firewall=firewall))  # type: ignore[arg-type]
     healthy = job(site)
     spoilt = faulty(code, site, healthy)
+    changed = {node for node in healthy.scripts if spoilt.scripts[node] != healthy.scripts[node]}
     assert spoilt != healthy
-    assert spoilt.scripts == healthy.scripts
+    assert changed == ({"lb1"} if code in ("NAT212", "PRX801") else set())
     assert not [text for texts in spoilt.faults.values() for text in texts if "{vip}" in text or "{{" in text]
 
 
@@ -102,7 +103,7 @@ def test_each_fault_spoils_something(code: str, mode: str, firewall: str) -> Non
     ("wishes", "said"),
     [
         (Wishes(fault="NAT214"), "NAT214 belongs to nat; l2dsr has ARP101"),
-        (Wishes(fault="dsr319"), "no 'dsr319' (did you mean DSR319?"),
+        (Wishes(fault="dsr319"), "no 'dsr319' (did you mean 'DSR319'?"),
         (Wishes(shell="web9"), "no node 'web9' (nodes: client, r1"),
     ],
 )
