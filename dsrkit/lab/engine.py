@@ -66,4 +66,4 @@ def started(argv: Sequence[str], folder: Path, *, interactive: bool = False) -> 
 def inside() -> list[str]:
     """The command that carries out the job of the current folder."""
     program = f"import sys; sys.path.insert(0, {str(PACKAGE_ROOT)!r}); from dsrkit.lab.inside import main; main()"
-    return [sys.executable, "-I", "-B", "-c", program, "."]
+    return [sys.executable, "-I", "-S", "-B", "-c", program, "."]

@@ -23,6 +23,7 @@ from dsrkit.lab.capture import CaptureFailed, recording
 from dsrkit.lab.job import JOB_FILE, RESULT_FILE, Cable, End, Job, Server, Step
 
 WORK: Final = Path("/run/lab")
+PYTHON: Final = (sys.executable, "-I", "-S")
 PROGRAMS: Final = Path(__file__).parent / "programs"
 LIMIT: Final = 200.0
 """Seconds for one command; the clients of a broken set-up wait for each of their requests."""
@@ -73,8 +74,10 @@ def _carry_out(job: Job, result: dict[str, Any]) -> None:
         for command in commands:
             _in(node, ["sh", "-ec", command], f"fault at {node}")
     with ExitStack() as stack:
-        for number, server in enumerate(job.servers):
-            stack.enter_context(_serving(server, WORK / f"server{number}.log"))
+        logs = [WORK / f"server{number}.log" for number in range(len(job.servers))]
+        started = [stack.enter_context(_serving(*one)) for one in zip(job.servers, logs, strict=True)]
+        for server, log, process in zip(job.servers, logs, started, strict=True):
+            _listens(server, log, process)
         with recording(job.taps, WORK) as drops:
             time.sleep(job.settle)
             for step in job.steps:
@@ -147,10 +150,10 @@ def _as_wished(job: Job, end: End) -> Iterator[str]:
 
 
 @contextmanager
-def _serving(server: Server, log: Path) -> Iterator[None]:
-    """A service, once it listens."""
+def _serving(server: Server, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A service that starts; the others may, meanwhile."""
     words = (server.node, str(server.port), "udp" if server.udp else "tcp", server.address)
-    program = [sys.executable, "-I", str(PROGRAMS / "server.py"), *words, "proxy" if server.proxy else "plain"]
+    program = [*PYTHON, str(PROGRAMS / "server.py"), *words, "proxy" if server.proxy else "plain"]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             ["ip", "netns", "exec", server.node, *program],
@@ -158,25 +161,31 @@ def _serving(server: Server, log: Path) -> Iterator[None]:
             stdout=subprocess.PIPE,
             stderr=errors,
         )
-    assert process.stdout is not None
     try:
-        if process.stdout.readline() != b"ready\n":
-            raise LabFailed(f"server at {server.node}: {log.read_text(errors='replace').strip()}")
-        yield
+        yield process
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
+
+
+def _listens(server: Server, log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait for a service.
+
+    Raises: LabFailed with what it said instead.
+    """
+    assert process.stdout is not None
+    if process.stdout.readline() != b"ready\n":
+        raise LabFailed(f"server at {server.node}: {log.read_text(errors='replace').strip()}")
 
 
 def _step(step: Step) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if step.requests:
         asked = json.dumps([asdict(request) for request in step.requests])
-        program = [sys.executable, "-I", str(PROGRAMS / "client.py")]
+        program = [*PYTHON, str(PROGRAMS / "client.py")]
         found["requests"] = json.loads(_in(step.node, program, step.label, asked))
     commands = {
-        "ping": step.ping and [sys.executable, "-I", str(PROGRAMS / "ping.py"), step.ping, str(PINGS)],
+        "ping": step.ping and [*PYTHON, str(PROGRAMS / "ping.py"), step.ping, str(PINGS)],
         "command": step.command and ["sh", "-c", step.command],
     }
     for kind, argv in commands.items():

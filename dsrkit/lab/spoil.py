@@ -23,9 +23,8 @@ BIG: Final = 20_000
 REMARKS: Final = (42, 21)
 """A DSCP that stands for no VIP; the second where the first one does."""
 REJECT: Final = {
-    "nft": "meta l4proto {{ tcp, udp }} th dport {{ {ports} }} reject with icmpx type admin-prohibited",
-    4: "icmp-admin-prohibited",
-    6: "icmp6-adm-prohibited",
+    4: ("icmp type admin-prohibited", "icmp-admin-prohibited"),
+    6: ("icmpv6 type admin-prohibited", "icmp6-adm-prohibited"),
 }
 TOO_BIG: Final = {
     4: ("icmp type destination-unreachable icmp code frag-needed", "-p icmp --icmp-type fragmentation-needed"),
@@ -104,9 +103,11 @@ def filtered(site: Site, job: Job, role: str, nft: str, iptables: str) -> Job:
 
 def rejecting(site: Site, job: Job) -> Job:
     """The firewall of the first real server says no."""
-    rule = f"{{iptables}} -I INPUT -p $p --dport $port -j REJECT --reject-with {REJECT[version_of(site)]}"
+    nft, iptables = REJECT[version_of(site)]
+    ports = "meta l4proto {{ tcp, udp }} th dport {{ {ports} }}"
+    rule = f"{{iptables}} -I INPUT -p $p --dport $port -j REJECT --reject-with {iptables}"
     each = f"for port in $(echo {{ports}} | tr -d ,); do for p in tcp udp; do {rule}; done; done"
-    return filtered(site, job, "real-server", table("input", REJECT["nft"]), each)
+    return filtered(site, job, "real-server", table("input", f"{ports} reject with {nft}"), each)
 
 
 def no_room(site: Site, job: Job) -> Job:
