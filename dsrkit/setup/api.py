@@ -16,6 +16,7 @@ from dsrkit.model.names import MODES, REWRITES, ROLES, Mode, Role, did_you_mean
 from dsrkit.model.spec import Spec, SpecNode
 from dsrkit.setup.balancer import balancer
 from dsrkit.setup.dnsmasq import name_server
+from dsrkit.setup.idle import refuse_idle
 from dsrkit.setup.network import Network, with_interfaces
 from dsrkit.setup.notes import notes
 from dsrkit.setup.plan import Plan, Step, arranged
@@ -37,6 +38,8 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _real_server(site: Site, node: SpecNode) -> Iterator[Step]:
+    for vip in site.spec.vips:
+        site.backends(vip)  # what no load balancer could send to is no set-up for its servers either
     return SERVERS[site.path](site, node)
 
 
@@ -65,6 +68,7 @@ def setup(
     spec that cannot be completed.
     """
     site = site_of(mode, spec, choices=choices, **options)
+    refuse_idle(site)
     return tuple(plan_of(site, node) for node in site.spec.nodes)
 
 
