@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,8 @@ from dsrkit.verify.pipeline import verify
 SPEC_FILE: Final = "dsr.toml"
 TRUTH_FILE: Final = "truth.json"
 PCAP_HEADER: Final = 24
+NO_SPACE: Final = 1 << 16
+"""Octets; with fewer a machine that ends early has ended for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +98,15 @@ def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
     interactive = bool(wishes.shell or wishes.keep)
     if interactive and not lab.engine.interactive:
         raise UsageError(f"--shell and --keep need the engine host; this set-up runs in {lab.engine.name}")
-    with scratch() as folder:
+    names = (*(tap.file for tap in lab.job.taps), SPEC_FILE)
+    with _whole(output, (*names, TRUTH_FILE)), scratch() as folder:
         _write(folder / JOB_FILE, lab.job.dump())
         (visit if interactive else lab.engine.run)(folder)
         result = _result(folder)
         spec = recorded(lab.site, lab.job)
         _write(folder / SPEC_FILE, dump(spec))
         if output is not None:
-            _keep(folder, output, (*(tap.file for tap in lab.job.taps), SPEC_FILE))
+            _keep(folder, output, names)
         outcome = _judged(lab, result, output or folder)
         if output is None:
             outcome = replace(outcome, report=_homeless(outcome.report))
@@ -123,12 +127,40 @@ def recorded(site: Site, job: Job) -> Spec:
     return replace(site.spec, services=services, taps=taps)
 
 
+@contextmanager
+def _whole(output: Path | None, names: tuple[str, ...]) -> Iterator[None]:
+    """Nothing of a recording stays where the lab does not come to its end.
+
+    Raises: UsageError if there cannot be such a folder, before the lab is built.
+    """
+    if output is None:
+        yield
+        return
+    made = not output.exists()
+    try:
+        output.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {str(output)!r}: {error.strerror or error}") from None
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody else's file may be there by now
+            for name in names:
+                (output / name).unlink(missing_ok=True)
+            if made:
+                output.rmdir()
+        raise
+
+
 def _result(folder: Path) -> dict[str, Any]:
     file = folder / RESULT_FILE
-    if not file.exists():
+    try:
+        result: dict[str, Any] = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        if shutil.disk_usage(folder).free < NO_SPACE:
+            raise LabError(f"no space left in {str(folder.parent)!r} (TMPDIR) for the lab's captures") from None
         said = (folder / LOG_FILE).read_text(errors="replace").strip().splitlines()
-        raise LabError(f"the lab's machine ended early: {' | '.join(said[-3:]) or 'it said nothing'}")
-    result: dict[str, Any] = json.loads(file.read_text())
+        raise LabError(f"the lab's machine ended early: {' | '.join(said[-3:]) or 'it said nothing'}") from None
     if result["error"] is not None:
         raise LabError(f"the lab failed: {result['error']}")
     return result
@@ -218,7 +250,6 @@ def _findings(report: Report) -> dict[str, Any]:
 
 def _keep(folder: Path, output: Path, names: tuple[str, ...]) -> None:
     try:
-        output.mkdir(exist_ok=True)
         for name in names:
             shutil.copyfile(folder / name, output / name)
     except OSError as error:

@@ -8,9 +8,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dsrkit.cli.main import app
-from dsrkit.lab import plan
+from dsrkit.lab import engine_host, engine_uml, plan
+from dsrkit.lab.doctor import PROGRAMS
 from dsrkit.lab.engine import Engine
 from dsrkit.model.names import MODES
+
+NEEDED = {"ipvsadm", "nft", "haproxy", "keepalived", "dnsmasq", "pgrep", "pkill", "iptables-legacy"}
 
 
 def run(*words: str) -> Result:
@@ -59,6 +62,10 @@ def test_a_folder_with_something_in_it_is_kept(tmp_path: Path, monkeypatch: pyte
     result = run("lab", "nat", "-o", str(tmp_path))
     assert result.exit_code == 2
     assert "is not an empty folder" in result.stderr
+
+
+def test_doctor_knows_every_program_of_a_lab() -> None:
+    assert set(engine_host.PROGRAMS) | set(engine_uml.PROGRAMS) | NEEDED <= set(PROGRAMS)
 
 
 def test_doctor_says_what_each_mode_lacks() -> None:

@@ -100,6 +100,46 @@ def test_each_fault_spoils_something(code: str, mode: str, firewall: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("code", "mode", "choices", "options", "said"),
+    [
+        ("ARP101", "l2dsr", Choices(), {"ip": "6"}, "IPv6 has no arp_ignore"),
+        ("ARP101", "l2dsr", Choices(vip_on="dnat"), {}, "no server has the VIP"),
+        ("DSR303", "l2dsr", Choices(vip_on="dnat"), {}, "no server has the VIP"),
+        ("DSR322", "l3dsr-dscp", Choices(), {"ip": "6"}, "IPv6 has no rp_filter"),
+        ("TUN402", "l3dsr-tunnel", Choices(), {"ip": "6"}, "IPv6 has no rp_filter"),
+        ("TUN423", "l3dsr-tunnel", Choices(), {"protocol": "udp"}, "UDP has no MSS"),
+        ("TUN423", "l3dsr-tunnel", Choices(mss="clamp"), {}, "without --mss clamp"),
+        ("NAT214", "nat", Choices(engine="nft"), {"ip": "6"}, "forwards both ways or neither"),
+    ],
+)
+def test_set_ups_that_cannot_have_a_fault(
+    code: str, mode: str, choices: Choices, options: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        job(site_of(mode, choices=choices, **options), Wishes(fault=code))
+
+
+def test_a_fault_of_the_load_balancer_is_another_set_up_of_it() -> None:
+    site = site_of("nat")
+    assert "10.0.0.11:81 " in faulty("NAT212", site, job(site)).scripts["lb1"]
+    site = site_of("l7", proxy="2")
+    assert "send-proxy" in job(site).scripts["lb1"]
+    assert "send-proxy" not in faulty("PRX801", site, job(site)).scripts["lb1"]
+
+
+def test_what_traffic_and_faults_run_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def missing(modules: object, programs: list[str]) -> list[str]:
+        asked.extend(programs)
+        return []
+
+    monkeypatch.setattr(plan, "ENGINES", {"host": Engine("host", "h", lambda folder: None, missing)})
+    lab("garp", None, Wishes(engine="host", fault="ARP104"))
+    assert {"keepalived", "pkill", "pgrep", "ipvsadm"} <= set(asked)
+
+
+@pytest.mark.parametrize(
     ("wishes", "said"),
     [
         (Wishes(fault="NAT214"), "NAT214 belongs to nat; l2dsr has ARP101"),

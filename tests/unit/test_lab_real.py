@@ -125,6 +125,7 @@ def test_a_lab_serves_is_clean_and_leaves_nothing(tmp_path: Path, engine: str) -
     assert truth["engine"] == engine
     assert truth["balancer"] == {"host": "nft", "uml": "ipvs"}[engine]
     assert {one["dropped"] for one in truth["taps"]} == {0}
+    assert [step["ping"]["status"] for step in truth["steps"] if "ping" in step] == [0]
     assert truth["verified"]["spec"] == truth["verified"]["blind"] == {"exit_code": 0, "findings": []}
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {
         "A_client.pcap", "B_lb1.pcap", "C_r1.pcap", "D_web1.pcap", "D_web2.pcap", "dsr.toml", "truth.json",
@@ -162,8 +163,15 @@ def test_a_fault_shows_to_clients_and_in_the_capture(tmp_path: Path, engine: str
     assert "Connection refused" in found["said"]
     assert "l2dsr.real-server.answered" in found["said"]
     truth = json.loads((tmp_path / "kept" / "truth.json").read_text())
-    assert (truth["healthy"], truth["fault"]) == (False, "DSR303")
+    assert (truth["healthy"], truth["fault"], truth["exit_code"]) == (False, "DSR303", 1)
     assert truth["served"] < truth["asked"] == 12
+    assert truth["picture"].startswith("RST")
+    (finding,) = truth["verified"]["spec"]["findings"]
+    assert (finding["code"], finding["nodes"]) == ("l2dsr.real-server.answered", ["web1"])
+    assert found["said"].splitlines()[-1] == (
+        f"lab: clients were served {truth['served']} of 12 requests, and verify finds l2dsr.real-server.answered "
+        f"(exit 1); recording in {tmp_path / 'kept'}"
+    )
 
 
 @pytest.mark.parametrize("engine", [needs("host")])
