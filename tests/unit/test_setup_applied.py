@@ -108,7 +108,7 @@ ON_THIS_KERNEL: list[tuple[str, str, dict[str, Any], Choices]] = [
 
 
 @pytest.mark.parametrize(("mode", "name", "options", "choices"), ON_THIS_KERNEL)
-def test_nothing_is_left_after_undo(
+def test_a_second_run_changes_nothing_and_undo_leaves_nothing(
     tmp_path: Path, mode: str, name: str, options: dict[str, Any], choices: Choices
 ) -> None:
     site = site_of(mode, choices=choices, **options)
@@ -116,20 +116,9 @@ def test_nothing_is_left_after_undo(
     assert node is not None
     found = applied(tmp_path, plan_of(site, node), site.network.ports(name))
     assert found["between"] != found["before"]
-    assert found["after"] == found["before"]
-    assert found["do.out"] == found["undo.out"] == ""
-
-
-@pytest.mark.parametrize(("mode", "name", "options", "choices"), ON_THIS_KERNEL)
-def test_a_second_run_changes_nothing(
-    tmp_path: Path, mode: str, name: str, options: dict[str, Any], choices: Choices
-) -> None:
-    site = site_of(mode, choices=choices, **options)
-    node = site.spec.node(name)
-    assert node is not None
-    found = applied(tmp_path, plan_of(site, node), site.network.ports(name))
     assert found["between-again"] == found["between"]
-    assert found["again.out"] == ""
+    assert found["after"] == found["before"]
+    assert found["do.out"] == found["again.out"] == found["undo.out"] == ""
 
 
 @pytest.mark.parametrize(
