@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -24,6 +26,8 @@ from dsrkit.model.toml import dump
 from dsrkit.setup.api import plan_of, site_of
 from dsrkit.setup.output import shell
 from dsrkit.setup.site import Choices, Site
+
+LAB_PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
 
 
 def job(site: Site, wishes: Wishes | None = None) -> Job:
@@ -97,6 +101,11 @@ def test_each_fault_spoils_something(code: str, mode: str, firewall: str) -> Non
     assert spoilt != healthy
     assert changed == ({"lb1"} if code in ("NAT212", "PRX801") else set())
     assert not [text for texts in spoilt.faults.values() for text in texts if "{vip}" in text or "{{" in text]
+
+
+def test_the_page_has_a_result_of_every_fault() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| (?:host|uml) \|", LAB_PAGE.read_text(), re.MULTILINE)
+    assert rows == [(code, mode) for code, fault in FAULTS.items() for mode in fault.modes]
 
 
 @pytest.mark.parametrize(
