@@ -90,10 +90,11 @@ def lab(
 
     Raises: UsageError, SpecError as `setup`; MissingDependency naming what this computer lacks.
     """
+    usable = {name for name, one in ENGINES.items() if one.interactive or not (wishes.shell or wishes.keep)}
     lacking: dict[str, list[str]] = {}
     refused: UsageError | None = None
     for way in WAYS:
-        if wishes.engine not in ("auto", way.engine):
+        if way.engine not in (usable if wishes.engine == "auto" else {wishes.engine}):
             continue
         suited = replace(choices or Choices(), engine=way.balancer, firewall=way.firewall)  # type: ignore[arg-type]
         try:

@@ -185,7 +185,7 @@ def engines(monkeypatch: pytest.MonkeyPatch, host: set[str], uml: set[str] | Non
             assert isinstance(wanted, list)
             return [name] if modules is None else sorted(set(wanted) - modules)
 
-        return Engine(name, name, lambda folder: None, missing)
+        return Engine(name, name, lambda folder: None, missing, interactive=name == "host")
 
     monkeypatch.setattr(plan, "ENGINES", {"host": here("host", host), "uml": here("uml", uml)})
 
@@ -209,6 +209,11 @@ def test_real_ipvs_goes_before_an_imitation(monkeypatch: pytest.MonkeyPatch) -> 
     assert found("l3dsr-dscp")[0] == found("l7")[0] == found("dns-rr")[0] == "host"
     assert found("nat", engine="host") == ("host", "nft")
     assert found("l7", delay=10**6)[0] == "uml"
+
+
+def test_who_wants_to_look_around_gets_the_running_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines(monkeypatch, set(), EVERYTHING)
+    assert found("nat", shell="lb1") == found("nat", keep=True) == ("host", "nft")
 
 
 def test_nft_balances_where_no_ipvs_is(monkeypatch: pytest.MonkeyPatch) -> None:
