@@ -110,7 +110,7 @@ def lab(
         missing = ENGINES[way.engine].missing(modules, programs)
         if not missing:
             return Lab(ENGINES[way.engine], site, job, way.why, options)
-        lacking.setdefault(way.engine, missing)
+        lacking[way.engine] = min(lacking.get(way.engine, missing), missing, key=len)  # the way that lacks least
     if refused is not None and not lacking:
         raise refused
     each = "; ".join(f"engine {name} needs {', '.join(missing)}" for name, missing in lacking.items())

@@ -228,6 +228,13 @@ def test_what_is_missing_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -
     assert str(raised.value) == "the lab cannot run here: engine host needs ip_vs_rr, ipip; engine uml needs uml"
 
 
+def test_the_way_that_lacks_least_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines(monkeypatch, set(), None)
+    with pytest.raises(MissingDependency) as raised:
+        lab("nat", None, Wishes(loss=0.1))
+    assert str(raised.value) == "the lab cannot run here: engine host needs sch_netem; engine uml needs uml"
+
+
 # --- other addresses, names and ports -------------------------------------------------------------------------------
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from needs import program
 
 from dsrkit.errors import UsageError
-from dsrkit.lab.engine import Engine, LabError
-from dsrkit.lab.job import RESULT_FILE
+from dsrkit.lab.engine import Engine, LabError, started
+from dsrkit.lab.job import LOG_FILE, RESULT_FILE
 from dsrkit.lab.plan import Lab, Wishes, job_of
 from dsrkit.lab.run import Outcome, run
 from dsrkit.lab.scratch import PREFIX, clear, scratch
@@ -96,6 +97,13 @@ def made(engine: Engine) -> Lab:
     site = site_of("l2dsr")
     job = job_of(site, [plan_of(site, node) for node in site.spec.nodes], Wishes())
     return Lab(engine, site, job, "")
+
+
+@program("setpriv")
+def test_a_machine_finds_the_programs_of_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    started(["sh", "-c", "echo $PATH"], tmp_path)
+    assert (tmp_path / LOG_FILE).read_text() == "/usr/bin:/bin:/usr/sbin:/sbin\n"
 
 
 @pytest.mark.parametrize(
