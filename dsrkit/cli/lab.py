@@ -121,10 +121,10 @@ def _print(lab: Lab, wishes: Wishes, outcome: Outcome, common: _Common) -> None:
     if wishes.fault is not None:
         fault = FAULTS[wishes.fault]
         lines.append(f"fault {wishes.fault}: {fault.wrong}")
-        lines.append(f"expect: for clients {fault.symptom}; in captures {fault.picture}")
+        lines.append(f"expect: clients: {fault.symptom}; captures: {fault.picture}")
     lines += [f"note: {line}" for line in outcome.notes]
     lines.append(f"served {outcome.served} of {outcome.asked} requests; {len(lab.job.taps)} taps")
     write(sys.stdout, "\n".join(lines) + "\n\n")
     write(sys.stdout, render(outcome.report, color=color, width=width, verbose=False, quiet=common.quiet))
-    where = "the captures are not kept: -o DIR does" if common.output is None else f"recording in {common.output}"
+    where = "captures not kept (-o DIR keeps them)" if common.output is None else f"recording in {common.output}"
     write(sys.stdout, f"\n{outcome.verdict}; {where}\n")

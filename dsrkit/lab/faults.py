@@ -118,7 +118,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "ARP101": Fault(
         ("l2dsr",),
         "arp_ignore and arp_announce are off at one real server",
-        "none, or some requests reach it past the load balancer",
+        "nothing, or some requests reach it past the load balancer",
         "ARP replies for the VIP from two MACs",
         commands("real-server", "sysctl -q -w net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.all.arp_announce=0"),
         _needs_ipv4_and_vip,
@@ -133,7 +133,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "ARP119": Fault(
         ("l2dsr",),
         "the VIP is on one real server's own interface",
-        "none, or some requests reach it past the load balancer",
+        "nothing, or some requests reach it past the load balancer",
         "ARP replies (neighbour advertisements) for the VIP from two MACs",
         commands("real-server", "ip address add {vip}/{length} dev {interface}{nodad}"),
         _needs_vip,
@@ -192,7 +192,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "DSR308": Fault(
         ("l2dsr",),
         "the gateway of one real server is the load balancer",
-        "none: its replies take the long way",
+        "nothing: its replies take the long way",
         "its replies go to the load balancer's MAC, and appear there twice",
         both(
             commands("real-server", "ip -{version} route replace default via {lb}"),
