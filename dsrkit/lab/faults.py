@@ -10,8 +10,10 @@ from dsrkit.errors import UsageError
 from dsrkit.lab.job import Job
 from dsrkit.lab.spoil import (
     Spoil,
+    behind_balancer,
     both,
     commands,
+    commands_at,
     no_room,
     other_port,
     other_proxy,
@@ -33,7 +35,8 @@ class Fault:
     """A misconfiguration.
 
     `modes` have it; `wrong` is what is misconfigured, `symptom` what clients see of it, `picture` what the captures
-    show, by the catalogue. `spoil` does it to a job; `unfit` says why a set-up of these modes cannot have it.
+    show, by the catalogue. `spoil` does it to a job; `unfit` says why a set-up of these modes cannot have it. `hidden`
+    is whether clients may get everything that they asked for, all the same.
     """
 
     modes: tuple[Mode, ...]
@@ -42,6 +45,7 @@ class Fault:
     picture: str
     spoil: Spoil
     unfit: Unfit = lambda site: None
+    hidden: bool = False
 
 
 def faulty(code: str, site: Site, job: Job) -> Job:
@@ -122,6 +126,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "ARP replies for the VIP from two MACs",
         commands("real-server", "sysctl -q -w net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.all.arp_announce=0"),
         _needs_ipv4_and_vip,
+        hidden=True,
     ),
     "ARP104": Fault(
         ("garp",),
@@ -137,6 +142,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "ARP replies (neighbour advertisements) for the VIP from two MACs",
         commands("real-server", "ip address add {vip}/{length} dev {interface}{nodad}"),
         _needs_vip,
+        hidden=True,
     ),
     "DNS603": Fault(
         ("dns-rr",),
@@ -150,14 +156,14 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "the router bleaches the DSCP",
         "all requests time out",
         "the tag behind the load balancer, 0 at the servers, answers from their own addresses",
-        commands("router", table("forward", "{family} daddr != {vip} {family} dscp set 0", "mangle")),
+        commands_at(behind_balancer, table("forward", "{family} daddr != {vip} {family} dscp set 0", "mangle")),
     ),
     "DSC503": Fault(
         ("l3dsr-dscp",),
         "the router re-marks the DSCP",
         "all requests time out",
         "the tag behind the load balancer, another at the servers, answers from their own addresses",
-        commands("router", table("forward", "{family} dscp != 0 {family} dscp set {remark}", "mangle")),
+        commands_at(behind_balancer, table("forward", "{family} dscp != 0 {family} dscp set {remark}", "mangle")),
     ),
     "DSC510": Fault(
         ("l3dsr-dscp",),
@@ -203,6 +209,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
                 _TO_EVERY_RP_FILTER.format(0),
             ),
         ),
+        hidden=True,
     ),
     "DSR319": Fault(
         ("nat", "fullnat", *DIRECT_RETURN),

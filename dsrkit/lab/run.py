@@ -35,7 +35,8 @@ NO_SPACE: Final = 1 << 16
 class Outcome:
     """What came of a lab: requests served of those made, taps that saw nothing, and the reports.
 
-    `report` is by the spec; `blind` without it, for the modes whose rewrites can be inferred.
+    `report` is by the spec; `blind` without it, for the modes whose rewrites can be inferred. `fault` is the code of
+    what was misconfigured.
     """
 
     served: int
@@ -45,6 +46,7 @@ class Outcome:
     steps: tuple[Mapping[str, Any], ...]
     report: Report
     blind: Report | None
+    fault: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -68,7 +70,17 @@ class Outcome:
             found.append(f"the kernel dropped {self.dropped} frames that taps should have seen")
         if self.blind is not None and self.blind.exit_code != self.report.exit_code:
             found.append(f"without the spec verify finds {_codes(self.blind)}")
-        return tuple(found)
+        return (*self._unseen, *found)
+
+    @property
+    def _unseen(self) -> tuple[str, ...]:
+        """That a misconfiguration did nothing: then the set-up is not one in which it matters."""
+        if self.fault is None or self.served < self.asked or (FAULTS[self.fault].hidden and self.exit_code):
+            return ()
+        return (
+            f"{self.fault} has no symptom here: every request was served. Traffic does not pass what is misconfigured, "
+            "or does without it",
+        )
 
     @property
     def verdict(self) -> str:
@@ -107,7 +119,7 @@ def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
         _write(folder / SPEC_FILE, dump(spec))
         if output is not None:
             _keep(folder, output, names)
-        outcome = _judged(lab, result, output or folder)
+        outcome = _judged(lab, wishes, result, output or folder)
         if output is None:
             outcome = replace(outcome, report=_homeless(outcome.report))
         else:
@@ -166,7 +178,7 @@ def _result(folder: Path) -> dict[str, Any]:
     return result
 
 
-def _judged(lab: Lab, result: Mapping[str, Any], folder: Path) -> Outcome:
+def _judged(lab: Lab, wishes: Wishes, result: Mapping[str, Any], folder: Path) -> Outcome:
     requests = [one for step in result["steps"] for one in step.get("requests", ())]
     files = tuple(tap.file for tap in lab.job.taps)
     report = verify(None, spec=folder / SPEC_FILE)
@@ -179,6 +191,7 @@ def _judged(lab: Lab, result: Mapping[str, Any], folder: Path) -> Outcome:
         steps=tuple(result["steps"]),
         report=report,
         blind=blind,
+        fault=wishes.fault,
     )
 
 

@@ -42,13 +42,26 @@ def version_of(site: Site) -> int:
 
 def commands(role: str, *texts: str, every: bool = False) -> Spoil:
     """Shell commands at the first machine of a role, or at all of them."""
+    return commands_at(lambda site: _nodes(site, role) if every else _nodes(site, role)[:1], *texts)
+
+
+def commands_at(choose: Callable[[Site], tuple[SpecNode, ...]], *texts: str) -> Spoil:
+    """Shell commands at some machines."""
 
     def spoil(site: Site, job: Job) -> Job:
-        chosen = _nodes(site, role) if every else _nodes(site, role)[:1]
-        own = {node.name: tuple(_filled(site, node, text) for text in texts) for node in chosen}
+        own = {node.name: tuple(_filled(site, node, text) for text in texts) for node in choose(site)}
         return replace(job, faults={**job.faults, **own})
 
     return spoil
+
+
+def behind_balancer(site: Site) -> tuple[SpecNode, ...]:
+    """The routers that requests cross between load balancer and servers; all routers where the path names none."""
+    routers = _nodes(site, "router")
+    row = site.spec.path.request
+    balancers = {"lb", *(node.name for node in site.nodes("lb"))}
+    last = max((index for index, name in enumerate(row) if name in balancers), default=len(row))
+    return tuple(node for node in routers if node.name in row[last:]) or routers
 
 
 def both(*spoils: Spoil) -> Spoil:
@@ -96,9 +109,9 @@ def _filled(site: Site, node: SpecNode, text: str) -> str:
     )
 
 
-def filtered(site: Site, job: Job, role: str, nft: str, iptables: str) -> Job:
+def filtered(site: Site, job: Job, role: str, nft: str, iptables: str, *, every: bool = False) -> Job:
     """A packet filter, in the language that the engine's kernel has."""
-    return commands(role, nft if site.choices.firewall == "nft" else iptables)(site, job)
+    return commands(role, nft if site.choices.firewall == "nft" else iptables, every=every)(site, job)
 
 
 def rejecting(site: Site, job: Job) -> Job:
@@ -111,14 +124,15 @@ def rejecting(site: Site, job: Job) -> Job:
 
 
 def no_room(site: Site, job: Job) -> Job:
-    """No server announces a smaller MSS, the router drops "too big" on its way to the client, and requests are large.
+    """No server announces a smaller MSS, routers drop "too big" on its way to the client, and requests are large.
 
     Small ones fit a tunnel.
     """
     forget = "ip -{version} route show default | sed 's/ advmss [0-9]*//' | xargs ip -{version} route replace"
     job = commands("real-server", forget, every=True)(site, job)
     nft, iptables = TOO_BIG[version_of(site)]
-    job = filtered(site, job, "router", table("forward", f"{nft} drop"), f"{{iptables}} -I FORWARD {iptables} -j DROP")
+    drop = table("forward", f"{nft} drop"), f"{{iptables}} -I FORWARD {iptables} -j DROP"
+    job = filtered(site, job, "router", *drop, every=True)
     steps = (replace(step, requests=tuple(replace(one, up=BIG) for one in step.requests)) for step in job.steps)
     return replace(job, steps=tuple(steps))
 

@@ -108,6 +108,40 @@ def test_the_page_has_a_result_of_every_fault() -> None:
     assert rows == [(code, mode) for code, fault in FAULTS.items() for mode in fault.modes]
 
 
+TWO_ROUTERS = """
+service = {mode = "l3dsr-dscp", vip = "203.0.113.10", ports = "tcp/80"}
+dscp = {7 = "203.0.113.10"}
+node = [
+    {name = "client", role = "client", link = [{link = "A", ip = "198.51.100.10/24", gateway = "198.51.100.1"}]},
+    {name = "r1", role = "router", link = [{link = "A", ip = "198.51.100.1/24"}, {link = "B", ip = "203.0.113.1/24"}]},
+    {name = "lb1", role = "lb", link = [{link = "B", ip = "203.0.113.2/24", gateway = "203.0.113.1"}]},
+    {name = "r2", role = "router", link = [
+        {link = "B", ip = "203.0.113.3/24", gateway = "203.0.113.1"}, {link = "C", ip = "10.0.0.1/24"}]},
+    {name = "web1", role = "real-server", link = [{link = "C", ip = "10.0.0.11/24", gateway = "10.0.0.1"}]},
+    {name = "web2", role = "real-server", link = [{link = "C", ip = "10.0.0.12/24", gateway = "10.0.0.1"}]},
+]
+[path]
+request = ["client", "r1", "lb1", "r2", "real-server"]
+reply = ["real-server", "r2", "r1", "client"]
+"""
+
+
+@pytest.mark.parametrize("code", ["DSC502", "DSC503"])
+@pytest.mark.parametrize(
+    ("row", "spoilt"),
+    [
+        (("client", "r1", "lb1", "r2", "real-server"), {"r2"}),
+        (("client", "r1", "lb", "r1", "real-server"), {"r1"}),
+        (("client", "...", "lb1", "...", "real-server"), {"r1", "r2"}),
+        (("client", "r2", "r1", "real-server"), {"r1", "r2"}),
+    ],
+)
+def test_tags_are_spoilt_where_they_pass(code: str, row: tuple[str, ...], spoilt: set[str]) -> None:
+    spec = Spec.parse(TWO_ROUTERS)
+    site = site_of(spec=replace(spec, path=replace(spec.path, request=row)))
+    assert set(job(site, Wishes(fault=code)).faults) == spoilt
+
+
 @pytest.mark.parametrize(
     ("code", "mode", "choices", "options", "said"),
     [

@@ -78,6 +78,21 @@ def test_a_command_that_failed_is_noted() -> None:
     assert replace(outcome(12, CLEAN), steps=(step,)).notes == ("ping from client: 0 of 2 echoes from 203.0.113.10",)
 
 
+@pytest.mark.parametrize(
+    ("code", "served", "findings", "noted"),
+    [
+        ("DSC502", 12, (), True),
+        ("DSC502", 0, (), False),
+        ("ARP101", 12, (FINDING,), False),  # clients need not notice it
+        ("ARP101", 12, (), True),
+        ("DSC502", 12, (FINDING,), True),
+    ],
+)
+def test_a_fault_without_a_symptom_is_noted(code: str, served: int, findings: tuple[Finding, ...], noted: bool) -> None:
+    notes = replace(outcome(served, replace(CLEAN, findings=findings)), fault=code).notes
+    assert any(note.startswith(f"{code} has no symptom here: every request was served") for note in notes) == noted
+
+
 # --- machines that do what a test says ------------------------------------------------------------------------------
 
 
