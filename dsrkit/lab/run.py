@@ -19,8 +19,9 @@ from dsrkit.lab.plan import Lab, Wishes
 from dsrkit.lab.scratch import scratch
 from dsrkit.model.names import REWRITES
 from dsrkit.model.report import FrameRef, Report
-from dsrkit.model.spec import Spec, SpecTap
+from dsrkit.model.spec import Link, Spec, SpecNode, SpecTap
 from dsrkit.model.toml import dump
+from dsrkit.setup.network import letter_of
 from dsrkit.setup.site import Site
 from dsrkit.verify.pipeline import verify
 
@@ -128,7 +129,7 @@ def run(lab: Lab, wishes: Wishes, output: Path | None = None) -> Outcome:
 
 
 def recorded(site: Site, job: Job) -> Spec:
-    """The spec with the taps that recorded it."""
+    """The spec with the taps that recorded it, and the MAC addresses of every machine."""
     taps = tuple(
         SpecTap(Path(tap.file).stem, file=Path(tap.file), interface=None, node=tap.node, link=tap.link)
         for tap in job.taps
@@ -136,7 +137,18 @@ def recorded(site: Site, job: Job) -> Spec:
     services = site.spec.services
     if site.choices.engine == "nft":
         services = tuple(replace(one, profile="any") for one in services)
-    return replace(site.spec, services=services, taps=taps)
+    nodes = tuple(_with_macs(node, job) for node in site.spec.nodes)
+    return replace(site.spec, services=services, nodes=nodes, taps=taps)
+
+
+def _with_macs(node: SpecNode, job: Job) -> SpecNode:
+    ends = [(cable.link, end) for cable in job.cables for end in (cable.near, cable.far) if end is not None]
+
+    def of(link: Link) -> tuple[str, ...]:
+        found = (end.mac for letter, end in ends if end.node == node.name and letter == letter_of(node, link))
+        return link.mac or tuple(dict.fromkeys(mac for mac in found if mac is not None))
+
+    return replace(node, links=tuple(replace(link, mac=of(link)) for link in node.links))
 
 
 @contextmanager

@@ -28,6 +28,22 @@ from dsrkit.setup.output import shell
 from dsrkit.setup.site import Choices, Site
 
 LAB_PAGE = Path(__file__).parents[2] / "docs" / "lab.md"
+TWO_ROUTERS = """
+service = {mode = "l3dsr-dscp", vip = "203.0.113.10", ports = "tcp/80"}
+dscp = {7 = "203.0.113.10"}
+node = [
+    {name = "client", role = "client", link = [{link = "A", ip = "198.51.100.10/24", gateway = "198.51.100.1"}]},
+    {name = "r1", role = "router", link = [{link = "A", ip = "198.51.100.1/24"}, {link = "B", ip = "203.0.113.1/24"}]},
+    {name = "lb1", role = "lb", link = [{link = "B", ip = "203.0.113.2/24", gateway = "203.0.113.1"}]},
+    {name = "r2", role = "router", link = [
+        {link = "B", ip = "203.0.113.3/24", gateway = "203.0.113.1"}, {link = "C", ip = "10.0.0.1/24"}]},
+    {name = "web1", role = "real-server", link = [{link = "C", ip = "10.0.0.11/24", gateway = "10.0.0.1"}]},
+    {name = "web2", role = "real-server", link = [{link = "C", ip = "10.0.0.12/24", gateway = "10.0.0.1"}]},
+]
+[path]
+request = ["client", "r1", "lb1", "r2", "real-server"]
+reply = ["real-server", "r2", "r1", "client"]
+"""
 
 
 def job(site: Site, wishes: Wishes | None = None) -> Job:
@@ -68,6 +84,24 @@ def test_cables_have_the_addresses_of_the_spec() -> None:
     assert macs["sw1", "eth0"] is None
 
 
+def test_the_spec_of_a_recording_knows_every_address() -> None:
+    site = site_of(spec=Spec.parse(TWO_ROUTERS))
+    made = job(site)
+    macs = {(end.node, one.link): end.mac for one in made.cables for end in (one.near, one.far) if end}
+    assert len(set(macs.values())) == len(macs) == 8
+    spec = Spec.parse(dump(recorded(site, made)))
+    assert {(node.name, link.link): link.mac[0] for node in spec.nodes for link in node.links} == macs
+    taken = Spec.parse(dump(recorded(site_of("l2dsr"), job(site_of("l2dsr")))))
+    assert [node.macs for node in taken.nodes] == [node.macs for node in site_of("l2dsr").spec.nodes]
+
+
+def test_an_address_that_the_spec_gives_is_given_to_no_other() -> None:
+    mac = next(end.mac for one in cables(site_of(spec=Spec.parse(TWO_ROUTERS))) for end in (one.near,))
+    stated = TWO_ROUTERS.replace('ip = "10.0.0.12/24"', f'ip = "10.0.0.12/24", mac = "{mac}"')
+    macs = [end.mac for one in cables(site_of(spec=Spec.parse(stated))) for end in (one.near, one.far) if end]
+    assert macs.count(mac) == 1
+
+
 def test_a_takeover_stands_between_two_rounds() -> None:
     labels = [step.label for step in steps(site_of("garp"), 3, Random(0))]
     assert labels[-2:] == ["takeover: keepalived of lb1 stops", "requests of client again"]
@@ -106,24 +140,6 @@ def test_each_fault_spoils_something(code: str, mode: str, firewall: str) -> Non
 def test_the_page_has_a_result_of_every_fault() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| (?:host|uml) \|", LAB_PAGE.read_text(), re.MULTILINE)
     assert rows == [(code, mode) for code, fault in FAULTS.items() for mode in fault.modes]
-
-
-TWO_ROUTERS = """
-service = {mode = "l3dsr-dscp", vip = "203.0.113.10", ports = "tcp/80"}
-dscp = {7 = "203.0.113.10"}
-node = [
-    {name = "client", role = "client", link = [{link = "A", ip = "198.51.100.10/24", gateway = "198.51.100.1"}]},
-    {name = "r1", role = "router", link = [{link = "A", ip = "198.51.100.1/24"}, {link = "B", ip = "203.0.113.1/24"}]},
-    {name = "lb1", role = "lb", link = [{link = "B", ip = "203.0.113.2/24", gateway = "203.0.113.1"}]},
-    {name = "r2", role = "router", link = [
-        {link = "B", ip = "203.0.113.3/24", gateway = "203.0.113.1"}, {link = "C", ip = "10.0.0.1/24"}]},
-    {name = "web1", role = "real-server", link = [{link = "C", ip = "10.0.0.11/24", gateway = "10.0.0.1"}]},
-    {name = "web2", role = "real-server", link = [{link = "C", ip = "10.0.0.12/24", gateway = "10.0.0.1"}]},
-]
-[path]
-request = ["client", "r1", "lb1", "r2", "real-server"]
-reply = ["real-server", "r2", "r1", "client"]
-"""
 
 
 @pytest.mark.parametrize("code", ["DSC502", "DSC503"])
