@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -85,7 +85,7 @@ def _carry_out(job: Job, result: dict[str, Any]) -> None:
                 result["steps"].append({"label": step.label, "at": time.time(), **_step(step)})
         result["drops"] = drops
         result["state"] = {node: _state(job, node) for node in job.nodes}
-        _visit(job)
+        _visit(job, result)
 
 
 def _command(argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -204,14 +204,30 @@ def _state(job: Job, node: str) -> str:
     return _command(["ip", "netns", "exec", node, "sh", "-c", "; ".join(texts)]).stdout
 
 
-def _visit(job: Job) -> None:
+def _visit(job: Job, result: Mapping[str, Any]) -> None:
     """Let the user look around."""
+    if job.shell is None and not job.keep:
+        return
+    requests = [one["served"] for step in result["steps"] for one in step.get("requests", ())]
+    _say(f"served {sum(requests)} of {len(requests)} requests")
     if job.shell is not None:
-        subprocess.run(["ip", "netns", "exec", job.shell, os.environ.get("SHELL", "sh")], check=False)
+        _say(f"shell at {job.shell}; exit ends the lab (other machines: ip netns exec {_another(job)} sh)")
+        named = ["unshare", "--uts", "sh", "-c", f"echo {job.shell} >/proc/sys/kernel/hostname; exec $SHELL"]
+        env = {"SHELL": "sh", "PS1": f"{job.shell}# ", **os.environ}
+        subprocess.run(["ip", "netns", "exec", job.shell, *named], env=env, check=False)
     if job.keep:
-        enter = f"nsenter -t $(pgrep -P {os.environ['DSRKIT_LAB']}) -m -n -p ip netns exec {job.nodes[0]} sh"
-        print(f"the lab stands until Ctrl-D; from another terminal: {enter}", file=sys.stderr, flush=True)
+        enter = f"nsenter -t $(pgrep -P {os.environ['DSRKIT_LAB']}) -m -n -p ip netns exec"
+        _say("the lab stands until Ctrl-D; from another terminal:")
+        _say("\n".join(f"  {enter} {node} sh" for node in job.nodes))
         sys.stdin.read()
+
+
+def _another(job: Job) -> str:
+    return next((node for node in reversed(job.nodes) if node != job.shell), job.nodes[0])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -209,6 +209,30 @@ def test_daemons_end_with_their_lab(tmp_path: Path, engine: str, mode: str) -> N
     assert (found["status"], found["changed"]) == (0, []), found
 
 
+@pytest.mark.parametrize("engine", [needs("host")])
+def test_a_shell_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    shell = tmp_path / "shell"
+    shell.write_text('#!/bin/sh\necho "prompt <$PS1>, machine <$(uname -n)>, address <$(ip -brief address)>"\n')
+    shell.chmod(0o755)
+    monkeypatch.setenv("SHELL", str(shell))
+    monkeypatch.delenv("PS1", raising=False)
+    found = lab(tmp_path, "l2dsr", "--engine", engine, "--flows", "1", "--shell", "web1")
+    assert (found["status"], found["changed"]) == (0, []), found
+    assert "served 1 of 1 requests\nshell at web1; exit ends the lab" in found["errors"]
+    assert "prompt <web1# >, machine <web1>, address <lo " in found["said"]
+    assert "203.0.113.21/24" in found["said"]
+
+
+@pytest.mark.parametrize("engine", [needs("host")])
+def test_a_lab_that_is_kept_says_how_to_enter_each_machine(tmp_path: Path, engine: str) -> None:
+    found = lab(tmp_path, "l2dsr", "--engine", engine, "--flows", "1", "--keep")
+    assert (found["status"], found["changed"]) == (0, []), found
+    said = found["errors"].splitlines()
+    assert said[-8:-6] == ["served 1 of 1 requests", "the lab stands until Ctrl-D; from another terminal:"]
+    assert [line.split()[-2] for line in said[-6:]] == ["client", "r1", "lb1", "sw1", "web1", "web2"]
+    assert all(line.startswith("  nsenter -t $(pgrep -P ") for line in said[-6:])
+
+
 def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert HOST.missing((), ())[0] == UML.missing((), ())[0] == "root"
