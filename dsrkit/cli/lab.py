@@ -18,6 +18,8 @@ from dsrkit.lab.words import ENGINES, FLOWS
 from dsrkit.setup.words import MSS, OPTIONS, SCHEDULERS, VIP_ON
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from dsrkit.lab.plan import Lab, Wishes
     from dsrkit.lab.run import Outcome
 
@@ -57,6 +59,7 @@ class _Common:
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False
 
 
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CHOICES: Final = ("vip_on", "mss", "scheduler", "unicast")
 _PARSE: Final = {field.name: field.metadata["parse"] for field in fields(Options)}
 
@@ -101,8 +104,9 @@ def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:
         keep=common.keep,
     )
     choices = Choices(**{name: getattr(common, name) for name in _CHOICES})
-    for one in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(one, signal.default_int_handler)  # the lab's folder goes then, too
+    for one in _ENDS:
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(one, _end)
     chosen = lab(mode, common.spec, wishes, choices=choices, **options)
     output = None if common.output is None else prepared(Path(common.output))
     if not common.quiet:
@@ -110,6 +114,13 @@ def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:
     outcome = run(chosen, wishes, output)
     _print(chosen, wishes, outcome, common)
     return outcome.exit_code
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Take the lab down as Ctrl-C does; a second signal must not keep it from clearing its folder."""
+    for one in _ENDS:
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _print(lab: Lab, wishes: Wishes, outcome: Outcome, common: _Common) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from dsrkit.lab.engine import Engine
 from dsrkit.model.names import MODES
 
 NEEDED = {"ipvsadm", "nft", "haproxy", "keepalived", "dnsmasq", "pgrep", "pkill", "iptables-legacy"}
+
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(*words: str) -> Result:
@@ -62,6 +66,27 @@ def test_a_folder_with_something_in_it_is_kept(tmp_path: Path, monkeypatch: pyte
     result = run("lab", "nat", "-o", str(tmp_path))
     assert result.exit_code == 2
     assert "is not an empty folder" in result.stderr
+
+
+def test_a_second_signal_does_not_disturb_the_end_of_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def interrupted(folder: Path) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    able = Engine("host", "h", interrupted, lambda *_: [])
+    monkeypatch.setattr(plan, "ENGINES", {"host": able, "uml": able})
+    before = {one: signal.getsignal(one) for one in ENDS}
+    try:
+        result = run("lab", "nat")
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert result.exit_code == 130
+    assert not list(tmp_path.iterdir())
 
 
 def test_doctor_knows_every_program_of_a_lab() -> None:
