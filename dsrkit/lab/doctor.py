@@ -10,7 +10,7 @@ from typing import Final
 from dsrkit.errors import DsrkitError
 from dsrkit.lab.engine_host import has_module
 from dsrkit.lab.parts import PACKAGE, has_program
-from dsrkit.lab.plan import Wishes, lab
+from dsrkit.lab.plan import CANNOT, Wishes, lab
 from dsrkit.model.names import MODES
 
 PROGRAMS: Final[Mapping[str, str]] = {
@@ -88,7 +88,7 @@ def examined() -> Examined:
             found = lab(mode, None, Wishes())
             modes[mode] = f"engine {found.engine.name} ({found.why})"
         except DsrkitError as error:
-            lacking[mode] = str(error)
+            lacking[mode] = str(error).removeprefix(CANNOT)
     return Examined(tuple(parts), modes, lacking)
 
 

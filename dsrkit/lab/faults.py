@@ -34,11 +34,13 @@ Unfit = Callable[[Site], str | None]
 class Fault:
     """A misconfiguration.
 
-    `modes` have it; `wrong` is what is misconfigured, `symptom` what clients see of it, `picture` what the captures
-    show, by the catalogue. `spoil` does it to a job; `unfit` says why a set-up of these modes cannot have it. `hidden`
-    is whether clients may get everything that they asked for, all the same.
+    `name` is the catalogue's, as craft has it. `modes` have it; `wrong` is what is misconfigured, `symptom` what
+    clients see of it, `picture` what the captures show, by the catalogue. `spoil` does it to a job; `unfit` says why a
+    set-up of these modes cannot have it. `hidden` is whether clients may get everything that they asked for, all the
+    same.
     """
 
+    name: str
     modes: tuple[Mode, ...]
     wrong: str
     symptom: str
@@ -62,17 +64,23 @@ def fault_of(code: str, site: Site) -> Fault:
     Raises: UsageError as `faulty`.
     """
     found = FAULTS.get(code)
+    here = {one: fault.name for one, fault in FAULTS.items() if site.mode in fault.modes}
+    offered = ", ".join(f"{one} ({name})" for one, name in here.items()) or "none"
     if found is None:
-        hint = did_you_mean(code.upper(), FAULTS)
-        raise UsageError(f"--fault: the lab has no {code!r} ({hint}one of: {', '.join(FAULTS)})")
+        hint = did_you_mean(code.upper(), here) or did_you_mean(code.lower(), list(here.values()))
+        raise UsageError(f"--fault: the lab has no {code!r} ({hint}{site.mode} has: {offered})")
     if site.mode not in found.modes:
-        here = [one for one, fault in FAULTS.items() if site.mode in fault.modes]
-        raise UsageError(
-            f"--fault {code} belongs to {', '.join(found.modes)}; {site.mode} has {', '.join(here) or 'none'}"
-        )
+        raise UsageError(f"--fault {code} belongs to {', '.join(found.modes)}; {site.mode} has: {offered}")
     if why := found.unfit(site):
         raise UsageError(f"--fault {code}: {why}")
     return found
+
+
+def code_of(word: str) -> str:
+    """The code that a word stands for, be it a code or a name, in any case; another word stays as it is."""
+    codes = {fault.name: code for code, fault in FAULTS.items()}
+    upper = word.upper()
+    return upper if upper in FAULTS else codes.get(word.lower(), word)
 
 
 # --- set-ups that cannot have a fault ---------------------------------------------------------------------------------
@@ -120,6 +128,7 @@ _SILENT: Final = "connections to it time out"
 
 FAULTS: Final[Mapping[str, Fault]] = {
     "ARP101": Fault(
+        "vip-arp-answered-by-real-servers",
         ("l2dsr",),
         "arp_ignore and arp_announce are off at one real server",
         "nothing, or some requests reach it past the load balancer",
@@ -129,6 +138,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         hidden=True,
     ),
     "ARP104": Fault(
+        "takeover-not-announced",
         ("garp",),
         "the new owner has the VIP at lo, and announces it to nobody",
         "requests after the takeover time out until the router asks again",
@@ -136,6 +146,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         unannounced,
     ),
     "ARP119": Fault(
+        "vip-on-interface-of-real-server",
         ("l2dsr",),
         "the VIP is on one real server's own interface",
         "nothing, or some requests reach it past the load balancer",
@@ -145,6 +156,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         hidden=True,
     ),
     "DNS603": Fault(
+        "dead-server-still-answered",
         ("dns-rr",),
         "one server of the name is down",
         "every other connection is refused",
@@ -152,6 +164,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _DEAD,
     ),
     "DSC502": Fault(
+        "dscp-bleached",
         ("l3dsr-dscp",),
         "the router bleaches the DSCP",
         "all requests time out",
@@ -159,6 +172,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         commands_at(behind_balancer, table("forward", "{family} daddr != {vip} {family} dscp set 0", "mangle")),
     ),
     "DSC503": Fault(
+        "dscp-remarked",
         ("l3dsr-dscp",),
         "the router re-marks the DSCP",
         "all requests time out",
@@ -166,6 +180,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         commands_at(behind_balancer, table("forward", "{family} dscp != 0 {family} dscp set {remark}", "mangle")),
     ),
     "DSC510": Fault(
+        "tag-rule-missing",
         ("l3dsr-dscp",),
         "the rule that restores the VIP is missing at one real server",
         "connections to it time out",
@@ -173,6 +188,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         commands("real-server", "nft delete table {family} dsrkit_dscp"),
     ),
     "DSC511": Fault(
+        "vip-missing-after-rewrite",
         ("l3dsr-dscp",),
         "the VIP is missing at one real server",
         _SILENT,
@@ -180,6 +196,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _NO_VIP,
     ),
     "DSR301": Fault(
+        "vip-missing-on-real-server",
         ("l2dsr",),
         "the VIP is missing at one real server",
         _SILENT,
@@ -188,6 +205,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _needs_vip,
     ),
     "DSR303": Fault(
+        "daemon-bound-to-real-address",
         DIRECT_RETURN,
         "the service of one real server listens at its own address only",
         "connections to it are refused",
@@ -196,6 +214,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _needs_vip,
     ),
     "DSR308": Fault(
+        "reply-through-balancer",
         ("l2dsr",),
         "the gateway of one real server is the load balancer",
         "nothing: its replies take the long way",
@@ -212,6 +231,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         hidden=True,
     ),
     "DSR319": Fault(
+        "server-firewall-rejects",
         ("nat", "fullnat", *DIRECT_RETURN),
         "the firewall of one real server rejects the service",
         "connections to it fail at once",
@@ -219,6 +239,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         rejecting,
     ),
     "DSR322": Fault(
+        "request-lost-behind-balancer",
         ("l3dsr-dscp",),
         "the router checks the way back strictly (rp_filter)",
         "all requests time out",
@@ -227,6 +248,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _needs_ipv4("rp_filter"),
     ),
     "NAT212": Fault(
+        "wrong-server-port",
         ("nat", "fullnat"),
         "the load balancer sends to another port than the servers'",
         "connections are refused",
@@ -234,6 +256,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         set_up_otherwise(other_port),
     ),
     "NAT213": Fault(
+        "no-route-back",
         ("nat", *DIRECT_RETURN),
         "one real server has no default route",
         _SILENT,
@@ -241,6 +264,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         commands("real-server", "ip -{version} route del default"),
     ),
     "NAT214": Fault(
+        "replies-not-forwarded",
         ("nat",),
         "the load balancer does not forward what servers send",
         "all requests time out",
@@ -249,6 +273,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _needs_half_a_router,
     ),
     "PRX801": Fault(
+        "proxy-header-not-agreed",
         ("l7",),
         "the proxy sends a PROXY header that servers do not expect, or none where they do",
         "connections end without an answer, or with status 400",
@@ -256,6 +281,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         set_up_otherwise(other_proxy),
     ),
     "PRX805": Fault(
+        "server-refuses-proxy",
         ("l7",),
         "one server is down",
         "every other connection waits, or ends without data",
@@ -263,6 +289,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _DEAD,
     ),
     "TUN402": Fault(
+        "inner-packet-dropped-by-rp-filter",
         ("l3dsr-tunnel",),
         "rp_filter is strict on the tunnel device of one real server",
         _SILENT,
@@ -271,6 +298,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _needs_ipv4("rp_filter"),
     ),
     "TUN403": Fault(
+        "vip-missing-behind-tunnel",
         ("l3dsr-tunnel",),
         "the VIP is missing at one real server",
         _SILENT,
@@ -278,6 +306,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         _NO_VIP,
     ),
     "TUN422": Fault(
+        "decapsulation-device-down",
         ("l3dsr-tunnel",),
         "the tunnel device of one real server is down",
         "connections to it fail or time out",
@@ -285,6 +314,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         commands("real-server", "ip link set dev dsr0 down"),
     ),
     "TUN423": Fault(
+        "too-big-filtered",
         ("l3dsr-tunnel",),
         'servers announce the full MSS, and the router drops ICMP "too big"',
         "large requests hang",

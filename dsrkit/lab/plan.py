@@ -15,7 +15,7 @@ from dsrkit.errors import MissingDependency, UsageError
 from dsrkit.lab.engine import Engine
 from dsrkit.lab.engine_host import HOST
 from dsrkit.lab.engine_uml import UML
-from dsrkit.lab.faults import faulty
+from dsrkit.lab.faults import code_of, faulty
 from dsrkit.lab.job import Job
 from dsrkit.lab.parts import PACKAGE
 from dsrkit.lab.topology import cables, machines, taps
@@ -29,6 +29,7 @@ from dsrkit.setup.plan import Plan
 from dsrkit.setup.site import Choices, Site
 
 ENGINES: Final[Mapping[str, Engine]] = {"host": HOST, "uml": UML}
+CANNOT: Final = "the lab cannot run here: "
 SAID_BY_SPEC: Final = frozenset({"vip", "port", "server_port", "clients", "real_servers", "resolvers"})
 KEEPALIVED_SECONDS: Final = 6.0
 """Until a pair has settled who is master, or checks have found every server."""
@@ -36,7 +37,10 @@ KEEPALIVED_SECONDS: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants of a lab, besides the set-up. `loss` is a share, `delay` a time in nanoseconds."""
+    """What the user wants of a lab, besides the set-up.
+
+    `loss` is a share, `delay` a time in nanoseconds; `fault` is given by code or name.
+    """
 
     engine: str = "auto"
     flows: int = FLOWS
@@ -47,6 +51,10 @@ class Wishes:
     seed: int = 0
     shell: str | None = None
     keep: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fault is not None:
+            object.__setattr__(self, "fault", code_of(self.fault))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ def lab(
     if refused is not None and not lacking:
         raise refused
     each = "; ".join(f"engine {name} needs {', '.join(missing)}" for name, missing in lacking.items())
-    raise MissingDependency(f"the lab cannot run here: {each}")
+    raise MissingDependency(CANNOT + each)
 
 
 def _site(

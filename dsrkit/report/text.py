@@ -35,14 +35,22 @@ _VERDICT_STYLE: Final = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red"), 2: 
 
 
 def render(
-    report: Report, *, color: bool = False, width: int | None = None, verbose: bool = False, quiet: bool = False
+    report: Report,
+    *,
+    color: bool = False,
+    width: int | None = None,
+    verbose: bool = False,
+    quiet: bool = False,
+    exits: bool = True,
 ) -> str:
     """The whole report as text; `quiet` keeps the verdict and the findings, `verbose` adds every cell.
+
+    `exits` says that a command ends with the report's exit code; else the verdict is one on captures, among others.
 
     Absent: without a `width` no line is wrapped, so that a pipe can be searched line by line.
     """
     page = _Page(color, width)
-    page.add(_verdict(report))
+    page.add(_verdict(report, exits))
     if not quiet:
         _known(page, report)
         _path(page, report)
@@ -124,7 +132,7 @@ def _row(table: Table, *values: str | Text) -> None:
     table.add_row(*(value if isinstance(value, Text) else Text(value) for value in values))
 
 
-def _verdict(report: Report) -> Text:
+def _verdict(report: Report, exits: bool) -> Text:
     word, style = _VERDICT_STYLE[report.exit_code]
     if report.exit_code == 0 and any(finding.severity == "error" for finding in report.findings):
         word, style = _VERDICT_STYLE[1]  # --fail-on decides about the exit code, not about what is true
@@ -137,10 +145,13 @@ def _verdict(report: Report) -> Text:
         line.append(escape(report.mode), "bold")
         line.append(f" ({_MODE_FROM[report.mode_from]})")
     if report.profile is not None:
-        line.append(", any profile" if report.profile == "any" else f", profile {escape(report.profile)} fits")
+        fits = "profile" if report.findings else "headers fit profile"
+        line.append(", any profile" if report.profile == "any" else f", {fits} {escape(report.profile)}")
     count = Counter(finding.severity for finding in report.findings)
     found = ", ".join(_number(count[word], word) for word in ("error", "warning", "info") if count[word])
     line.append(f": {found or 'no findings'}")
+    if not exits:
+        return line.append(" in the captures")
     below = report.exit_code == 0 and report.findings and report.fail_on != "never"
     line.append(f" ({f'none at or above {report.fail_on}; ' if below else ''}exit {report.exit_code})")
     return line

@@ -49,6 +49,9 @@ def test_what_is_lacking_is_one_line() -> None:
         (("nat", "--engine", "vm"), "vm"),
         (("nat", "--loss", "2"), "--loss: '2' is not a share below 1"),
         (("nat", "--delay", "soon"), "--delay: 'soon' is not a time"),
+        (("nat", "--delay", "5"), "--delay: '5' has no unit (write 5ms or 5s)"),
+        (("nat", "--fault", "dsr31"), "--fault: the lab has no 'dsr31' (did you mean 'DSR319'?"),
+        (("nat", "--fault", "TUN403"), "--fault TUN403 belongs to l3dsr-tunnel; nat has: DSR319 ("),
         (("nat", "--shell", "lb1", "--keep"), "--shell and --keep contradict each other"),
         (("nat", "--dscp", "7"), "--dscp"),
     ],
@@ -98,7 +101,7 @@ def test_doctor_says_what_each_mode_lacks() -> None:
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines[-len(MODES) :]] == list(MODES)
-    assert "not here: the lab cannot run here: engine host needs a part" in lines[-1]
+    assert lines[-1].endswith(" not here: engine host needs a part; engine uml needs a part")
 
 
 def test_doctor_is_content_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:

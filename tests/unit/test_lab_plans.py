@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from dsrkit.craft.faults import FAULTS as CATALOGUE
 from dsrkit.errors import MissingDependency, SpecError, UsageError
 from dsrkit.lab import plan
 from dsrkit.lab.engine import Engine
@@ -137,6 +138,15 @@ def test_each_fault_spoils_something(code: str, mode: str, firewall: str) -> Non
     assert not [text for texts in spoilt.faults.values() for text in texts if "{vip}" in text or "{{" in text]
 
 
+def test_faults_have_the_names_of_the_catalogue() -> None:
+    assert {code: fault.name for code, fault in FAULTS.items()} == {code: CATALOGUE[code].name for code in FAULTS}
+
+
+@pytest.mark.parametrize("word", ["DSR319", "dsr319", FAULTS["DSR319"].name, FAULTS["DSR319"].name.upper()])
+def test_a_fault_is_given_by_code_or_name(word: str) -> None:
+    assert Wishes(fault=word).fault == "DSR319"
+
+
 def test_the_page_has_a_result_of_every_fault() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| (?:host|uml) \|", LAB_PAGE.read_text(), re.MULTILINE)
     assert rows == [(code, mode) for code, fault in FAULTS.items() for mode in fault.modes]
@@ -201,8 +211,8 @@ def test_what_traffic_and_faults_run_is_looked_for(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        (Wishes(fault="NAT214"), "NAT214 belongs to nat; l2dsr has ARP101"),
-        (Wishes(fault="dsr319"), "no 'dsr319' (did you mean 'DSR319'?"),
+        (Wishes(fault="NAT214"), "NAT214 belongs to nat; l2dsr has: ARP101 ("),
+        (Wishes(fault="dsr310"), "no 'dsr310' (did you mean 'DSR319'? l2dsr has: ARP101 ("),
         (Wishes(shell="web9"), "no node 'web9' (nodes: client, r1"),
     ],
 )

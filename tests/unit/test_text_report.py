@@ -33,7 +33,10 @@ def test_first_line_is_the_verdict() -> None:
     def first(report: Report) -> str:
         return render(report).splitlines()[0]
 
-    assert first(clean_report()) == "PASS  l2dsr (inferred from the packets), profile ipvs fits: no findings (exit 0)"
+    assert (
+        first(clean_report())
+        == "PASS  l2dsr (inferred from the packets), headers fit profile ipvs: no findings (exit 0)"
+    )
     assert first(faulty_report()) == ("FAIL  l2dsr (from the spec), any profile: 1 error, 1 warning (exit 1)")
     assert first(Report()) == "NOTHING CHECKED  mode undetermined: no findings (exit 2)"
     tolerant = dataclasses.replace(clean_report(), findings=(Finding("X", "x", "info", "note"),))
@@ -143,6 +146,20 @@ def test_tags_are_told_with_their_octet() -> None:
 
 def test_escapes_are_visible() -> None:
     assert escape("a\tb\x1b[0m\x9b\u202e\udc80→é") == "a\\x09b\\x1b[0m\\x9b\\u202e\\udc80→é"
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (
+            clean_report(),
+            "PASS  l2dsr (inferred from the packets), headers fit profile ipvs: no findings in the captures",
+        ),
+        (faulty_report(), "FAIL  l2dsr (from the spec), any profile: 1 error, 1 warning in the captures"),
+    ],
+)
+def test_a_verdict_on_captures_is_no_exit_code(report: Report, said: str) -> None:
+    assert render(report, exits=False).splitlines()[0] == said
 
 
 def path_lines(report: Report) -> list[str]:
