@@ -150,7 +150,7 @@ def test_nothing_is_left_of_one_that_was_half_built(tmp_path: Path, engine: str)
     )
     text = (tmp_path / "made" / "dsr.toml").read_text()
     assert 'gateway = "10.0.0.1"' in text
-    spec.write_text(text.replace('gateway = "10.0.0.1"', 'gateway = "10.9.9.1"'))  # no server can reach it
+    spec.write_text(text.replace('gateway = "10.0.0.1"', 'gateway = "224.0.0.1"'))  # no kernel takes that
     found = lab(tmp_path, "--spec", str(spec), "--engine", engine)
     assert (found["status"], found["changed"]) == (2, []), found
     assert found["errors"].splitlines()[-1].startswith("error: the lab failed: setup of web1: ")
