@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dsrkit.cli.main import main
+from dsrkit.cli.entry import main
 
 main()

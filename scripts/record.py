@@ -57,6 +57,11 @@ class Case:
     def folder(self) -> str:
         return f"{self.mode}/{self.name}"
 
+    @property
+    def data_path(self) -> str:
+        """The mode by which packets reach the servers."""
+        return str(self.options.get("data_path", "l2dsr")) if self.mode == "health" else self.mode
+
 
 MAPPED = (Port("tcp", 80, 8080), Port("udp", 5300, 5353))
 CASES = (
@@ -81,6 +86,12 @@ CASES = (
          options={"tunnel": "ipip", "real_servers": 3}),
     Case("l3dsr-dscp", "lab-dscp-ipv6", "DSCP tag over IPv6.", 22, engine="host", flows=6,
          options={"ip": "6", "real_servers": 3, "dscp": "AF21"}),
+    Case("health", "lab-health-http", "HTTP checks of the servers' own addresses beside direct routing.", 23,
+         options={"interval": "1s"}),
+    Case("health", "lab-health-tcp-tunnel", "TCP checks of the servers' own addresses beside an IPv6 tunnel.", 24,
+         options={"check": "tcp", "data_path": "l3dsr-tunnel", "ip": "6"}),
+    Case("health", "lab-health-ping-nat", "Pings of the servers beside NAT.", 25,
+         options={"check": "ping", "data_path": "nat", "interval": "1s"}),
 )  # fmt: skip
 
 
@@ -104,7 +115,9 @@ def main() -> int:
 def record(case: Case, into: Path) -> str | None:
     """Make one recording; why it was not taken, or None."""
     wishes = Wishes(engine=case.engine, flows=case.flows, seed=case.seed)
-    service = Spec(services=(SpecService(case.mode, ports=case.ports),))  # type: ignore[arg-type]  # a mode
+    service = None
+    if case.mode != "health":  # whose checks come with the usual set-up
+        service = Spec(services=(SpecService(case.mode, ports=case.ports),))  # type: ignore[arg-type]  # a mode
     with tempfile.TemporaryDirectory(prefix="dsrkit-record-") as name:
         found, made = Path(name) / "lab", Path(name) / case.name
         try:
@@ -258,6 +271,9 @@ def balancing(planned: Lab) -> str:
     """The command that adds a server, as setup prints it."""
     (director,) = planned.site.nodes("lb")
     lines = planned.job.scripts[director.name].splitlines()
+    if planned.site.checks:
+        started = next(line for line in lines if "|| keepalived " in line)
+        return started.rpartition("|| ")[2]
     added = next((line for line in lines if "ipvsadm -a" in line), None)
     return f"ipvsadm -a{added.rpartition('ipvsadm -a')[2]}" if added else "nftables, as setup.sh says"
 
@@ -276,7 +292,11 @@ def commands(case: Case, planned: Lab) -> str:
 
 
 def programs(known: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("tcpdump", "ipvsadm" if known["balancer"] == "ipvs" else "nftables")
+    return (
+        "tcpdump",
+        *(["keepalived"] if known["mode"] == "health" else []),
+        "ipvsadm" if known["balancer"] == "ipvs" else "nftables",
+    )
 
 
 def version(package: str) -> str:
@@ -292,7 +312,7 @@ def case_of(case: Case, truth: Mapping[str, Any], known: Mapping[str, Any]) -> s
     }
     tables: list[tuple[str, dict[str, Any]]] = [
         ("", {"title": case.title, "mode": case.mode, "healthy": True}),
-        ("[expected]", {"exit_code": 0, "modes": [case.mode]}),
+        ("[expected]", {"exit_code": 0, "modes": list(dict.fromkeys((case.mode, case.data_path)))}),
         (
             "[provenance]",
             {

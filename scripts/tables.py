@@ -6,7 +6,7 @@
 
 `cells: MODE` are the rewrite tables, `options: MODE` what craft takes in that mode and not in all (`options: all` those
 of all), `tunnels: profiles` what every profile puts around packets, `forms: garp` the announcements, `faults: AREA`
-what craft can break.
+what craft can break, `breaks: lab` what a lab can.
 
 Usage: ``python scripts/tables.py [--write]``; without --write it exits with 1 if a page is out of date.
 """
@@ -22,13 +22,14 @@ from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.options import flag, options_of
 from dsrkit.craft.packets.arp import FORMS
 from dsrkit.craft.profiles import PROFILES
+from dsrkit.lab.faults import FAULTS as BREAKS
 from dsrkit.model.names import MODES as ALL_MODES
 from dsrkit.tables import MODES
 from dsrkit.tables.words import words
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(?P<open><!-- (?P<kind>cells|options|tunnels|forms|faults): (?P<what>\S+) -->\n)"
+    r"(?P<open><!-- (?P<kind>cells|options|tunnels|forms|faults|breaks): (?P<what>\S+) -->\n)"
     r".*?(?P<close><!-- end of (?P=kind) -->)",
     re.DOTALL,
 )
@@ -117,12 +118,23 @@ def faults(area: str) -> list[str]:
     )
 
 
+def breaks(_: str) -> list[str]:
+    return table(
+        ("code", "mode", "what is really wrong", "what clients see", "what the captures show"),
+        (
+            (f"`{code}`", ", ".join(f"`{mode}`" for mode in fault.modes), fault.wrong, fault.symptom, fault.picture)
+            for code, fault in BREAKS.items()
+        ),
+    )
+
+
 PRINTED: dict[str, Callable[[str], list[str]]] = {
     "cells": cells,
     "options": options,
     "tunnels": tunnels,
     "forms": forms,
     "faults": faults,
+    "breaks": breaks,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import dsrkit
 from dsrkit.craft.scenario import Scenario as Crafted
+from dsrkit.model.names import REWRITES
 from dsrkit.model.report import Finding, Report
 
 PCAPS = Path(__file__).parents[1] / "pcaps"
@@ -157,9 +158,9 @@ class Scenario:
         return out
 
 
-def cases() -> list[Scenario]:
-    """The captures of pcaps/."""
-    return [Scenario(path.parent) for path in sorted(PCAPS.glob("*/*/case.toml"))]
+def cases(modes: Iterable[str] = REWRITES) -> list[Scenario]:
+    """The captures of pcaps/ of some modes, by default those that rewrite packets."""
+    return [Scenario(path.parent) for mode in sorted(modes) for path in sorted(PCAPS.glob(f"{mode}/*/case.toml"))]
 
 
 def shared() -> list[Scenario]:

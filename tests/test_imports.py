@@ -67,10 +67,11 @@ CRAFT_ARROWS: dict[str, set[str]] = {
     "options": set(),
     "preset": {"options", "profiles"},
     "complete": {"options", "preset"},
-    "modes": {"encapsulate", "machines", "options", "packets", "preset"},
+    "presets": {"options", "packets", "preset"},
+    "modes": {"encapsulate", "machines", "options", "packets", "preset", "presets"},
     "scenario": {"frame", "output"},  # output only inside the methods that write
     "output": {"frame", "packets", "rewrite", "scenario"},
-    "faults": {"frame", "machines", "modes", "options", "packets", "profiles", "rewrite", "scenario"},
+    "faults": {"frame", "machines", "modes", "options", "packets", "presets", "profiles", "rewrite", "scenario"},
     "volume": {"frame", "machines", "options", "packets", "profiles"},
     "forward": {"machines", "modes", "options", "packets", "preset", "profiles"},
     "api": {"complete", "faults", "frame", "machines", "modes", "options", "preset", "profiles", "scenario", "volume"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -18,6 +18,8 @@ from dsrkit.lab.words import ENGINES, FLOWS
 from dsrkit.setup.words import MSS, OPTIONS, SCHEDULERS, VIP_ON
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from dsrkit.lab.plan import Lab, Wishes
     from dsrkit.lab.run import Outcome
 
@@ -33,9 +35,9 @@ class _Common:
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Keep captures, dsr.toml and truth.json there.")
     ] = None
-    flows: Annotated[int, typer.Option("--flows", min=1, max=1000, help="Requests of each client.")] = FLOWS
+    flows: Annotated[int, typer.Option("--flows", min=1, max=1000, help="Requests of each client machine.")] = FLOWS
     fault: Annotated[
-        str | None, typer.Option("--fault", metavar="CODE", help="Misconfigure it, as this fault code says.")
+        str | None, typer.Option("--fault", metavar="CODE", help="Misconfigure it, as this fault (code or name) says.")
     ] = None
     loss: Annotated[str, typer.Option("--loss", metavar="SHARE", help="Share of frames lost at clients (1%).")] = "0"
     delay: Annotated[str, typer.Option("--delay", metavar="TIME", help="Delay at clients, each way (5ms).")] = "0"
@@ -57,6 +59,7 @@ class _Common:
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False
 
 
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CHOICES: Final = ("vip_on", "mss", "scheduler", "unicast")
 _PARSE: Final = {field.name: field.metadata["parse"] for field in fields(Options)}
 
@@ -94,14 +97,16 @@ def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:
         flows=common.flows,
         fault=common.fault,
         loss=_PARSE["loss"]("--loss", common.loss),
-        delay=_PARSE["jitter"]("--delay", common.delay),
+        delay=_delay(common.delay),
         offloads=common.offloads,
         seed=common.seed,
         shell=common.shell,
         keep=common.keep,
     )
     choices = Choices(**{name: getattr(common, name) for name in _CHOICES})
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the lab's folder goes then, too
+    for one in _ENDS:
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(one, _end)
     chosen = lab(mode, common.spec, wishes, choices=choices, **options)
     output = None if common.output is None else prepared(Path(common.output))
     if not common.quiet:
@@ -109,6 +114,24 @@ def _run(mode: str | None, common: _Common, options: dict[str, Any]) -> int:
     outcome = run(chosen, wishes, output)
     _print(chosen, wishes, outcome, common)
     return outcome.exit_code
+
+
+def _delay(text: str) -> int:
+    """Nanoseconds; a number alone would be seconds, which few mean.
+
+    Raises: UsageError for one without a unit, and for what is no time.
+    """
+    nanoseconds: int = _PARSE["jitter"]("--delay", text)
+    if nanoseconds and text.strip()[-1].isdigit():
+        raise UsageError(f"--delay: {text!r} has no unit (write {text.strip()}ms or {text.strip()}s)")
+    return nanoseconds
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Take the lab down as Ctrl-C does; a second signal must not keep it from clearing its folder."""
+    for one in _ENDS:
+        signal.signal(one, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _print(lab: Lab, wishes: Wishes, outcome: Outcome, common: _Common) -> None:
@@ -119,8 +142,12 @@ def _print(lab: Lab, wishes: Wishes, outcome: Outcome, common: _Common) -> None:
     lines = []
     if wishes.fault is not None:
         fault = FAULTS[wishes.fault]
-        lines.append(f"fault {wishes.fault}: {fault.wrong}; expect: {fault.symptom}")
+        lines.append(f"fault {wishes.fault}: {fault.wrong}")
+        lines.append(f"expect: clients: {fault.symptom}; captures: {fault.picture}")
     lines += [f"note: {line}" for line in outcome.notes]
     lines.append(f"served {outcome.served} of {outcome.asked} requests; {len(lab.job.taps)} taps")
     write(sys.stdout, "\n".join(lines) + "\n\n")
-    write(sys.stdout, render(outcome.report, color=color, width=width, verbose=False, quiet=common.quiet))
+    report = replace(outcome.report, profile=None)  # whose headers others have like these is not the question here
+    write(sys.stdout, render(report, color=color, width=width, quiet=common.quiet, exits=False))
+    where = "captures not kept (-o DIR keeps them)" if common.output is None else f"recording in {common.output}"
+    write(sys.stdout, f"\n{outcome.verdict}; {where}\n")

@@ -38,7 +38,7 @@ class _Common:
     undo: Annotated[bool, typer.Option("--undo", help="Print what takes the set-up back.")] = False
     engine: Annotated[str, one_of(ENGINES, "--engine", "What balances; nft where the kernel has no IPVS.")] = "ipvs"
     vip_on: Annotated[str, one_of(VIP_ON, "--vip-on", "How servers take packets for the VIP; dnat for l2dsr.")] = "lo"
-    mss: Annotated[str, one_of(MSS, "--mss", "How servers leave room for a tunnel: by route, or by nft.")] = "advmss"
+    mss: Annotated[str, one_of(MSS, "--mss", "How servers leave room for a tunnel: by route, or by rule.")] = "advmss"
     firewall: Annotated[str, one_of(FIREWALLS, "--firewall", "What writes the rules beside IPVS, or on servers.")] = (
         "nft"
     )
@@ -80,11 +80,13 @@ def _run(mode: str | None, common: _Common, options: Mapping[str, Any]) -> None:
         raise UsageError("say whose commands: --for lb, real-server, router or the name of a node")
 
     from dsrkit.setup.api import chosen_nodes, plan_of, site_of
+    from dsrkit.setup.idle import refuse_idle
     from dsrkit.setup.output import render
     from dsrkit.setup.site import Choices
 
     choices: dict[str, Any] = {name: getattr(common, name) for name in _CHOICES}
     site = site_of(mode, common.spec, choices=Choices(**choices, network=not common.no_network), **options)
+    refuse_idle(site)
     plans = [plan_of(site, node) for node in chosen_nodes(site, common.which)]
     text = render(plans, common.form, undo=common.undo)
     if common.form not in ("shell", "json") and not common.undo:

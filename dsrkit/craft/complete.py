@@ -236,7 +236,7 @@ def _place(text: str, node: str, moves: Mapping[Subnet, Subnet], owners: dict[Ad
         return text
     number, size = int(old) & int(target.hostmask), int(target.hostmask) + 1
     for step in range(min(size, 4096)):
-        candidate = ip_address(int(target.network_address) + (number + step) % size)
+        candidate = target.network_address + (number + step) % size
         if candidate in (target.network_address, target.broadcast_address):
             continue
         if owners.setdefault(candidate, node) == node:

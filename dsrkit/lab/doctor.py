@@ -10,7 +10,7 @@ from typing import Final
 from dsrkit.errors import DsrkitError
 from dsrkit.lab.engine_host import has_module
 from dsrkit.lab.parts import PACKAGE, has_program
-from dsrkit.lab.plan import Wishes, lab
+from dsrkit.lab.plan import CANNOT, Wishes, lab
 from dsrkit.model.names import MODES
 
 PROGRAMS: Final[Mapping[str, str]] = {
@@ -25,7 +25,10 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "nft": "balancing without IPVS, l3dsr-dscp, --vip-on dnat",
     "ipvsadm": "nat, fullnat, l2dsr, l3dsr-tunnel by IPVS",
     "iptables-legacy": "fullnat in user-mode Linux",
+    "pgrep": "daemons of l7, dns-rr, garp, health",
+    "pkill": "daemons of l7, dns-rr, garp, health",
     "modprobe": "modules in user-mode Linux",
+    "poweroff": "engine uml: ends it",
     "linux.uml": "engine uml: IPVS and tunnels on any kernel",
     "haproxy": "l7",
     "keepalived": "garp, health",
@@ -85,7 +88,7 @@ def examined() -> Examined:
             found = lab(mode, None, Wishes())
             modes[mode] = f"engine {found.engine.name} ({found.why})"
         except DsrkitError as error:
-            lacking[mode] = str(error)
+            lacking[mode] = str(error).removeprefix(CANNOT)
     return Examined(tuple(parts), modes, lacking)
 
 

@@ -6,6 +6,7 @@ with the process that `dsrkit` starts; that one ends with `dsrkit`, however that
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Final
 
 from dsrkit.errors import DsrkitError
 from dsrkit.lab.job import LOG_FILE
+from dsrkit.lab.parts import search_path
 
 LIMIT: Final = 240.0
 PACKAGE_ROOT: Final = Path(__file__).parents[2]
@@ -48,6 +50,7 @@ def started(argv: Sequence[str], folder: Path, *, interactive: bool = False) -> 
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *argv],
             cwd=folder,
+            env={**os.environ, "PATH": search_path()},
             stdin=None if interactive else subprocess.DEVNULL,
             stdout=None if interactive else log,
             stderr=None if interactive else log,
@@ -66,4 +69,4 @@ def started(argv: Sequence[str], folder: Path, *, interactive: bool = False) -> 
 def inside() -> list[str]:
     """The command that carries out the job of the current folder."""
     program = f"import sys; sys.path.insert(0, {str(PACKAGE_ROOT)!r}); from dsrkit.lab.inside import main; main()"
-    return [sys.executable, "-I", "-B", "-c", program, "."]
+    return [sys.executable, "-I", "-S", "-B", "-c", program, "."]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from dsrkit.lab.engine import Engine, inside, started
-from dsrkit.lab.parts import missing_programs
+from dsrkit.lab.parts import missing_programs, search_path
 
 KERNEL: Final = "linux.uml"
 MODULES: Final = Path("/usr/lib/uml/modules")
@@ -44,7 +44,7 @@ def run(folder: Path) -> None:
     command = " ".join(shlex.quote(word) for word in inside())
     init.write_text(
         INIT.format(
-            path=shlex.quote(f"/usr/sbin:/sbin:{os.environ.get('PATH', '/usr/bin:/bin')}"),
+            path=shlex.quote(search_path()),
             modules=MODULES,
             folder=shlex.quote(str(folder)),
             inside=command,

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -23,9 +23,11 @@ from dsrkit.lab.capture import CaptureFailed, recording
 from dsrkit.lab.job import JOB_FILE, RESULT_FILE, Cable, End, Job, Server, Step
 
 WORK: Final = Path("/run/lab")
+PYTHON: Final = (sys.executable, "-I", "-S")
 PROGRAMS: Final = Path(__file__).parent / "programs"
 LIMIT: Final = 200.0
 """Seconds for one command; the clients of a broken set-up wait for each of their requests."""
+PINGS: Final = 2
 OFFLOADS_OFF: Final = "tx off rx off sg off tso off gso off gro off txvlan off rxvlan off"
 HUB: Final = "stp_state 0 mcast_snooping 0"
 STRICT: Final = (
@@ -36,7 +38,8 @@ STRICT: Final = (
     "net.ipv6.conf.default.accept_dad=0",
 )
 """A machine as a careful distribution leaves it (strict RFC 3704 checks), without the chatter of autoconfiguration."""
-STATE: Final = "ip -brief address; ip route; ip -6 route; ip neigh; test ! -e /proc/net/ip_vs || ipvsadm -Ln --stats"
+STATE: Final = "printf 'address\\nroute\\nneigh\\n' | ip -brief -batch -"
+"""In one process, as each is slow in a virtual machine."""
 NO_IPV6: Final = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
 
 
@@ -72,15 +75,17 @@ def _carry_out(job: Job, result: dict[str, Any]) -> None:
         for command in commands:
             _in(node, ["sh", "-ec", command], f"fault at {node}")
     with ExitStack() as stack:
-        for number, server in enumerate(job.servers):
-            stack.enter_context(_serving(server, WORK / f"server{number}.log"))
+        logs = [WORK / f"server{number}.log" for number in range(len(job.servers))]
+        started = [stack.enter_context(_serving(*one)) for one in zip(job.servers, logs, strict=True)]
+        for server, log, process in zip(job.servers, logs, started, strict=True):
+            _listens(server, log, process)
         with recording(job.taps, WORK) as drops:
             time.sleep(job.settle)
             for step in job.steps:
                 result["steps"].append({"label": step.label, "at": time.time(), **_step(step)})
         result["drops"] = drops
-        result["state"] = {node: _state(node) for node in job.nodes}
-        _visit(job)
+        result["state"] = {node: _state(job, node) for node in job.nodes}
+        _visit(job, result)
 
 
 def _command(argv: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -146,10 +151,10 @@ def _as_wished(job: Job, end: End) -> Iterator[str]:
 
 
 @contextmanager
-def _serving(server: Server, log: Path) -> Iterator[None]:
-    """A service, once it listens."""
+def _serving(server: Server, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A service that starts; the others may, meanwhile."""
     words = (server.node, str(server.port), "udp" if server.udp else "tcp", server.address)
-    program = [sys.executable, "-I", str(PROGRAMS / "server.py"), *words, "proxy" if server.proxy else "plain"]
+    program = [*PYTHON, str(PROGRAMS / "server.py"), *words, "proxy" if server.proxy else "plain"]
     with log.open("wb") as errors:
         process = subprocess.Popen(
             ["ip", "netns", "exec", server.node, *program],
@@ -157,43 +162,72 @@ def _serving(server: Server, log: Path) -> Iterator[None]:
             stdout=subprocess.PIPE,
             stderr=errors,
         )
-    assert process.stdout is not None
     try:
-        if process.stdout.readline() != b"ready\n":
-            raise LabFailed(f"server at {server.node}: {log.read_text(errors='replace').strip()}")
-        yield
+        yield process
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
+
+
+def _listens(server: Server, log: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait for a service.
+
+    Raises: LabFailed with what it said instead.
+    """
+    assert process.stdout is not None
+    if process.stdout.readline() != b"ready\n":
+        raise LabFailed(f"server at {server.node}: {log.read_text(errors='replace').strip()}")
 
 
 def _step(step: Step) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if step.requests:
         asked = json.dumps([asdict(request) for request in step.requests])
-        program = [sys.executable, "-I", str(PROGRAMS / "client.py")]
+        program = [*PYTHON, str(PROGRAMS / "client.py")]
         found["requests"] = json.loads(_in(step.node, program, step.label, asked))
-    if step.command is not None:
-        done = _command(["ip", "netns", "exec", step.node, "sh", "-c", step.command])
-        found["command"] = {"status": done.returncode, "output": (done.stdout + done.stderr).strip()}
+    commands = {
+        "ping": step.ping and [*PYTHON, str(PROGRAMS / "ping.py"), step.ping, str(PINGS)],
+        "command": step.command and ["sh", "-c", step.command],
+    }
+    for kind, argv in commands.items():
+        if argv:
+            done = _command(["ip", "netns", "exec", step.node, *argv])
+            found[kind] = {"status": done.returncode, "output": (done.stdout + done.stderr).strip()}
     time.sleep(step.wait)
     return found
 
 
-def _state(node: str) -> str:
+def _state(job: Job, node: str) -> str:
     """What a machine looks like after the traffic, for whoever reads the recording later."""
-    return _command(["ip", "netns", "exec", node, "sh", "-c", STATE]).stdout
+    texts = [STATE, *(["ip -6 route"] if job.ipv6 else [])]
+    texts += ["ipvsadm -Ln --stats"] if "ipvsadm" in job.scripts[node] else []
+    return _command(["ip", "netns", "exec", node, "sh", "-c", "; ".join(texts)]).stdout
 
 
-def _visit(job: Job) -> None:
+def _visit(job: Job, result: Mapping[str, Any]) -> None:
     """Let the user look around."""
+    if job.shell is None and not job.keep:
+        return
+    requests = [one["served"] for step in result["steps"] for one in step.get("requests", ())]
+    _say(f"served {sum(requests)} of {len(requests)} requests")
     if job.shell is not None:
-        subprocess.run(["ip", "netns", "exec", job.shell, os.environ.get("SHELL", "sh")], check=False)
+        _say(f"shell at {job.shell}; exit ends the lab (other machines: ip netns exec {_another(job)} sh)")
+        named = ["unshare", "--uts", "sh", "-c", f"echo {job.shell} >/proc/sys/kernel/hostname; exec $SHELL"]
+        env = {"SHELL": "sh", "PS1": f"{job.shell}# ", **os.environ}
+        subprocess.run(["ip", "netns", "exec", job.shell, *named], env=env, check=False)
     if job.keep:
-        enter = f"nsenter -t $(pgrep -P {os.environ['DSRKIT_LAB']}) -m -n -p ip netns exec {job.nodes[0]} sh"
-        print(f"the lab stands until Ctrl-D; from another terminal: {enter}", file=sys.stderr, flush=True)
+        enter = f"nsenter -t $(pgrep -P {os.environ['DSRKIT_LAB']}) -m -n -p ip netns exec"
+        _say("the lab stands until Ctrl-D; from another terminal:")
+        _say("\n".join(f"  {enter} {node} sh" for node in job.nodes))
         sys.stdin.read()
+
+
+def _another(job: Job) -> str:
+    return next((node for node in reversed(job.nodes) if node != job.shell), job.nodes[0])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -60,11 +60,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happens while the taps record: requests, pings, or a shell command at a node."""
+    """One thing that happens while the taps record: requests, pings of an address, or a shell command at a node."""
 
     label: str
     node: str
     requests: tuple[Request, ...] = ()
+    ping: str | None = None
     command: str | None = None
     wait: float = 0.0
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from itertools import chain
 from random import Random
 from typing import Any, Final
 
@@ -13,8 +15,9 @@ from dsrkit.errors import MissingDependency, UsageError
 from dsrkit.lab.engine import Engine
 from dsrkit.lab.engine_host import HOST
 from dsrkit.lab.engine_uml import UML
-from dsrkit.lab.faults import faulty
+from dsrkit.lab.faults import code_of, faulty
 from dsrkit.lab.job import Job
+from dsrkit.lab.parts import PACKAGE
 from dsrkit.lab.topology import cables, machines, taps
 from dsrkit.lab.traffic import servers, steps
 from dsrkit.lab.vary import varied
@@ -26,6 +29,7 @@ from dsrkit.setup.plan import Plan
 from dsrkit.setup.site import Choices, Site
 
 ENGINES: Final[Mapping[str, Engine]] = {"host": HOST, "uml": UML}
+CANNOT: Final = "the lab cannot run here: "
 SAID_BY_SPEC: Final = frozenset({"vip", "port", "server_port", "clients", "real_servers", "resolvers"})
 KEEPALIVED_SECONDS: Final = 6.0
 """Until a pair has settled who is master, or checks have found every server."""
@@ -33,7 +37,10 @@ KEEPALIVED_SECONDS: Final = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the user wants of a lab, besides the set-up. `loss` is a share, `delay` a time in nanoseconds."""
+    """What the user wants of a lab, besides the set-up.
+
+    `loss` is a share, `delay` a time in nanoseconds; `fault` is given by code or name.
+    """
 
     engine: str = "auto"
     flows: int = FLOWS
@@ -44,6 +51,10 @@ class Wishes:
     seed: int = 0
     shell: str | None = None
     keep: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fault is not None:
+            object.__setattr__(self, "fault", code_of(self.fault))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +98,31 @@ def lab(
 
     Raises: UsageError, SpecError as `setup`; MissingDependency naming what this computer lacks.
     """
+    usable = {name for name, one in ENGINES.items() if one.interactive or not (wishes.shell or wishes.keep)}
     lacking: dict[str, list[str]] = {}
     refused: UsageError | None = None
     for way in WAYS:
-        if wishes.engine not in ("auto", way.engine):
+        if way.engine not in (usable if wishes.engine == "auto" else {wishes.engine}):
             continue
         suited = replace(choices or Choices(), engine=way.balancer, firewall=way.firewall)  # type: ignore[arg-type]
         try:
             site = _site(mode, spec, wishes, suited, options)
             plans = [plan_of(site, node) for node in site.spec.nodes]
+            job = job_of(site, plans, wishes)
         except UsageError as error:
             refused = refused or error
             continue
-        modules, programs = _needs(plans)
+        modules, programs = _needs(plans, job)
         if wishes.loss or wishes.delay:
             modules.append("sch_netem")
         missing = ENGINES[way.engine].missing(modules, programs)
         if not missing:
-            return Lab(ENGINES[way.engine], site, job_of(site, plans, wishes), way.why, options)
-        lacking.setdefault(way.engine, missing)
+            return Lab(ENGINES[way.engine], site, job, way.why, options)
+        lacking[way.engine] = min(lacking.get(way.engine, missing), missing, key=len)  # the way that lacks least
     if refused is not None and not lacking:
         raise refused
     each = "; ".join(f"engine {name} needs {', '.join(missing)}" for name, missing in lacking.items())
-    raise MissingDependency(f"the lab cannot run here: {each}")
+    raise MissingDependency(CANNOT + each)
 
 
 def _site(
@@ -120,6 +133,8 @@ def _site(
     options: Mapping[str, Any],
 ) -> Site:
     """The set-up; with a seed it is varied, and the spec that comes of that says what the options said."""
+    if mode == "health" and spec is None:
+        options = {"through": "rip", **options}  # keepalived cannot send a check along the data path
     site = site_of(mode, spec, choices=choices, **options)
     if not wishes.seed:
         return site
@@ -127,14 +142,16 @@ def _site(
     return site_of(site.mode, varied(site.spec, wishes.seed), choices=choices, **kept)
 
 
-def _needs(plans: Sequence[Plan]) -> tuple[list[str], list[str]]:
-    """The kernel modules and the programs of some plans."""
+def _needs(plans: Sequence[Plan], job: Job) -> tuple[list[str], list[str]]:
+    """The kernel modules and the programs of some plans, and of what happens besides."""
     modules: list[str] = []
     programs: list[str] = []
     for step in (step for plan in plans for step in plan.steps):
         if step.kind == "module":
             modules += step.argv[2:]
         programs += [argv[0] for argv in (step.argv, step.unless, *step.undo) if argv]
+    besides = (*(step.command or "" for step in job.steps), *chain.from_iterable(job.faults.values()))
+    programs += [word for text in besides for word in re.findall(r"[\w-]+", text) if word in PACKAGE]
     unneeded = {"modprobe", *(name for name in programs if name in _EVERYWHERE)}
     return list(dict.fromkeys(modules)), [name for name in dict.fromkeys(programs) if name not in unneeded]
 

@@ -13,6 +13,8 @@ from dsrkit.setup.site import Site, slug
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 LISTENERS: Final = ("lb", "real-server", "client", "resolver", "router", "bridge")
 """Which end of a cable is tapped: the machine whose view says most."""
+LOCAL: Final = tuple(f"{first:02x}" for first in range(2, 256, 4))
+"""First octets of locally administered addresses. Source: IEEE 802 s8.4.4"""
 
 
 def machines(site: Site) -> tuple[str, ...]:
@@ -28,7 +30,7 @@ def machines(site: Site) -> tuple[str, ...]:
 
 
 def cables(site: Site) -> tuple[Cable, ...]:
-    """Every cable of the spec, with the MAC addresses that the spec says."""
+    """Every cable of the spec, with the MAC addresses that the spec says, and others where it says none."""
     return tuple(
         Cable(wire.link, _end(site, wire.near), _end(site, wire.far) if wire.far else None)
         for wire in site.network.wires()
@@ -59,5 +61,15 @@ def _role(site: Site, name: str) -> str:
 
 def _end(site: Site, end: tuple[str, str]) -> End:
     name, port = end
-    interface = next(one for one in site.network.interfaces(name) if port in one.ports)
-    return End(name, port, interface.mac)
+    interfaces = site.network.interfaces(name)
+    number, interface = next((number, one) for number, one in enumerate(interfaces) if port in one.ports)
+    if interface.mac is not None or _role(site, name) == "bridge":
+        return End(name, port, interface.mac)
+    return End(name, port, _unstated(site, [node.name for node in site.spec.nodes].index(name), number))
+
+
+def _unstated(site: Site, node: int, interface: int) -> str:
+    """A locally administered address that the spec gives to nobody, the same in every lab."""
+    stated = {mac for one in site.spec.nodes for mac in one.macs}
+    tail = ":".join(f"{octet:02x}" for number in (node, interface) for octet in number.to_bytes(2, "big"))
+    return next(mac for first in LOCAL if (mac := f"{first}:1a:{tail}") not in stated)

@@ -32,7 +32,7 @@ def steps(site: Site, flows: int, random: Random) -> tuple[Step, ...]:
     if not clients:
         raise UsageError("a lab needs a node of role client")
     rounds = [Step(f"requests of {one.name}", one.name, tuple(_requests(site, one, flows, random))) for one in clients]
-    rounds += [Step(f"ping from {one.name}", one.name, command=_ping(site, one)) for one in clients if site.spec.vips]
+    rounds += [Step(f"ping from {one.name}", one.name, ping=site.spec.vips[0]) for one in clients if site.spec.vips]
     if not site.vrrp:
         return tuple(rounds)
     again = (
@@ -71,11 +71,6 @@ def _resolver(site: Site, version: int) -> str:
     if not found:
         raise UsageError("a lab of dns-rr needs a node of role resolver")
     return address_of(found[0], version)
-
-
-def _ping(site: Site, client: SpecNode) -> str:
-    vip = site.spec.vips[0]
-    return f"ping -{ip_address(vip).version} -n -c 2 -i 0.2 -W 1 {vip}"
 
 
 def _takeover(site: Site) -> Step:

@@ -44,6 +44,7 @@ _TOS: Final = (
     "ambiguous: the TOS octet holds the DSCP in its upper six bits, so 28 may mean DSCP 28 or DSCP 7"
     ' (in a [dscp] table write the DSCP, or "tos=0x1c", as the key)'
 )
+_DSCP: Final = '[dscp] holds the tag and the VIP that it stands for, as in 7 = "203.0.113.10"'
 
 S = TypeVar("S", bound=str)
 
@@ -324,6 +325,8 @@ class _Table:
                 continue
             if key.lower() == "tos":
                 raise self.fail(key, _TOS)
+            if key.lower() == "dscp":
+                raise self.fail(key, f"stands in a table of its own: {_DSCP}")
             near = get_close_matches(key.lower(), known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"valid here: {', '.join(known)}"
             raise self.fail(key, f"unknown key ({hint})")
@@ -505,7 +508,8 @@ def _dscp(table: _Table | None) -> dict[int, str]:
         try:
             tag = parse_dscp(key)
         except ValueError as error:
-            raise table.fail(key, str(error)) from None
+            swapped = _is_ip(key) or not isinstance(table.data[key], str)
+            raise table.fail(key, f"{error}: {_DSCP}" if swapped else str(error)) from None
         if tag in tags:
             raise table.fail(key, f"DSCP {dscp_text(tag)} stands here twice")
         vip = table.text(key)
@@ -658,6 +662,14 @@ def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
         raise ValueError("a zone index names an interface of one machine only")
     return address
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        _ip(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _kind(value: object) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
 from dsrkit.model.dscp import dscp_text
-from dsrkit.model.report import CellVerdict, Finding, Journey, Report
+from dsrkit.model.report import CellVerdict, Finding, Journey, Report, Tap
 from dsrkit.report.escape import escape, escape_lines
 from dsrkit.report.page import Page, add_row, bullet, join, maybe, number, plain_table
 from dsrkit.report.sections import show_sections
@@ -27,14 +28,22 @@ _VERDICT_STYLE: Final = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red"), 2: 
 
 
 def render(
-    report: Report, *, color: bool = False, width: int | None = None, verbose: bool = False, quiet: bool = False
+    report: Report,
+    *,
+    color: bool = False,
+    width: int | None = None,
+    verbose: bool = False,
+    quiet: bool = False,
+    exits: bool = True,
 ) -> str:
     """The whole report as text; `quiet` keeps the verdict and the findings, `verbose` adds every cell.
+
+    `exits` says that a command ends with the report's exit code; else the verdict is one on captures, among others.
 
     Absent: without a `width` no line is wrapped, so that a pipe can be searched line by line.
     """
     page = Page(color, width)
-    page.add(_verdict(report))
+    page.add(_verdict(report, exits))
     if not quiet:
         _known(page, report)
         _path(page, report)
@@ -67,7 +76,7 @@ def nothing_checked_reason(report: Report) -> str:
     return f"no packet of the service{vip} exercises a rule of {escape(report.mode)}"
 
 
-def _verdict(report: Report) -> Text:
+def _verdict(report: Report, exits: bool) -> Text:
     word, style = _VERDICT_STYLE[report.exit_code]
     new = [finding for finding in report.findings if not finding.known]
     if report.exit_code == 0 and any(finding.severity == "error" for finding in new):
@@ -81,11 +90,14 @@ def _verdict(report: Report) -> Text:
         line.append(escape(report.mode), "bold")
         line.append(f" ({_MODE_FROM[report.mode_from]})")
     if report.profile is not None:
-        line.append(", any profile" if report.profile == "any" else f", profile {escape(report.profile)} fits")
+        fits = "profile" if report.findings else "headers fit profile"
+        line.append(", any profile" if report.profile == "any" else f", {fits} {escape(report.profile)}")
     count = Counter(finding.severity for finding in new)
     found = ", ".join(number(count[word], word) for word in ("error", "warning", "info") if count[word])
     known = len(report.findings) - len(new)
     line.append(f": {found or ('no new findings' if known else 'no findings')}{f', {known} known' if known else ''}")
+    if not exits:
+        return line.append(" in the captures")
     below = report.exit_code == 0 and new and report.fail_on != "never"
     line.append(f" ({f'none at or above {report.fail_on}; ' if below else ''}exit {report.exit_code})")
     return line
@@ -147,11 +159,13 @@ def _path(page: Page, report: Report) -> None:
 def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[list[str]]:
     """The taps of each edge of a path: points in the order of the journeys, each at its node's next free edge.
 
-    Absent: a tap inside the path that no journey of this direction meets is left out, since its side is unknown.
+    A tap whose link has taps at both ends of one edge is at that one. Absent: a tap inside the path that no journey of
+    this direction meets is left out, since its side is unknown.
     """
     labels: list[list[str]] = [[] for _ in range(max(0, len(row) - 1))]
     taps = {tap.name: tap for tap in report.taps}
     roles = {node.name: node.role for node in report.nodes}
+    links = _edge_links(report, roles, row)
     last, last_link = 0, None
     points = _points(report, direction)
     met = {name for point in points for name in (point, point.removesuffix(".in"), point.removesuffix(".out"))}
@@ -164,19 +178,41 @@ def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[lis
         tap = taps.get(name)
         if tap is None or tap.node is None:
             continue
-        at = [i for i, node in enumerate(row) if node == tap.node or node == roles.get(tap.node)]
+        at = [i for i, node in enumerate(row) if _stands_at(tap, node, roles)]
         edges = sorted(
             {i - 1 for i in at if side != "out" and i > 0} | {i for i in at if side != "in" and i < len(labels)}
         )
+        own = [edge for edge in edges if tap.link in links[edge]]
+        if len(own) == 1:
+            if name not in labels[own[0]]:
+                labels[own[0]].append(name)
+            continue
         other_link = last_link is not None and tap.link is not None and tap.link != last_link
-        free = [edge for edge in edges if edge >= last]
+        free = [edge for edge in own or edges if edge >= last and (own or tap.link is None or not links[edge])]
         # Another link is another edge, unless the path leaves out what lies between the two.
         free = [edge for edge in free if edge > last and other_link] or free
         if free:
             if name not in labels[free[0]]:
                 labels[free[0]].append(name)
             last, last_link = free[0], tap.link
+    for edge, names in enumerate(labels):  # the sender's end of a link is first
+        names.sort(
+            key=lambda name: _stands_at(taps[name], row[edge + 1], roles) - _stands_at(taps[name], row[edge], roles)
+        )
     return labels
+
+
+def _edge_links(report: Report, roles: Mapping[str, str], row: Sequence[str]) -> list[set[str]]:
+    """The links that have taps at both ends of an edge."""
+    touched = [
+        {tap.link for tap in report.taps if tap.link is not None and _stands_at(tap, node, roles)} for node in row
+    ]
+    return [one & other for one, other in pairwise(touched)]
+
+
+def _stands_at(tap: Tap, node: str, roles: Mapping[str, str]) -> bool:
+    """Whether a tap is at a node of a path, which may be named by its role."""
+    return tap.node is not None and node in (tap.node, roles.get(tap.node))
 
 
 def _points(report: Report, direction: str) -> list[str]:

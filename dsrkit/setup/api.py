@@ -9,13 +9,14 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from dsrkit.craft.complete import completed, spec_options
-from dsrkit.craft.modes import DRIVERS
 from dsrkit.craft.options import Options, flag, known_word, one_of, parse_options
+from dsrkit.craft.presets import PRESETS
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, REWRITES, ROLES, Mode, Role, did_you_mean
 from dsrkit.model.spec import Spec, SpecNode
 from dsrkit.setup.balancer import balancer
 from dsrkit.setup.dnsmasq import name_server
+from dsrkit.setup.idle import refuse_idle
 from dsrkit.setup.network import Network, with_interfaces
 from dsrkit.setup.notes import notes
 from dsrkit.setup.plan import Plan, Step, arranged
@@ -37,6 +38,8 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _real_server(site: Site, node: SpecNode) -> Iterator[Step]:
+    for vip in site.spec.vips:
+        site.backends(vip)  # what no load balancer could send to is no set-up for its servers either
     return SERVERS[site.path](site, node)
 
 
@@ -65,6 +68,7 @@ def setup(
     spec that cannot be completed.
     """
     site = site_of(mode, spec, choices=choices, **options)
+    refuse_idle(site)
     return tuple(plan_of(site, node) for node in site.spec.nodes)
 
 
@@ -92,7 +96,7 @@ def site_of(
     chosen = parse_options(known, asked)
     if chosen.vip is not None and ip_address(chosen.vip).version != int(chosen.ip):
         raise UsageError(f"--vip: {chosen.vip} is not an IPv{chosen.ip} address")
-    usual = DRIVERS[known].preset(known, "ipvs", chosen)
+    usual = PRESETS[known](known, "ipvs", chosen)
     whole = usual if given == Spec() else with_interfaces(completed(given, usual), given)
     found = Site(
         whole, known, _path(known, chosen), chosen, _checked(choices or Choices()), Network(whole, vlan=chosen.vlan)

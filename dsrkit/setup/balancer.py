@@ -22,7 +22,9 @@ def balancer(site: Site, node: SpecNode) -> Iterator[Step]:
     yield from own_network(site, node)
     side = site.client_side(node)
     if site.is_one_armed(node) and site.path != "l7":
-        yield from no_redirects(side, "it hands packets back to where they came from, and must not tell the sender")
+        yield from no_redirects(
+            site, side, "it hands packets back to where they came from, and must not tell the sender"
+        )
     if not site.vrrp and _owns_vip(site, node):
         for vip in site.spec.vips:
             if vip not in node.ips:

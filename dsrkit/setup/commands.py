@@ -27,13 +27,14 @@ def modules(why: str, *names: str) -> Step:
     return Step("module", ("modprobe", "-a", *names), why)
 
 
-def sysctl(key: str, value: int, why: str, *, kept: bool = True) -> Step:
+def sysctl(key: str, value: int, why: str, *, kept: bool = True, changes: Argv = ()) -> Step:
     """Set a sysctl; `kept` is False where it goes with the device that this set-up makes.
 
-    Slashes stand in the key, since an interface's name may hold a dot.
+    `changes` are the keys that the kernel sets with it. Slashes stand in a key, since an interface's name may hold a
+    dot.
     """
-    path = key if "/" in key else key.replace(".", "/")
-    return Step("sysctl", ("sysctl", "-q", "-w", f"{path}={value}"), why, saves=(path,) if kept else ())
+    path, *others = (one if "/" in one else one.replace(".", "/") for one in (key, *changes))
+    return Step("sysctl", ("sysctl", "-q", "-w", f"{path}={value}"), why, saves=(path, *others) if kept else ())
 
 
 def address(text: str, device: str, why: str, *flags: str) -> Step:
@@ -64,14 +65,12 @@ def file(path: str, content: str, why: str, config: Config) -> Step:
 
 
 def daemon(argv: Argv, why: str, *pid_files: str) -> Step:
-    """Start a program that goes to the background by itself, and writes its process number into the first file."""
-    return Step(
-        "service",
-        argv,
-        why,
-        (("pkill", "-F", pid_files[0]), ("rm", "-f", *pid_files)),
-        unless=("pgrep", "-F", pid_files[0]),
-    )
+    """Start a program that goes to the background by itself, and writes its process number into the first file.
+
+    A file that was left may hold the number of another process by now: only one of the program's name is meant.
+    """
+    it = ("-F", pid_files[0], "-x", argv[0])
+    return Step("service", argv, why, (("pkill", *it), ("rm", "-f", *pid_files)), unless=("pgrep", *it))
 
 
 def nft(ruleset: str, tables: Sequence[tuple[str, str]], why: str) -> Step:

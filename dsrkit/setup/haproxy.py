@@ -9,7 +9,7 @@ from typing import Final
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import SpecNode
 from dsrkit.setup.commands import daemon, endpoint, file, sysctl
-from dsrkit.setup.keepalived import SECONDS, checked_path
+from dsrkit.setup.keepalived import checked_path, interval
 from dsrkit.setup.plan import Step
 from dsrkit.setup.render import template
 from dsrkit.setup.site import Site, slug
@@ -40,6 +40,8 @@ def configuration(site: Site) -> str:
     if not services:
         raise UsageError("the proxy needs a VIP and a port to listen to")
     version = site.spec.proxy.version if site.spec.proxy is not None else None
+    if len(site.spec.health) > 1:
+        raise UsageError("HAProxy checks a server in one way: say one [[health]]")
     health = site.spec.health[0] if site.spec.health else None
     if health is not None and health.type == "ping":
         raise UsageError("HAProxy checks by tcp or http, not by ping")
@@ -58,5 +60,5 @@ def configuration(site: Site) -> str:
         send=send,
         check=health is not None,
         check_path=checked_path(health.path or "/") if health is not None and health.type == "http" else None,
-        interval=round((health.interval or SECONDS) * 1000) if health is not None else None,
+        interval=round(interval(health) * 1000) if health is not None else None,
     )

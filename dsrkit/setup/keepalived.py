@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Final
 
 from dsrkit.errors import UsageError
-from dsrkit.model.names import Mode
+from dsrkit.model.names import DIRECT_RETURN, Mode
 from dsrkit.model.spec import Health, SpecNode
 from dsrkit.setup.commands import daemon, file, host_prefix
 from dsrkit.setup.ipvs import WITH_PORTS
+from dsrkit.setup.network import EVERYTHING, Interface
+from dsrkit.setup.nft import own_sources, servers_side
 from dsrkit.setup.plan import Step
 from dsrkit.setup.render import template
 from dsrkit.setup.site import Site, address_of, slug
@@ -30,7 +32,9 @@ def keepalived(site: Site, node: SpecNode) -> Iterator[Step]:
     """Its configuration, and the daemon; only the parts of it that are needed run."""
     state = site.state(node)
     path = f"{state}/keepalived.conf"
-    yield file(path, configuration(site, node), "the VIP's owner, and the checks of the servers", "keepalived")
+    tasks = [("who owns the VIP", site.vrrp), ("how servers are checked", site.checks)]
+    why = " and ".join(task for task, wanted in tasks if wanted)
+    yield file(path, configuration(site, node), why, "keepalived")
     parts = [flag for flag, wanted in (("-P", not site.checks), ("-C", not site.vrrp)) if wanted]
     pids = [f"{state}/{name}.pid" for name in ("keepalived", "vrrp", "checkers")]
     files = (word for pair in zip(("-p", "-r", "-c"), pids, strict=True) for word in pair)
@@ -46,7 +50,9 @@ def configuration(site: Site, node: SpecNode) -> str:
         router_id=slug(node.name),
         version=(site.options.vrrp or 2) if all(ip_address(vip).version == 4 for vip in site.spec.vips) else 3,
         instances=list(_instances(site, node)) if site.vrrp else [],
-        check=_check(site.spec.health[0]) if site.checks else None,
+        checks=_checks(site.spec.health) if site.checks else [],
+        delay=f"{min(map(interval, site.spec.health), default=SECONDS):g}",
+        hidden=site.path in DIRECT_RETURN,
         services=site.services() if site.checks else (),
         method=_method(site) if site.checks else "",
         scheduler=site.scheduler,
@@ -72,8 +78,32 @@ def _instances(site: Site, node: SpecNode) -> Iterator[dict[str, object]]:
             "vmac": site.options.vmac,
             "own": address_of(node, version) if site.choices.unicast else None,
             "peers": [address_of(one, version) for one in pair if one is not node] if site.choices.unicast else [],
-            "vips": [host_prefix(vip) for vip in site.spec.vips if ip_address(vip).version == version],
+            "vips": [_owned(vip) for vip in site.spec.vips if ip_address(vip).version == version],
+            "inside": [
+                (host_prefix(ip), device.name, why)
+                for ip, device, why in moving(site, node)
+                if ip_address(ip).version == version
+            ],
         }
+
+
+def _owned(vip: str) -> str:
+    """An IPv6 VIP is deprecated, or the kernel would take it as the source of its own packets."""
+    return host_prefix(vip) + (" preferred_lft 0" if ":" in vip else "")
+
+
+def moving(site: Site, node: SpecNode) -> Iterator[tuple[str, Interface, str]]:
+    """What is nobody's own address, and has to be at the VIP's owner: the servers' gateway in NAT, sources of SNAT."""
+    owned = {ip for one in site.spec.nodes for ip in one.ips}
+    ways = (way for server in site.nodes("real-server") for way in site.network.routes(server.name))
+    gateways = [way.gateway for way in ways if site.path == "nat" and way.prefix in EVERYTHING.values()]
+    for gateway in dict.fromkeys(gateways):
+        device = next((one for one in site.network.interfaces(node.name) if one.holds(gateway)), None)
+        if device is not None and gateway not in owned:
+            yield gateway, device, "the servers' gateway, which their replies go to"
+    for source in dict.fromkeys(own_sources(site, node)):
+        if source not in owned:
+            yield source, servers_side(site, node), "servers answer to this address"
 
 
 def _method(site: Site) -> str:
@@ -87,12 +117,20 @@ def _method(site: Site) -> str:
     return METHOD[site.path] + extra.get(tunnel.type, "")
 
 
-def _check(health: Health) -> dict[str, object]:
-    return {
-        "kind": CHECKS[health.type],
-        "interval": max(1, round(health.interval or SECONDS)),
-        "path": checked_path(health.path or "/") if health.type == "http" else None,
-    }
+def interval(health: Health) -> float:
+    """Seconds between two checks."""
+    return health.interval or SECONDS
+
+
+def _checks(checks: Sequence[Health]) -> list[dict[str, object]]:
+    return [
+        {
+            "kind": CHECKS[one.type],
+            "interval": f"{interval(one):g}",
+            "path": checked_path(one.path or "/") if one.type == "http" else None,
+        }
+        for one in checks
+    ]
 
 
 def checked_path(path: str) -> str:

@@ -12,6 +12,8 @@ from dsrkit.setup.site import Site, versions
 
 USUAL_MTU = 1500
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
+CHANGED_WITH_IT = {4: ("net.ipv4.conf.all.accept_redirects",), 6: ()}
+"""The kernel takes a change of forwarding for one from host to router or back (inet_forward_change)."""
 
 
 def own_network(site: Site, node: SpecNode) -> Iterator[Step]:
@@ -25,7 +27,7 @@ def own_network(site: Site, node: SpecNode) -> Iterator[Step]:
             yield address(str(own), interface.name, f"the address of {node.name} in {own.network}")
     for way in site.network.routes(node.name):
         why = "what is not next to it goes by this gateway" if way.prefix.endswith("/0") else "the way there"
-        yield route(way.prefix, why, "via", way.gateway, "dev", way.device, version=way.version)
+        yield route(way.prefix, why, *way.words, version=way.version)
 
 
 def _links(site: Site, interface: Interface) -> Iterator[Step]:
@@ -58,10 +60,12 @@ def _set(name: str, why: str, words: Argv, undo: Argv = ()) -> Step:
 def forwarding(site: Site, why: str) -> Iterator[Step]:
     """Pass on packets that are for others."""
     for version in versions(site):
-        yield sysctl(FORWARDING[version], 1, why)
+        yield sysctl(FORWARDING[version], 1, why, changes=CHANGED_WITH_IT[version])
 
 
-def no_redirects(interface: Interface, why: str) -> Iterator[Step]:
-    """The kernel sends redirects if either of the two allows it (IN_DEV_TX_REDIRECTS)."""
+def no_redirects(site: Site, interface: Interface, why: str) -> Iterator[Step]:
+    """The kernel sends redirects if either of the two allows it (IN_DEV_TX_REDIRECTS); IPv6 has no such setting."""
+    if 4 not in versions(site):
+        return
     yield sysctl("net.ipv4.conf.all.send_redirects", 0, why)
     yield sysctl(f"net/ipv4/conf/{interface.name}/send_redirects", 0, "and of this interface, since either is enough")

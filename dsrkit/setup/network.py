@@ -64,6 +64,12 @@ class Route:
     prefix: str
     gateway: str
     device: str
+    onlink: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What stands behind the prefix; `onlink` where the gateway is in none of the device's subnets."""
+        return ("via", self.gateway, "dev", self.device, *(("onlink",) if self.onlink else ()))
 
     @property
     def version(self) -> int:
@@ -160,12 +166,14 @@ class Network:
         """The devices of each link of a machine."""
         taken = {link.interface for link in node.links}
         free = (name for name in (f"eth{number}" for number in range(10000)) if name not in taken)
-        found = []
+        found: list[tuple[str, ...]] = []
         for link in node.links:
             letter = letter_of(node, link)
             others = len(dict.fromkeys(self._members[letter])) - 1
             count = max(others, 1) if self._hub(letter) == node.name else 1
             names = [link.interface] if link.interface is not None else []
+            if link.interface in ("lo", *(port for ports in found for port in ports)):
+                raise UsageError(f"node {node.name!r}: {link.interface} cannot be the interface of a link of its own")
             names += [next(free) for _ in range(count - len(names))]
             found.append(tuple(_valid(name, node) for name in names))
         return found
@@ -212,7 +220,8 @@ class Network:
         for interface in self.interfaces(node):
             gateway = interface.gateway
             if gateway is not None and ip_address(gateway).version == version:
-                return Route(EVERYTHING[version], gateway, interface.name)
+                near = interface.holds(gateway) or ip_address(gateway).is_link_local
+                return Route(EVERYTHING[version], gateway, interface.name, onlink=not near)
         if self._nodes[node].role == "router":
             return self._towards_far_clients(node, version)
         for interface in self.interfaces(node):

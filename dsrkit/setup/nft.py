@@ -75,23 +75,31 @@ def full_nat(site: Site, node: SpecNode) -> Iterator[Step]:
 def source_nat(site: Site, node: SpecNode) -> Iterator[Step]:
     """An own source address for connections to the VIP, so that replies come back whatever the servers' gateway is.
 
-    Raises: UsageError where the spec names no address of the VIP's IP version.
+    Raises: UsageError where the spec names no address of the VIP's IP version for this load balancer.
     """
     pools: dict[str, list[str]] = {}
     for vip in site.spec.vips:
         version = ip_address(vip).version
-        stated = site.spec.snat.source if site.spec.snat is not None else ()
-        pools[vip] = [ip for ip in stated if ip_address(ip).version == version]
+        pools[vip] = [ip for ip in own_sources(site, node) if ip_address(ip).version == version]
         if not pools[vip]:
-            raise UsageError(f"[snat]: no IPv{version} source for connections to {vip}")
-    for source in dict.fromkeys(source for pool in pools.values() for source in pool):
-        if source not in node.ips:
-            device = _behind(site, node)
-            yield commands.address(commands.host_prefix(source), device.name, "servers answer to this address")
+            raise UsageError(f"[snat]: no IPv{version} source for connections to {vip} that {node.name!r} can have")
+    loose = dict.fromkeys(ip for pool in pools.values() for ip in pool if ip not in node.ips)
+    if loose and site.takes_over and not site.vrrp:
+        raise UsageError(f"[snat]: nothing moves {next(iter(loose))} with the VIP: name sources of each load balancer")
+    for source in () if site.vrrp else loose:
+        device = servers_side(site, node)
+        yield commands.address(commands.host_prefix(source), device.name, "servers answer to this address")
     yield from firewall.source_nat(site, pools)
 
 
-def _behind(site: Site, node: SpecNode) -> Interface:
+def own_sources(site: Site, node: SpecNode) -> list[str]:
+    """The sources of the spec that a load balancer can have: no address of another machine."""
+    stated = site.spec.snat.source if site.spec.snat is not None and site.path == "fullnat" else ()
+    others = {ip for one in site.spec.nodes if one.name != node.name for ip in one.ips}
+    return [ip for ip in stated if ip not in others]
+
+
+def servers_side(site: Site, node: SpecNode) -> Interface:
     """The interface that leads to the servers."""
     backend = site.backends(site.spec.vips[0])[0]
     return site.network.towards(node.name, backend.address) or site.client_side(node)

@@ -28,15 +28,22 @@ def render(plans: Sequence[Plan], form: str = "shell", *, undo: bool = False) ->
 def reversed_steps(plan: Plan) -> tuple[Step, ...]:
     """The steps that take a plan back, the last one first."""
     return tuple(
-        Step(step.kind, argv, f"no longer needed: {step.why}") for step in reversed(plan.steps) for argv in step.undo
+        Step(step.kind, argv, step.back or f"no longer needed: {step.why}")
+        for step in reversed(plan.steps)
+        for argv in step.undo
     )
 
 
 def shell(plan: Plan, *, undo: bool = False) -> str:
     """A POSIX script for one machine."""
-    steps = reversed_steps(plan) if undo else plan.steps
     return template("shell.sh.j2").render(
-        node=plan.node, role=plan.role, mode=plan.mode, notes=() if undo else plan.notes, steps=steps, undo=undo
+        node=plan.node,
+        role=plan.role,
+        mode=plan.mode,
+        notes=() if undo else plan.notes,
+        steps=reversed_steps(plan) if undo else plan.steps,
+        links=any(step.kind == "link" for step in plan.steps),
+        undo=undo,
     )
 
 

@@ -21,9 +21,11 @@ class Step:
     """One command: its words, never a line of shell, so that no name in a spec can become a command.
 
     `undo` are the commands that take it back, in their order; none where nothing has to be (a module stays loaded).
+    `back` is the reason for those, where it is not that the step is no longer needed.
     `stdin` is fed to the command, `stdout` the file that its output goes to, `once` says that a file that is there
-    already is kept. `unless` is a command that succeeds where the step has been done already. `config` names the
-    program whose configuration `stdin` is. `saves` are the sysctl keys whose values have to be known before.
+    already is kept. `unless` is a command that succeeds where the step has been done already, or then prints `shows`.
+    `config` names the program whose configuration `stdin` is. `saves` are the sysctl keys whose values have to be known
+    before, in the order in which they can be set again.
     """
 
     kind: Kind
@@ -36,6 +38,8 @@ class Step:
     config: Config | None = None
     saves: tuple[str, ...] = ()
     unless: Argv = ()
+    shows: str | None = None
+    back: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +79,11 @@ def _preparations(steps: list[Step], state: str) -> list[Step]:
     if keys or any(step.stdout is not None for step in steps):
         why = "for the files of this set-up"
         above = ("rmdir", "--ignore-fail-on-non-empty", dirname(state))
-        found.append(Step("file", ("mkdir", "-p", state), why, (("rmdir", state), above)))
+        back = "the folder of this set-up's files, and the one above it if it is empty"
+        found.append(Step("file", ("mkdir", "-p", state), why, (("rmdir", state), above), back=back))
     if keys:
         file = f"{state}/sysctl.conf"
         restore = ("sysctl", "-q", "-e", "-p", file), ("rm", "-f", file)
-        save = ("sysctl", "-e", *keys)
-        found.append(Step("save", save, "what is changed below, as it was before", restore, stdout=file, once=True))
+        why, back = "what is changed below, as it was before", "sysctls as they were before"
+        found.append(Step("save", ("sysctl", "-e", *keys), why, restore, stdout=file, once=True, back=back))
     return found

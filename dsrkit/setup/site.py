@@ -158,7 +158,14 @@ class Site:
         )
 
     def backends(self, vip: str) -> tuple[Backend, ...]:
+        """The real servers, by the addresses that packets for a VIP reach them with.
+
+        Raises: UsageError for a spec without any, and for a server that has no such address or the VIP as its own.
+        """
         version = self.outer if self.path == "l3dsr-tunnel" else ip_address(vip).version
+        for node in self.nodes("real-server"):
+            if vip in node.ips:
+                raise UsageError(f"node {node.name!r}: {vip} is the VIP, which is no address of the server's own")
         found = tuple(Backend(node, address_of(node, version)) for node in self.nodes("real-server"))
         if not found:
             raise UsageError("the spec has no real server")

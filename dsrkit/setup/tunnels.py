@@ -53,7 +53,9 @@ def tunnel_end(site: Site, node: SpecNode) -> Iterator[Step]:
     if tunnel.type == "gue":
         port = ("port", str(tunnel.port), *(("-6",) if outer == 6 else ()))
         why = "what comes to this UDP port is taken out of its GUE header, and then goes to the device below"
-        yield Step("tunnel", ("ip", "fou", "add", *port, "gue"), why, (("ip", "fou", "del", *port),))
+        add, delete = ("ip", "fou", "add", *port, "gue"), ("ip", "fou", "del", *port)
+        shows = f"port {tunnel.port} gue"
+        yield Step("tunnel", add, why, (delete,), unless=("ip", "fou", "show"), shows=shows)
     checksum = ("csum",) if tunnel.type == "gre" and tunnel.checksum else ()
     own = address_of(node, outer)
     for number, source in enumerate(sources(site, own)):
@@ -88,9 +90,10 @@ def sources(site: Site, server: str) -> list[str]:
     found = []
     for lb in site.nodes("lb"):
         way = site.network.towards(lb.name, server)
-        source = None if way is None else way.address(site.outer)
+        own = () if way is None else (str(one.ip) for one in way.addresses if one.version == site.outer)
+        source = next((ip for ip in own if ip not in site.spec.vips), None)
         if source is None:
-            raise UsageError(f"node {lb.name!r} has no IPv{site.outer} address on its way to {server}")
+            raise UsageError(f"node {lb.name!r} has no IPv{site.outer} address of its own on its way to {server}")
         found.append(source)
     return list(dict.fromkeys(found))
 
@@ -125,7 +128,7 @@ def _advmss(site: Site, node: SpecNode) -> Iterator[Step]:
         raise UsageError(
             f"node {node.name!r} has no IPv{version} gateway to announce an MSS on (--mss clamp needs none)"
         )
-    change = ("ip", f"-{version}", "route", "change", default.prefix, "via", default.gateway, "dev", default.device)
+    change = ("ip", f"-{version}", "route", "change", default.prefix, *default.words)
     why = "clients send segments that fit with the outer header around them"
     yield Step("route", (*change, "advmss", str(room(site))), why, (change,))
 

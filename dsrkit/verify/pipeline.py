@@ -91,4 +91,6 @@ def _decide(data: Input, scene: Scene, parts: Iterator[Frames] | list[Frames]) -
     if scene.mode == "fullnat":
         scene.services.update(roles.ports_of(again, scene))
     for tap, owner in zip(data.taps, roles.owners(total, len(data.taps), scene), strict=True):
-        tap.node = tap.node or owner
+        party = scene.party(owner) if owner is not None else None
+        elsewhere = party is not None and party.links and tap.link is not None and tap.link not in party.links
+        tap.node = tap.node or (None if elsewhere else owner)

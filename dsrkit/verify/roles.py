@@ -601,11 +601,42 @@ class _Inference:
         if far and scene.mode is not None:
             self._party("client" if not by_mac else "clients", "client").ips |= far
 
+    def _recognised(self) -> None:
+        """Stated machines without MACs have those that alone claim their addresses, and no other machine's."""
+        known = set().union(*(party.macs for party in self.s.parties))
+        for party in self.s.parties:
+            if party.stated and not party.macs and party.role in ("client", "router", "resolver"):
+                for ip in party.ips:
+                    claimants = self._claimants(ip) - known
+                    claimed = set().union(*map(self._claimed_by, claimants))
+                    if len(claimants) == 1 and all(self.s.party_of_ip(other) in (None, party) for other in claimed):
+                        party.macs |= claimants
+
     def _routers(self) -> None:
         scene = self.s
         if any(p.stated and p.macs for p in scene.role("router")):
+            self._recognised()
             return
-        known = scene.macs("lb") | scene.macs("real-server") | scene.macs("client")
+        self._recognised()
+        known = scene.macs("lb") | scene.macs("real-server") | scene.macs("client") | scene.macs("resolver")
+        strangers = [macs for macs in self._passing_on(known) if not self._stated_router(macs)]
+        stated = set().union(*(p.ips for p in scene.parties if p.stated))
+        for i, macs in enumerate(strangers):
+            party = self._party(f"router{i + 1}" if len(strangers) > 1 else "router", "router")
+            party.macs |= macs
+            for mac in macs:
+                party.ips |= self._claimed_by(mac) - scene.vips - stated
+
+    def _stated_router(self, macs: set[int]) -> bool:
+        """Whether a spec's router shares a MAC or an address with a machine; that one has its MACs then."""
+        claimed = set().union(*map(self._claimed_by, macs))
+        owners = [p for p in self.s.role("router") if p.stated and (p.macs & macs or p.ips & claimed)]
+        if len(owners) == 1:
+            owners[0].macs |= macs
+        return bool(owners)
+
+    def _passing_on(self, known: set[int]) -> list[set[int]]:
+        """The MACs of machines that lower the TTL, or that far packets come from, but for those of known machines."""
         pairs = Counter[tuple[int, int]]()
         for step in self.steps:
             ends = (step.a.eth_dst, step.b.eth_src)
@@ -616,14 +647,9 @@ class _Inference:
         for sight, direction, n in self.places:
             far = sight.eth_src if direction == REQUEST else sight.eth_dst
             passed_on = sight.ttl not in INITIAL_TTLS | {0}
-            if far and far not in known and not is_group(far) and passed_on and (scene.mode or self._claimed_by(far)):
+            if far and far not in known and not is_group(far) and passed_on and (self.s.mode or self._claimed_by(far)):
                 pairs[far, far] += n
-        groups = _groups(pairs)
-        for i, macs in enumerate(groups):
-            party = self._party(f"router{i + 1}" if len(groups) > 1 else "router", "router")
-            party.macs |= macs
-            for mac in macs:
-                party.ips |= self._claimed_by(mac) - scene.vips
+        return _groups(pairs)
 
 
 def _kind(step: Step) -> str:

@@ -18,6 +18,7 @@ class Party:
     ips: set[int] = field(default_factory=set)
     macs: set[int] = field(default_factory=set)
     stated: bool = False  # named by a spec
+    links: frozenset[str] = frozenset()  # that a spec says it is on; empty where it says nothing
 
 
 @dataclass(slots=True)

@@ -47,6 +47,7 @@ def _from_spec(book: AddressBook, spec: Spec, scene: Scene) -> None:
         party = Party(node.name, node.role, stated=True)
         party.ips = {book.number(ip) for ip in node.ips} - scene.vips
         party.macs = {mac_int(mac) for mac in node.macs}
+        party.links = frozenset(link.link for link in node.links if link.link is not None)
         scene.parties.append(party)
         for tag, vip in node.dscp.items():
             for ip in party.ips:

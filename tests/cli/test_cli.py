@@ -353,3 +353,22 @@ def test_completion_knows_modes_and_profiles(typed: str, offered: set[str]) -> N
         check=False,
     )
     assert set(process.stdout.split()) == offered
+
+
+INTERRUPTED = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+from dsrkit.cli.entry import main
+main()
+"""
+
+
+def test_an_interrupt_while_it_loads_is_quiet() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

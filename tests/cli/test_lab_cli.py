@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import signal
+import tempfile
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from dsrkit.cli.main import app
-from dsrkit.lab import plan
+from dsrkit.lab import engine_host, engine_uml, plan
+from dsrkit.lab.doctor import PROGRAMS
 from dsrkit.lab.engine import Engine
 from dsrkit.model.names import MODES
+
+NEEDED = {"ipvsadm", "nft", "haproxy", "keepalived", "dnsmasq", "pgrep", "pkill", "iptables-legacy"}
+
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(*words: str) -> Result:
@@ -42,6 +49,9 @@ def test_what_is_lacking_is_one_line() -> None:
         (("nat", "--engine", "vm"), "vm"),
         (("nat", "--loss", "2"), "--loss: '2' is not a share below 1"),
         (("nat", "--delay", "soon"), "--delay: 'soon' is not a time"),
+        (("nat", "--delay", "5"), "--delay: '5' has no unit (write 5ms or 5s)"),
+        (("nat", "--fault", "dsr31"), "--fault: the lab has no 'dsr31' (did you mean 'DSR319'?"),
+        (("nat", "--fault", "TUN403"), "--fault TUN403 belongs to l3dsr-tunnel; nat has: DSR319 ("),
         (("nat", "--shell", "lb1", "--keep"), "--shell and --keep contradict each other"),
         (("nat", "--dscp", "7"), "--dscp"),
     ],
@@ -61,12 +71,37 @@ def test_a_folder_with_something_in_it_is_kept(tmp_path: Path, monkeypatch: pyte
     assert "is not an empty folder" in result.stderr
 
 
+def test_a_second_signal_does_not_disturb_the_end_of_a_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def interrupted(folder: Path) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    able = Engine("host", "h", interrupted, lambda *_: [])
+    monkeypatch.setattr(plan, "ENGINES", {"host": able, "uml": able})
+    before = {one: signal.getsignal(one) for one in ENDS}
+    try:
+        result = run("lab", "nat")
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert result.exit_code == 130
+    assert not list(tmp_path.iterdir())
+
+
+def test_doctor_knows_every_program_of_a_lab() -> None:
+    assert set(engine_host.PROGRAMS) | set(engine_uml.PROGRAMS) | NEEDED <= set(PROGRAMS)
+
+
 def test_doctor_says_what_each_mode_lacks() -> None:
     result = run("doctor")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines[-len(MODES) :]] == list(MODES)
-    assert "not here: the lab cannot run here: engine host needs a part" in lines[-1]
+    assert lines[-1].endswith(" not here: engine host needs a part; engine uml needs a part")
 
 
 def test_doctor_is_content_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,13 @@ def test_json_is_data() -> None:
         (("l2dsr", "--for", "web9"), "no node or role 'web9'"),
         (("l2drs", "--for", "lb"), "did you mean 'l2dsr'"),
         (("l3dsr-dscp", "--for", "web1", "--vip-on", "dnat"), "--vip-on dnat belongs to l2dsr"),
-        (("l3dsr-tunnel", "--for", "lb", "--engine", "nft"), "--engine nft does not do l3dsr-tunnel"),
+        (("l3dsr-tunnel", "--for", "lb", "--engine", "nft"), "--engine nft is a choice of nat, fullnat, l2dsr, and"),
+        (("l7", "--for", "lb", "--engine", "nft"), "and this is l7"),
+        (("nat", "--for", "lb", "--unicast"), "--unicast is a choice of a takeover by VRRP"),
+        (("l2dsr", "--for", "web1", "--mss", "clamp"), "--mss clamp is a choice of l3dsr-tunnel"),
+        (("l3dsr-tunnel", "--for", "web1", "--mss", "clamp", "--pmtud"), "--mss clamp is a choice of l3dsr-tunnel"),
+        (("l3dsr-dscp", "--for", "lb", "--firewall", "iptables"), "--firewall iptables is a choice of fullnat"),
+        (("nat", "--for", "lb", "--engine", "nft", "--scheduler", "mh"), "--scheduler mh is a choice of --engine ipvs"),
         (("l2dsr", "--for", "lb", "--tunnel", "gre"), "--tunnel is not an option of mode l2dsr"),
         (("nat", "--for", "r1", "--format", "haproxy"), "--format haproxy: nothing for it at r1"),
         (("--spec", "missing.toml", "--for", "lb"), "missing.toml"),
@@ -115,3 +121,13 @@ def test_help_loads_nothing_heavy() -> None:
         "heavy = {'scapy', 'numpy', 'jinja2'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_setting_up_needs_no_scapy() -> None:
+    code = (
+        "import sys\nfrom dsrkit.model.names import MODES\nfrom dsrkit.setup.api import setup\n"
+        "from dsrkit.setup.output import render\n"
+        "for mode in MODES: render(setup(mode))\n"
+        "assert 'scapy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -246,6 +246,35 @@ def test_what_needs_root_or_looks_at_the_machine_is_not_run_here() -> None:
     assert not {"lab", "doctor"} & set(ran)
 
 
+def shown_labs() -> list[tuple[str, list[str]]]:
+    """The labs whose output the pages show: as they are not run here, at least their words are those of the program."""
+    texts = (page.read_text(encoding="utf-8") for page in PAGES)
+    blocks = (block for text in texts for block in re.findall(r"```console\n(\$ dsrkit lab .*?)```", text, re.DOTALL))
+    shown = (one.strip().splitlines() for block in blocks for one in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:])
+    return [(lines[0], lines[1:]) for lines in shown if lines[1:]]
+
+
+@pytest.mark.parametrize(("command", "lines"), shown_labs(), ids=[command for command, _ in shown_labs()])
+def test_shown_labs_say_what_labs_say(command: str, lines: list[str]) -> None:
+    fault = re.search(r"--fault (\w+)", command)
+    if fault is not None:
+        real = MISCONFIGURED[fault[1]]
+        assert f"fault {fault[1]}: {real.wrong}" in lines
+        assert f"expect: clients: {real.symptom}; captures: {real.picture}" in lines
+    (verdict,) = (line for line in lines if line.startswith(("PASS", "FAIL")))
+    assert re.fullmatch(r"(PASS|FAIL)  [\w-]+ \([\w ]+\): [\w ]+ in the captures", verdict)
+    said = re.fullmatch(
+        r"lab: clients were served (\d+) of (\d+) requests, and verify finds (.+) \(exit ([01])\); "
+        r"(recording in [\w-]+|captures not kept \(-o DIR keeps them\))",
+        lines[-1],
+    )
+    assert said is not None, lines[-1]
+    well = said[1] == said[2] and said[3] == "nothing"
+    assert (said[4] == "0", verdict.startswith("PASS")) == (well, said[3] == "nothing")
+    assert f"served {said[1]} of {said[2]} requests; " in "\n".join(lines)
+    assert not any("Errno" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     "line", sorted({line for _, line in shown_commands() if re.match("dsrkit setup (?!MODE).*--for ", line)})
 )
@@ -276,12 +305,3 @@ def test_every_own_option_is_documented(command: str) -> None:
     own = [names for names in shown if not (crafted | elsewhere) & set(names)]
     missing = [names for names in own if not any(f"`{name}" in text for name in names)]
     assert not missing
-
-
-def test_every_fault_of_the_lab_is_listed() -> None:
-    text = (DOCS / "lab.md").read_text(encoding="utf-8")
-    rows = [
-        f"| `{code}` | {', '.join(f'`{mode}`' for mode in fault.modes)} | {fault.wrong} | {fault.symptom} |"
-        for code, fault in MISCONFIGURED.items()
-    ]
-    assert [line for line in text.splitlines() if re.match(r"\| `[A-Z]{3}\d{3}` \|", line)] == rows

@@ -125,6 +125,7 @@ def test_a_lab_serves_is_clean_and_leaves_nothing(tmp_path: Path, engine: str) -
     assert truth["engine"] == engine
     assert truth["balancer"] == {"host": "nft", "uml": "ipvs"}[engine]
     assert {one["dropped"] for one in truth["taps"]} == {0}
+    assert [step["ping"]["status"] for step in truth["steps"] if "ping" in step] == [0]
     assert truth["verified"]["spec"] == truth["verified"]["blind"] == {"exit_code": 0, "findings": []}
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {
         "A_client.pcap", "B_lb1.pcap", "C_r1.pcap", "D_web1.pcap", "D_web2.pcap", "dsr.toml", "truth.json",
@@ -149,7 +150,7 @@ def test_nothing_is_left_of_one_that_was_half_built(tmp_path: Path, engine: str)
     )
     text = (tmp_path / "made" / "dsr.toml").read_text()
     assert 'gateway = "10.0.0.1"' in text
-    spec.write_text(text.replace('gateway = "10.0.0.1"', 'gateway = "10.9.9.1"'))  # no server can reach it
+    spec.write_text(text.replace('gateway = "10.0.0.1"', 'gateway = "224.0.0.1"'))  # no kernel takes that
     found = lab(tmp_path, "--spec", str(spec), "--engine", engine)
     assert (found["status"], found["changed"]) == (2, []), found
     assert found["errors"].splitlines()[-1].startswith("error: the lab failed: setup of web1: ")
@@ -162,8 +163,15 @@ def test_a_fault_shows_to_clients_and_in_the_capture(tmp_path: Path, engine: str
     assert "Connection refused" in found["said"]
     assert "l2dsr.real-server.answered" in found["said"]
     truth = json.loads((tmp_path / "kept" / "truth.json").read_text())
-    assert (truth["healthy"], truth["fault"]) == (False, "DSR303")
+    assert (truth["healthy"], truth["fault"], truth["exit_code"]) == (False, "DSR303", 1)
     assert truth["served"] < truth["asked"] == 12
+    assert truth["picture"].startswith("RST")
+    (finding,) = truth["verified"]["spec"]["findings"]
+    assert (finding["code"], finding["nodes"]) == ("l2dsr.real-server.answered", ["web1"])
+    assert found["said"].splitlines()[-1] == (
+        f"lab: clients were served {truth['served']} of 12 requests, and verify finds l2dsr.real-server.answered "
+        f"(exit 1); recording in {tmp_path / 'kept'}"
+    )
 
 
 @pytest.mark.parametrize("engine", [needs("host")])
@@ -199,6 +207,30 @@ def test_a_tunnel_in_user_mode_linux(tmp_path: Path, engine: str) -> None:
 def test_daemons_end_with_their_lab(tmp_path: Path, engine: str, mode: str) -> None:
     found = lab(tmp_path, mode, "--engine", engine, "--flows", "4")
     assert (found["status"], found["changed"]) == (0, []), found
+
+
+@pytest.mark.parametrize("engine", [needs("host")])
+def test_a_shell_says_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    shell = tmp_path / "shell"
+    shell.write_text('#!/bin/sh\necho "prompt <$PS1>, machine <$(uname -n)>, address <$(ip -brief address)>"\n')
+    shell.chmod(0o755)
+    monkeypatch.setenv("SHELL", str(shell))
+    monkeypatch.delenv("PS1", raising=False)
+    found = lab(tmp_path, "l2dsr", "--engine", engine, "--flows", "1", "--shell", "web1")
+    assert (found["status"], found["changed"]) == (0, []), found
+    assert "served 1 of 1 requests\nshell at web1; exit ends the lab" in found["errors"]
+    assert "prompt <web1# >, machine <web1>, address <lo " in found["said"]
+    assert "203.0.113.21/24" in found["said"]
+
+
+@pytest.mark.parametrize("engine", [needs("host")])
+def test_a_lab_that_is_kept_says_how_to_enter_each_machine(tmp_path: Path, engine: str) -> None:
+    found = lab(tmp_path, "l2dsr", "--engine", engine, "--flows", "1", "--keep")
+    assert (found["status"], found["changed"]) == (0, []), found
+    said = found["errors"].splitlines()
+    assert said[-8:-6] == ["served 1 of 1 requests", "the lab stands until Ctrl-D; from another terminal:"]
+    assert [line.split()[-2] for line in said[-6:]] == ["client", "r1", "lb1", "sw1", "web1", "web2"]
+    assert all(line.startswith("  nsenter -t $(pgrep -P ") for line in said[-6:])
 
 
 def test_without_root_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,19 @@ from dsrkit.model.report import (
     Traffic,
 )
 from dsrkit.model.schema import REPORT_SCHEMA
+from dsrkit.model.sections.dns import (
+    RESULTS,
+    ROTATIONS,
+    Dns,
+    DnsConnection,
+    DnsFairness,
+    DnsParty,
+    DnsRecord,
+)
+from dsrkit.model.sections.health_check import KINDS, WAYS, Change, HealthCheck, Interval
+from dsrkit.model.sections.health_check import VERDICTS as STATES
+from dsrkit.model.sections.session import ENDS, PROOFS, Endpoint, Session
+from dsrkit.model.sections.spread import EVENNESS, Fairness, Load, Spread
 
 NAMES = st.sampled_from(["A", "B", "C", "web1"])
 MAYBE = st.none() | NAMES
@@ -63,7 +76,130 @@ CELLS = st.builds(
     failed=COUNTS,
     reason=MAYBE,
 )
+EVEN = st.none() | st.builds(DnsFairness, COUNTS, st.none() | st.floats(0, 1), st.just("exact"), st.booleans())
+FRAMES = st.builds(FrameRef, NAMES, st.integers(1, 9))
+NAMED = st.builds(
+    Dns,
+    NAMES,
+    st.sampled_from(["A", "AAAA"]),
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    ttl_min=st.none() | COUNTS,
+    ttl_max=COUNTS,
+    chain=tuples(NAMES),
+    records=tuples(st.builds(DnsRecord, NAMES, MAYBE, COUNTS, COUNTS, COUNTS, COUNTS)),
+    parties=tuples(
+        st.builds(
+            DnsParty,
+            NAMES,
+            st.sampled_from(["server", "client"]),
+            MAYBE,
+            COUNTS,
+            COUNTS,
+            COUNTS,
+            st.sampled_from(ROTATIONS),
+            tuples(st.tuples(NAMES, COUNTS)),
+            EVEN,
+        )
+    ),
+    tied=COUNTS,
+    untied=COUNTS,
+    stale=COUNTS,
+    fairness=EVEN,
+    connections=tuples(
+        st.builds(
+            DnsConnection,
+            NAMES,
+            NAMES,
+            COUNTS,
+            COUNTS,
+            FRAMES,
+            st.sampled_from(RESULTS),
+            MAYBE,
+            st.none() | FRAMES,
+            st.none() | FRAMES,
+            st.none() | st.floats(0, 9),
+            st.none() | COUNTS,
+            st.none() | COUNTS,
+        )
+    ),
+)
+LOADS = st.builds(Load, MAYBE, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+SPREADS = st.builds(
+    Spread,
+    MAYBE,
+    st.sampled_from(["tcp/80", "udp/53"]),
+    servers=tuples(LOADS),
+    load_balancers=tuples(LOADS),
+    fairness=st.none()
+    | st.builds(
+        Fairness,
+        st.sampled_from(EVENNESS),
+        st.sampled_from(["exact", "chi-square", "none"]),
+        COUNTS,
+        COUNTS,
+        st.none() | st.floats(0, 1),
+        st.floats(0, 1),
+    ),
+    moved=COUNTS,
+    rescheduled=COUNTS,
+    handed_over=COUNTS,
+)
+CHECKS = st.builds(
+    HealthCheck,
+    checker=NAMES,
+    source=NAMES,
+    server=NAMES,
+    address=MAYBE,
+    kind=st.sampled_from(KINDS),
+    target=NAMES,
+    port=st.sampled_from([0, 80]),
+    request=MAYBE,
+    size=COUNTS,
+    through=st.sampled_from(WAYS),
+    carried=st.just("plain"),
+    tap=NAMES,
+    interval=st.builds(Interval, COUNTS, st.floats(0, 9), st.floats(0, 9)),
+    probes=COUNTS,
+    passed=COUNTS,
+    failed=COUNTS,
+    answer_ms=st.none() | st.floats(0, 9),
+    timeout_ms=st.none() | st.floats(0, 9),
+    first_ns=COUNTS,
+    last_ns=COUNTS,
+    verdict=st.sampled_from(STATES),
+    history=tuples(
+        st.builds(
+            Change,
+            COUNTS,
+            st.floats(0, 9),
+            st.sampled_from(STATES),
+            NAMES,
+            COUNTS,
+            st.builds(FrameRef, NAMES, st.integers(1, 9)),
+            st.none() | COUNTS,
+        )
+    ),
+    connections=COUNTS,
+    unanswered=COUNTS,
+)
 TRAFFIC = st.builds(Traffic.of, COUNTS, COUNTS, COUNTS) | st.builds(Traffic, COUNTS, COUNTS, COUNTS)
+ENDPOINTS = st.builds(Endpoint, st.just("192.0.2.1"), st.integers(0, 1), MAYBE)
+FRAMES = st.builds(FrameRef, NAMES, st.integers(1, 3))
+SESSIONS = st.builds(
+    Session,
+    *[ENDPOINTS] * 4,
+    start_ns=st.integers(0, 1),
+    delay_ms=st.none() | st.integers(0, 5).map(float),
+    by=st.sets(st.sampled_from(PROOFS)).map(lambda found: tuple(proof for proof in PROOFS if proof in found)),
+    requests=st.integers(0, 3),
+    proxy_header=MAYBE,
+    end=st.sampled_from(ENDS),
+    frame_1=st.none() | FRAMES,
+    frame_2=FRAMES,
+)
 REPORTS = st.builds(
     Report,
     mode=st.sampled_from([None, "nat", "nat", "l2dsr"]),
@@ -86,6 +222,10 @@ REPORTS = st.builds(
     findings=tuples(FINDINGS),
     cells=tuples(CELLS),
     traffic=TRAFFIC,
+    health_checks=tuples(CHECKS),
+    dns=tuples(NAMED, 2),
+    spread=tuples(SPREADS),
+    sessions=tuples(SESSIONS),
     notes=tuples(st.text(max_size=3)),
     fail_on=st.sampled_from(FAIL_ON),
 )
@@ -106,7 +246,7 @@ def test_merge_is_associative(a: Report, b: Report, c: Report) -> None:
     assert merged(a, b, c) == (None if b_and_c is None else merged(a, b_and_c))
 
 
-@settings(deadline=None)
+@settings(deadline=None)  # a whole report against its schema takes its time on a busy machine
 @given(REPORTS)
 def test_json_follows_the_schema(report: Report) -> None:
     jsonschema.validate(json.loads(report.to_json()), REPORT_SCHEMA)

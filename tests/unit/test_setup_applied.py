@@ -108,7 +108,7 @@ ON_THIS_KERNEL: list[tuple[str, str, dict[str, Any], Choices]] = [
 
 
 @pytest.mark.parametrize(("mode", "name", "options", "choices"), ON_THIS_KERNEL)
-def test_nothing_is_left_after_undo(
+def test_a_second_run_changes_nothing_and_undo_leaves_nothing(
     tmp_path: Path, mode: str, name: str, options: dict[str, Any], choices: Choices
 ) -> None:
     site = site_of(mode, choices=choices, **options)
@@ -116,39 +116,37 @@ def test_nothing_is_left_after_undo(
     assert node is not None
     found = applied(tmp_path, plan_of(site, node), site.network.ports(name))
     assert found["between"] != found["before"]
-    assert found["after"] == found["before"]
-    assert found["do.out"] == found["undo.out"] == ""
-
-
-@pytest.mark.parametrize(("mode", "name", "options", "choices"), ON_THIS_KERNEL)
-def test_a_second_run_changes_nothing(
-    tmp_path: Path, mode: str, name: str, options: dict[str, Any], choices: Choices
-) -> None:
-    site = site_of(mode, choices=choices, **options)
-    node = site.spec.node(name)
-    assert node is not None
-    found = applied(tmp_path, plan_of(site, node), site.network.ports(name))
     assert found["between-again"] == found["between"]
-    assert found["again.out"] == ""
+    assert found["after"] == found["before"]
+    assert found["do.out"] == found["again.out"] == found["undo.out"] == ""
 
 
-def test_what_was_set_before_comes_back(tmp_path: Path) -> None:
-    plan = next(plan for plan in setup("l2dsr", choices=Choices(network=False)) if plan.node == "web1")
+@pytest.mark.parametrize(
+    ("node", "before", "between"),
+    [
+        ("web1", {"all/arp_ignore": 2, "all/arp_announce": 1}, ["1", "2"]),
+        ("r1", {"all/forwarding": 0, "all/accept_redirects": 0, "all/rp_filter": 1}, ["1", "0", "2"]),
+    ],
+)
+def test_what_was_set_before_comes_back(node: str, before: dict[str, int], between: list[str], tmp_path: Path) -> None:
+    plan = next(plan for plan in setup("l2dsr", choices=Choices(network=False)) if plan.node == node)
+    values = " ".join(f"net/ipv4/conf/{key}={value}" for key, value in before.items())
+    keys = " ".join(f"net/ipv4/conf/{key}" for key in before)
     (tmp_path / "do.sh").write_text(shell(plan))
     (tmp_path / "undo.sh").write_text(shell(plan, undo=True))
     script = textwrap.dedent(
-        """
+        f"""
         set -e
         mount --make-rprivate /; mount -t tmpfs tmpfs /run; ip link set lo up
-        sysctl -q -w net.ipv4.conf.all.arp_ignore=2 net.ipv4.conf.all.arp_announce=1
-        sh do.sh; sysctl -n net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.arp_announce
-        sh do.sh; sh undo.sh; sysctl -n net.ipv4.conf.all.arp_ignore net.ipv4.conf.all.arp_announce
+        sysctl -q -w {values}
+        sh do.sh; sysctl -n {keys}
+        sh do.sh; sh undo.sh; sysctl -n {keys}
         """
     )
     run = subprocess.run(
         ["unshare", "-m", "-n", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert (run.stdout.split(), run.stderr) == (["1", "2", "2", "1"], "")
+    assert (run.stdout.split(), run.stderr) == ([*between, *map(str, before.values())], "")
 
 
 def checked(command: str, text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
@@ -198,6 +196,7 @@ def test_haproxy_reads_its_configuration(options: dict[str, Any], tmp_path: Path
         *(("health", {"data_path": path, "ip": ip}, Choices()) for path in ("nat", "l2dsr") for ip in "46"),
         *(("health", {"data_path": "l3dsr-tunnel", "tunnel": kind}, Choices()) for kind in ("ipip", "gre", "gue")),
         *(("health", {"check": check}, Choices(scheduler="mh")) for check in ("ping", "tcp", "http")),
+        ("health", {"interval": "100ms"}, Choices()),
     ],
 )
 def test_keepalived_reads_its_configuration(

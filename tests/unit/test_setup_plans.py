@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from needs import program
 
+from dsrkit.craft.modes import DRIVERS
+from dsrkit.craft.options import parse_options
+from dsrkit.craft.presets import PRESETS
 from dsrkit.errors import DsrkitError, UsageError
-from dsrkit.model.names import MODES
+from dsrkit.model.names import DIRECT_RETURN, MODES, Mode
 from dsrkit.model.spec import Spec, Takeover
 from dsrkit.model.toml import dump
 from dsrkit.setup.api import chosen_nodes, plan_of, setup, site_of
@@ -171,6 +174,12 @@ def test_scripts_stay_as_they_were_read(mode: str, node: str) -> None:
 def test_configurations_stay_as_they_were_read(mode: str, form: str) -> None:
     expected = (GOLDEN / f"{mode}.{form}").read_text(encoding="utf-8")
     assert render(setup(mode), form) == expected
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_usual_set_up_is_that_of_craft(mode: Mode) -> None:
+    options = parse_options(mode, {})
+    assert PRESETS[mode](mode, "ipvs", options) == DRIVERS[mode].preset(mode, "ipvs", options)
 
 
 # --- what the modes need ----------------------------------------------------------------------------------------------
@@ -368,6 +377,55 @@ def test_a_spec_written_out_gives_the_same_scripts() -> None:
     assert [shell(plan) for plan in setup(spec=again)] == [shell(plan_of(site, node)) for node in site.spec.nodes]
 
 
+def test_a_gateway_outside_the_subnet_is_reached_all_the_same() -> None:
+    spec = Spec.parse(
+        """
+        service = {mode = "l3dsr-tunnel", vip = "203.0.113.10", ports = "tcp/80"}
+        [[node]]
+        name = "s"
+        role = "real-server"
+        link = {ip = "10.0.0.11/24", gateway = "10.1.0.1"}
+        """
+    )
+    found = commands(named(setup(spec=spec), "s"))
+    assert "ip -4 route replace 0.0.0.0/0 via 10.1.0.1 dev eth0 onlink" in found
+    assert "ip -4 route change 0.0.0.0/0 via 10.1.0.1 dev eth0 onlink advmss 1440" in found
+
+
+def test_only_direct_return_needs_loose_routers() -> None:
+    loose = "sysctl -q -w net/ipv4/conf/all/rp_filter=2"
+    found = {mode for mode in MODES if any(loose in commands(plan) for plan in setup(mode) if plan.role == "router")}
+    assert found == {*DIRECT_RETURN, "garp", "health"}
+
+
+def test_ipv6_has_no_setting_for_redirects() -> None:
+    assert not any("ipv4" in line for line in commands(named(setup("l2dsr", ip="6"), "lb1")))
+
+
+def test_forwarding_keeps_what_the_kernel_changes_with_it() -> None:
+    save = next(step for step in named(setup("nat"), "lb1").steps if step.kind == "save")
+    assert save.argv[2:] == ("net/ipv4/ip_forward", "net/ipv4/conf/all/accept_redirects")
+
+
+def test_a_gue_port_is_added_once() -> None:
+    script = shell(named(setup("l3dsr-tunnel", tunnel="gue"), "web1"))
+    add = "ip fou show 2> /dev/null | grep -q -w -F -e 'port 6080 gue' || ip fou add port 6080 gue\n"
+    assert add in script
+
+
+def test_only_the_daemon_itself_is_ended() -> None:
+    script = shell(named(setup("l7"), "lb1"), undo=True)
+    assert "pkill -F /run/dsrkit/lb1/haproxy.pid -x haproxy\n" in script
+
+
+def test_scripts_warn_of_addresses_of_their_own() -> None:
+    for choices, warned in ((Choices(), True), (Choices(network=False), False)):
+        plan = named(setup("l2dsr", choices=choices), "web1")
+        for undo in (False, True):
+            assert ("--no-network" in shell(plan, undo=undo)) is warned
+    assert "# sysctls as they were before\nsysctl -q -e -p" in shell(plan, undo=True)
+
+
 # --- quoting ----------------------------------------------------------------------------------------------------------
 
 HOSTILE = "w'1\"; touch $(echo pwned) `id`\nrm -rf /tmp/x\n${IFS}\\ \x1b[31m"
@@ -404,14 +462,16 @@ def test_names_of_nodes_are_harmless(mode: str, tmp_path: Path) -> None:
                 assert line.lstrip().startswith("#") or not set("$`'\\") & set(line)
 
 
-@pytest.mark.parametrize("name", ["eth0; reboot", "eth\n0", '"', "$(id)", "a/b", "-x", "", "a" * 16, "eth*", "eth:0"])
+@pytest.mark.parametrize(
+    "name", ["lo", "eth0; reboot", "eth\n0", '"', "$(id)", "a/b", "-x", "", "a" * 16, "eth*", "eth:0"]
+)
 def test_names_of_interfaces_that_linux_has_not_are_refused(name: str) -> None:
     site = site_of("l2dsr")
     nodes = tuple(
         replace(node, links=tuple(replace(link, interface=name) for link in node.links)) if node.role == "lb" else node
         for node in site.spec.nodes
     )
-    with pytest.raises(UsageError, match="cannot be the name of an interface"):
+    with pytest.raises(UsageError, match=r"cannot be the (name of an )?interface"):
         setup(spec=replace(site.spec, nodes=nodes))
 
 
@@ -460,7 +520,7 @@ def test_slugs_are_plain_and_differ() -> None:
         ("l3dsr-dscp", {}, Choices(vip_on="dnat"), "connection tracking would give replies that address"),
         ("l3dsr-tunnel", {}, Choices(vip_on="dnat"), "belongs to l2dsr"),
         ("nat", {}, Choices(vip_on="dnat"), "no packet for the VIP reaches a server"),
-        ("l3dsr-tunnel", {}, Choices(engine="nft"), "--engine nft does not do l3dsr-tunnel"),
+        ("l3dsr-tunnel", {}, Choices(engine="nft"), "--engine nft is a choice of nat, fullnat"),
         ("health", {}, Choices(engine="nft"), "table of IPVS"),
         ("health", {"data_path": "l3dsr-dscp"}, Choices(), "done by nft"),
         ("l2dsr", {"loss": "1%"}, Choices(), "about packets"),
@@ -474,6 +534,44 @@ def test_slugs_are_plain_and_differ() -> None:
 def test_mistakes_are_named(mode: str, options: dict[str, Any], choices: Choices, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         setup(mode, choices=choices, **options)
+
+
+def planned(spec: Spec, role: str) -> list[Plan]:
+    site = site_of(spec=spec)
+    return [plan_of(site, node) for node in site.nodes(role)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'service = {mode = "l2dsr", vip = ["203.0.113.10", "2001:db8:b::a"], ports = "tcp/80"}',
+            "'web1' needs an IPv6 address",
+        ),
+        (
+            'service = {mode = "l2dsr", vip = "203.0.113.10", ports = "tcp/80"}\n'
+            'node = [{name = "w", role = "real-server", ip = ["203.0.113.9", "203.0.113.10"]}]',
+            "203.0.113.10 is the VIP",
+        ),
+        (
+            'service = {mode = "nat", vip = "203.0.113.10", ports = "tcp/80"}\n'
+            'node = [{name = "b", role = "lb", link = ['
+            '{link = "B", interface = "ens3"}, {link = "C", interface = "ens3"}]}]',
+            "ens3 cannot be the interface of a link of its own",
+        ),
+    ],
+)
+def test_specs_that_no_machine_can_be_are_refused(text: str, message: str) -> None:
+    spec = Spec.parse(text)
+    for role in ("lb", "real-server"):
+        with pytest.raises(UsageError, match=message):
+            planned(spec, role)
+
+
+def test_an_ipv4_mapped_vip_is_an_ipv6_one() -> None:
+    spec = Spec.parse('service = {mode = "l2dsr", vip = "::ffff:192.0.2.1", ports = "tcp/80"}')
+    for plan in setup(spec=spec):
+        assert all(ip_address(s.argv[3].partition("/")[0]).version == 6 for s in plan.steps if s.kind == "address")
 
 
 def test_another_programs_habits_are_refused() -> None:

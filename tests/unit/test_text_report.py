@@ -34,7 +34,10 @@ def test_first_line_is_the_verdict() -> None:
     def first(report: Report) -> str:
         return render(report).splitlines()[0]
 
-    assert first(clean_report()) == "PASS  l2dsr (inferred from the packets), profile ipvs fits: no findings (exit 0)"
+    assert (
+        first(clean_report())
+        == "PASS  l2dsr (inferred from the packets), headers fit profile ipvs: no findings (exit 0)"
+    )
     assert first(faulty_report()) == ("FAIL  l2dsr (from the spec), any profile: 1 error, 1 warning (exit 1)")
     assert first(Report()) == "NOTHING CHECKED  mode undetermined: no findings (exit 2)"
     tolerant = dataclasses.replace(clean_report(), findings=(Finding("X", "x", "info", "note"),))
@@ -146,6 +149,20 @@ def test_escapes_are_visible() -> None:
     assert escape("a\tb\x1b[0m\x9b\u202e\udc80→é") == "a\\x09b\\x1b[0m\\x9b\\u202e\\udc80→é"
 
 
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (
+            clean_report(),
+            "PASS  l2dsr (inferred from the packets), headers fit profile ipvs: no findings in the captures",
+        ),
+        (faulty_report(), "FAIL  l2dsr (from the spec), any profile: 1 error, 1 warning in the captures"),
+    ],
+)
+def test_a_verdict_on_captures_is_no_exit_code(report: Report, said: str) -> None:
+    assert render(report, exits=False).splitlines()[0] == said
+
+
 def path_lines(report: Report) -> list[str]:
     return [line.strip() for line in render(report).splitlines() if "→ " in line]
 
@@ -175,6 +192,51 @@ def test_taps_stand_on_the_edges_where_they_were_taken() -> None:
         "request  client ─A_client→ r1 ─B_lb→ lb1 ─B_lb→ r1 ─C_r1,D_web1→ real-server",
         "reply    real-server ─D_web1→ r1 ─A_client→ client",
     ]
+
+
+def test_taps_stand_on_the_edges_of_their_links() -> None:
+    """A proxy with two arms: its inner connections are other packets, so no journey says which arm is which."""
+    report = Report(
+        nodes=(Node("web1", "real-server"), Node("web2", "real-server")),
+        path=Path(("client", "r1", "lb1", "real-server"), ("real-server", "lb1", "r1", "client")),
+        taps=(
+            Tap("A", "a", node="client", link="A"),
+            Tap("B", "b", node="lb1", link="B"),
+            Tap("C", "c", node="lb1", link="C"),
+            Tap("C_web1", "c1", node="web1", link="C"),
+            Tap("C_web2", "c2", node="web2", link="C"),
+        ),
+        journeys=(
+            Journey("A", "B", "request", "tcp"),
+            Journey("C", "C_web1", "request", "tcp"),
+            Journey("C", "C_web2", "request", "tcp"),
+            Journey("B", "A", "reply", "tcp"),
+            Journey("C_web1", "C", "reply", "tcp"),
+            Journey("C_web2", "C", "reply", "tcp"),
+        ),
+    )
+    assert path_lines(report) == [
+        "request  client ─A→ r1 ─B→ lb1 ─C,C_web1,C_web2→ real-server",
+        "reply    real-server ─C_web1,C_web2,C→ lb1 ─B→ r1 ─A→ client",
+    ]
+
+
+def test_the_senders_end_of_a_link_is_first() -> None:
+    report = Report(
+        path=Path((), ("web1", "r2", "r1", "client")),
+        taps=(
+            Tap("C", "c", node="r2", link="C"),
+            Tap("B_r1", "b1", node="r1", link="B"),
+            Tap("B_r2", "b2", node="r2", link="B"),
+            Tap("A", "a", node="client", link="A"),
+        ),
+        journeys=(
+            Journey("C", "B_r1", "reply", "tcp"),
+            Journey("B_r1", "B_r2", "reply", "tcp"),
+            Journey("B_r2", "A", "reply", "tcp"),
+        ),
+    )
+    assert path_lines(report) == ["reply  web1 ─C→ r2 ─B_r2,B_r1→ r1 ─A→ client"]
 
 
 def test_a_tap_whose_side_is_unknown_is_not_drawn() -> None:

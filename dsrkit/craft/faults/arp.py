@@ -15,11 +15,11 @@ from dsrkit.craft.machines.host import Host
 from dsrkit.craft.machines.network import MILLISECOND, SECOND, Filter, Label, Lan, Wire
 from dsrkit.craft.machines.virtual_router import PROTOCOL, VirtualRouter, keepalived, nothing, virtual_mac
 from dsrkit.craft.machines.world import World
-from dsrkit.craft.modes.garp import on_one_switch
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.arp import REPLY, announcements, arp
 from dsrkit.craft.packets.headers import BROADCAST
 from dsrkit.craft.packets.octets import ARP, ICMPV6, TCP, Octets, mac_octets, version_of
+from dsrkit.craft.presets.garp import on_one_switch
 from dsrkit.errors import UsageError
 from dsrkit.model.names import DIRECT_RETURN, REWRITES, Mode
 from dsrkit.model.spec import Spec

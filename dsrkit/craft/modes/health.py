@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dsrkit.craft.machines.conversations import http_reply
 from dsrkit.craft.machines.health_checker import Checker, serve_pages
 from dsrkit.craft.machines.network import MILLISECOND, SECOND
@@ -13,29 +11,11 @@ from dsrkit.craft.modes.base import ModeDriver
 from dsrkit.craft.modes.rewriting import connect, prepare, start_of
 from dsrkit.craft.options import Options
 from dsrkit.craft.packets.octets import TCP
-from dsrkit.craft.preset import preset as usual
+from dsrkit.craft.presets import health
 from dsrkit.errors import SpecError
-from dsrkit.model.names import Mode, Profile
-from dsrkit.model.spec import Health, Spec
 
 STAGGER = 7 * MILLISECOND  # between the checks of two servers (keepalived's warm-up)
 CLIENTS_START = SECOND // 2  # when every server has been checked once
-
-
-def machines(options: Options) -> Mode:
-    """The mode whose data path is checked."""
-    path: Mode = options.data_path  # type: ignore[assignment]
-    return path
-
-
-def preset(mode: Mode, profile: Profile, options: Options) -> Spec:
-    """The usual set-up of the data path's mode, with the check in it.
-
-    Raises: UsageError for options that contradict each other.
-    """
-    path = options.path if options.check == "http" else None
-    check = Health(options.check, options.interval / SECOND, path, options.through)
-    return replace(usual(machines(options), profile, options), health=(check,))
 
 
 def drive(world: World, options: Options, flows: int) -> None:
@@ -98,4 +78,4 @@ def _nothing(*_: object) -> bool:
     return False
 
 
-HEALTH = ModeDriver(preset, drive, machines=machines)
+HEALTH = ModeDriver(health.preset, drive, machines=health.machines)

@@ -1,4 +1,7 @@
-"""A client: reads a list of requests as JSON, makes them, three at a time, and prints what came of each as JSON."""
+"""A client: reads a list of requests as JSON, makes them, and prints what came of each as JSON.
+
+The first goes alone, as others that a resolver asks about at the same time would share its answer; then six at a time.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any
 
 TIMEOUT = 4.0
 DNS_TIMEOUT = 3.0
-AT_ONCE = 3
+AT_ONCE = 6
 QUERY = {4: 1, 6: 28}
 
 
@@ -98,7 +101,7 @@ def _exchange(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     requests = json.load(sys.stdin)
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        print(json.dumps(list(threads.map(_exchange, requests))))
+        print(json.dumps([*map(_exchange, requests[:1]), *threads.map(_exchange, requests[1:])]))
 
 
 if __name__ == "__main__":

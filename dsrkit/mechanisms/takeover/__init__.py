@@ -2,10 +2,70 @@
 
 from __future__ import annotations
 
-from dsrkit.verify.observer import Observer
+from dsrkit.mechanisms.takeover.collect import Collected
+from dsrkit.mechanisms.takeover.judge import TakeoverJudge
+from dsrkit.mechanisms.takeover.moves import Moves, Takeaway
+from dsrkit.mechanisms.takeover.ownership import Machine, Ownership, Story
+from dsrkit.mechanisms.takeover.requests import Requests
+from dsrkit.mechanisms.takeover.show import Shown
+from dsrkit.mechanisms.takeover.vanished import vanished
+from dsrkit.model.spec import Spec
+from dsrkit.verify.flows import Flows
+from dsrkit.verify.frames import Frames
+from dsrkit.verify.observer import Observer, Outcome, Told
+from dsrkit.verify.scene import Party, Scene, TapInfo
 
 
 class Takeovers(Observer):
     """Who owns each VIP over time, and takeovers."""
 
     name = "takeovers"
+
+    def __init__(self, scene: Scene, taps: list[TapInfo], spec: Spec | None) -> None:
+        super().__init__(scene, taps, spec)
+        self.seen = Collected(scene)
+
+    def see(self, f: Frames, flows: Flows) -> None:
+        self.seen.see(f)
+
+    def conclude(self, told: Told) -> Outcome:
+        ownership = Ownership(self.seen, self.scene, told.offsets)
+        requests = Requests(self.seen, told.offsets)
+        gone = vanished(ownership, requests)
+        if not ownership.stories and not gone:
+            return Outcome()
+        self._name_owners(ownership)
+        moves = Moves(ownership, requests)
+        known: list[tuple[Story, list[Takeaway]]] = [
+            (story, [moves.of(story, change) for change in story.changes]) for story in ownership.stories
+        ]
+        if self.scene.mode is None:
+            self.scene.vips |= {story.vip for story in ownership.stories}
+        stated = self.spec.takeover.vrid if self.spec is not None and self.spec.takeover is not None else None
+        return Outcome(
+            mechanism="garp",
+            mode="garp",
+            section=Shown(ownership, moves, self.taps).section(known, gone),
+            verdicts=TakeoverJudge(ownership, self.taps, stated).verdicts(known, gone),
+            notes=self._notes(),
+        )
+
+    def _name_owners(self, ownership: Ownership) -> None:
+        """Parties for owners that no data path shows: the other load balancer of a pair."""
+        for machine in dict.fromkeys(s.machine for story in ownership.stories for s in story.signs):
+            if self._party(ownership, machine) is not None:
+                continue
+            ip = ownership.ip(machine)
+            taken = {party.name for party in self.scene.parties}
+            taken |= {"lb1"} if "lb" in taken else set()
+            name = next(name for i in range(1, len(taken) + 2) if (name := f"lb{i}") not in taken)
+            party = Party(name, "lb", {ip} if ip else set(), {machine} if machine > 0 else set())
+            self.scene.parties.append(party)
+
+    def _party(self, ownership: Ownership, machine: Machine) -> Party | None:
+        found = self.scene.party_of_mac(machine) if machine > 0 else None
+        return found or self.scene.party_of_ip(ownership.ip(machine) or 0)
+
+    def _notes(self) -> list[str]:
+        aged = sum(rows.aged for rows in (self.seen.claims, self.seen.adverts, self.seen.requests, self.seen.answers))
+        return [f"takeovers: {aged:,} rows aged out, the start of the capture is not looked at"] if aged else []

@@ -1,6 +1,7 @@
 #!/bin/sh
 # lb1: lb, fullnat
 # Run as root; stops at the first command that fails.
+# Sets links, addresses and routes too; for a machine that has its own, print this with --no-network.
 set -e
 
 # IPVS and the scheduler
@@ -10,7 +11,7 @@ modprobe -a ip_vs ip_vs_rr
 mkdir -p /run/dsrkit/lb1
 
 # what is changed below, as it was before
-test -e /run/dsrkit/lb1/sysctl.conf || sysctl -e net/ipv4/ip_forward net/ipv4/vs/conntrack > /run/dsrkit/lb1/sysctl.conf
+test -e /run/dsrkit/lb1/sysctl.conf || sysctl -e net/ipv4/ip_forward net/ipv4/conf/all/accept_redirects net/ipv4/vs/conntrack > /run/dsrkit/lb1/sysctl.conf
 
 # a machine talks to itself by it; it stays up
 ip link set dev lo up

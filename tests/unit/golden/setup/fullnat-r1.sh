@@ -1,13 +1,14 @@
 #!/bin/sh
 # r1: router, fullnat
 # Run as root; stops at the first command that fails.
+# Sets links, addresses and routes too; for a machine that has its own, print this with --no-network.
 set -e
 
 # for the files of this set-up
 mkdir -p /run/dsrkit/r1
 
 # what is changed below, as it was before
-test -e /run/dsrkit/r1/sysctl.conf || sysctl -e net/ipv4/ip_forward net/ipv4/conf/all/rp_filter > /run/dsrkit/r1/sysctl.conf
+test -e /run/dsrkit/r1/sysctl.conf || sysctl -e net/ipv4/ip_forward net/ipv4/conf/all/accept_redirects > /run/dsrkit/r1/sysctl.conf
 
 # a machine talks to itself by it; it stays up
 ip link set dev lo up
@@ -26,6 +27,3 @@ ip address replace 203.0.113.1/24 dev eth1
 
 # a router passes on what is for others
 sysctl -q -w net/ipv4/ip_forward=1
-
-# replies of direct server return leave another way than requests came: strict RFC 3704 checks drop them
-sysctl -q -w net/ipv4/conf/all/rp_filter=2

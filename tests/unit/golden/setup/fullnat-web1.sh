@@ -1,6 +1,7 @@
 #!/bin/sh
 # web1: real-server, fullnat
 # Run as root; stops at the first command that fails.
+# Sets links, addresses and routes too; for a machine that has its own, print this with --no-network.
 set -e
 
 # a machine talks to itself by it; it stays up

@@ -1,6 +1,7 @@
 #!/bin/sh
 # lb1: lb, l2dsr
 # Run as root; stops at the first command that fails.
+# Sets links, addresses and routes too; for a machine that has its own, print this with --no-network.
 set -e
 
 # IPVS and the scheduler

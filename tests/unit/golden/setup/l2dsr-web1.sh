@@ -2,6 +2,7 @@
 # web1: real-server, l2dsr
 # Note: the service has to listen at 203.0.113.10, or at every address
 # Run as root; stops at the first command that fails.
+# Sets links, addresses and routes too; for a machine that has its own, print this with --no-network.
 set -e
 
 # for the files of this set-up

@@ -1,13 +1,14 @@
 #!/bin/sh
 # lb1: lb, l3dsr-dscp
 # Run as root; stops at the first command that fails.
+# Sets links, addresses and routes too; for a machine that has its own, print this with --no-network.
 set -e
 
 # for the files of this set-up
 mkdir -p /run/dsrkit/lb1
 
 # what is changed below, as it was before
-test -e /run/dsrkit/lb1/sysctl.conf || sysctl -e net/ipv4/conf/all/send_redirects net/ipv4/conf/eth0/send_redirects net/ipv4/ip_forward > /run/dsrkit/lb1/sysctl.conf
+test -e /run/dsrkit/lb1/sysctl.conf || sysctl -e net/ipv4/conf/all/send_redirects net/ipv4/conf/eth0/send_redirects net/ipv4/ip_forward net/ipv4/conf/all/accept_redirects > /run/dsrkit/lb1/sysctl.conf
 
 # a machine talks to itself by it; it stays up
 ip link set dev lo up

@@ -1,0 +1,33 @@
+"""The checks of load spread, by their ids; the id begins with the mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from dsrkit.model.names import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what holds if it passes, how bad a failure is, where that is known from, and the faults it can be."""
+
+    meaning: str
+    severity: Severity
+    source: str
+    codes: tuple[str, ...]
+
+
+FLOW_KEPT: Final = "lb.flow-kept"
+
+CHECKS: Final[dict[str, Check]] = {
+    FLOW_KEPT: Check(
+        "every packet of a TCP connection behind its handshake goes to the same real server",
+        "error",
+        "RFC 9293 s3.10.7.1: a host that does not know a connection resets it; "
+        "Linux Documentation/networking/ipvs-sysctl.rst (sloppy_tcp, sync_threshold)",
+        ("DSR314", "DSR318", "TUN414"),
+    ),
+}
+"""By ``node.check``. A client's port that is used again, a SYN that is sent again before the handshake is over, and
+datagrams that get another server are new decisions of the load balancer and pass."""
