@@ -780,9 +780,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         name="decapsulation-device-down",
         severity="error",
         summary="A real server has a device for the tunnel, and it is down.",
-        signature="At the server (D), ICMP 3/3 (port unreachable) from the RIP about the outer packet, although ip.proto"
-        " 4 and 47 have no ports; IPv6: 1/4. With GUE the quoted outer ip.len is smaller than what was sent, since the"
-        " socket had taken off its header. IPVS passes the error on to the client, from the VIP.",
+        signature="At the server (D), ICMP 3/3 (port unreachable) from the RIP about the outer packet, although"
+        " ip.proto 4 and 47 have no ports; IPv6: 1/4. With GUE the quoted outer ip.len is smaller than what was sent,"
+        " since the socket had taken off its header. IPVS passes the error on to the client, from the VIP.",
         cause="The device was made and never set up, or taken down by a network restart; loading the ipip module alone"
         " makes tunl0, which starts down.",
         effect="This server's share of connections is refused at once.",
