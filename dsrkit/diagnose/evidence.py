@@ -13,6 +13,7 @@ import numpy as np
 
 from dsrkit.diagnose.facts_owners import Owners
 from dsrkit.diagnose.facts_requests import Requests
+from dsrkit.diagnose.facts_way import Ways
 from dsrkit.diagnose.seen import Seen, grouped
 from dsrkit.verify.connections import Quoted, quoted
 from dsrkit.verify.flows import Flows
@@ -58,6 +59,7 @@ class Facts:
     errors: list[IcmpError] = field(default_factory=list)
     requests: Requests = field(default_factory=Requests)
     owners: Owners = field(default_factory=Owners)
+    ways: Ways = field(default_factory=Ways)
 
 
 class Evidence(Observer):
@@ -75,6 +77,7 @@ class Evidence(Observer):
         self._errors(f)
         self.facts.requests.see(f, flows, self.scene)
         self.facts.owners.see(f, flows)
+        self.facts.ways.see(f, flows, self.scene)
 
     def conclude(self, told: Told) -> Outcome:
         return Outcome()
