@@ -389,7 +389,8 @@ class _Inference:
             for a in self.e.answers
         ):
             return "l3dsr-dscp", "the server answers from the VIP"
-        lb = {s.a.eth_dst for s in asked if s.hairpin}
+        # With an inside and an outside, one machine's worth of TTL lies between them.
+        lb = {s.a.eth_dst for s in asked if s.hairpin} | {s.b.eth_src for s in asked if s.fall <= 1}
         if any(s.server in rips and d == REPLY and s.eth_dst in lb for s, d, _ in self.places):
             return "nat", "and real servers send their replies to the load balancer"
         return None, ""
