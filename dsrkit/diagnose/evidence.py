@@ -13,11 +13,13 @@ import numpy as np
 
 from dsrkit.diagnose.facts_owners import Owners
 from dsrkit.diagnose.facts_requests import Requests
+from dsrkit.diagnose.facts_sizes import Sizes
 from dsrkit.diagnose.facts_way import Ways
 from dsrkit.diagnose.seen import Seen, grouped
 from dsrkit.verify.connections import Quoted, quoted
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import REQUEST, Frames
+from dsrkit.verify.frames import REQUEST, Frames, Mask
+from dsrkit.verify.journeys import Journeys
 from dsrkit.verify.observer import Observer, Outcome, Told
 from dsrkit.verify.verdicts import Frame
 from dsrkit.wire import layout
@@ -60,6 +62,7 @@ class Facts:
     requests: Requests = field(default_factory=Requests)
     owners: Owners = field(default_factory=Owners)
     ways: Ways = field(default_factory=Ways)
+    sizes: Sizes = field(default_factory=Sizes)
 
 
 class Evidence(Observer):
@@ -78,6 +81,10 @@ class Evidence(Observer):
         self.facts.requests.see(f, flows, self.scene)
         self.facts.owners.see(f, flows)
         self.facts.ways.see(f, flows, self.scene)
+        self.facts.sizes.see(f, flows, self.scene)
+
+    def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
+        self.facts.sizes.follow(f, journeys)
 
     def conclude(self, told: Told) -> Outcome:
         return Outcome()

@@ -9,12 +9,14 @@ from dsrkit.diagnose.diagnosis import Picture
 from dsrkit.diagnose.pictures.owner import owner
 from dsrkit.diagnose.pictures.refused import refused
 from dsrkit.diagnose.pictures.silent import bounced, silent, stalled, unheard
+from dsrkit.diagnose.pictures.tunnel import tunnel
 from dsrkit.diagnose.pictures.way import way
 from dsrkit.diagnose.pictures.wrong_address import wrong_address
 
 PICTURES: Final[tuple[Picture, ...]] = (
     owner,
     way,
+    tunnel,
     bounced,
     wrong_address,
     refused,

@@ -136,8 +136,8 @@ def _redirected(case: Case) -> Iterator[Diagnosis]:
     targets = spoken(sorted({scene.address(r.target) for r in told}))
     yield Diagnosis(
         ("DSR317",),
-        f"{spoken(who)} {agreeing('tell[s|]', len(who))} {receivers} by ICMP redirects to take another way to {targets}:"
-        " who heeds them goes past a part of the set-up, and keeps doing so when the owner changes",
+        f"{spoken(who)} {agreeing('tell[s|]', len(who))} {receivers} by ICMP redirects to take another way to"
+        f" {targets}: who heeds them goes past a part of the set-up, and keeps doing so when the owner changes",
         who,
         [],
         [r.frame for r in told],
