@@ -6,7 +6,7 @@
 
 `cells: MODE` are the rewrite tables, `options: MODE` what craft takes in that mode and not in all (`options: all` those
 of all), `tunnels: profiles` what every profile puts around packets, `forms: garp` the announcements, `faults: AREA`
-what craft can break, `breaks: lab` what a lab can.
+what craft can break, `breaks: lab` what a lab can, `codes: AREA` what `dsrkit explain` says of each code.
 
 Usage: ``python scripts/tables.py [--write]``; without --write it exits with 1 if a page is out of date.
 """
@@ -22,6 +22,9 @@ from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.options import flag, options_of
 from dsrkit.craft.packets.arp import FORMS
 from dsrkit.craft.profiles import PROFILES
+from dsrkit.diagnose.explain import entry_page
+from dsrkit.diagnose.page import Page
+from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.lab.faults import FAULTS as BREAKS
 from dsrkit.model.names import MODES as ALL_MODES
 from dsrkit.tables import MODES
@@ -29,7 +32,7 @@ from dsrkit.tables.words import words
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(?P<open><!-- (?P<kind>cells|options|tunnels|forms|faults|breaks): (?P<what>\S+) -->\n)"
+    r"(?P<open><!-- (?P<kind>cells|options|tunnels|forms|faults|breaks|codes): (?P<what>\S+) -->\n)"
     r".*?(?P<close><!-- end of (?P=kind) -->)",
     re.DOTALL,
 )
@@ -108,7 +111,7 @@ def forms(_: str) -> list[str]:
 
 
 def faults(area: str) -> list[str]:
-    return table(
+    rows = table(
         ("code", "name", "modes", "what the taps see"),
         (
             (f"`{code}`", f"`{fault.name}`", ", ".join(f"`{mode}`" for mode in fault.modes), fault.shows)
@@ -116,6 +119,7 @@ def faults(area: str) -> list[str]:
             if code.startswith(area)
         ),
     )
+    return [*rows, "", f"How each comes about and how to mend it: [the codes of {area}](codes/{area.lower()}.md)."]
 
 
 def breaks(_: str) -> list[str]:
@@ -128,6 +132,57 @@ def breaks(_: str) -> list[str]:
     )
 
 
+def codes(area: str) -> list[str]:
+    """All that is known about the codes of an area, each below a heading of its own, after a list of them."""
+    entries = [entry for entry in ENTRIES.values() if entry.area == area]
+    page = MarkdownPage()
+    for entry in entries:
+        entry_page(entry, page)
+    listed = ((f"[`{e.code}`](#{e.code.lower()})", f"`{e.name}`", e.severity, linked(e.summary)) for e in entries)
+    return [*table(("code", "name", "severity", "what is wrong"), listed), "", *page.text().splitlines()]
+
+
+class MarkdownPage(Page):
+    """What a terminal gets as indented text. A code alone is a heading: a name may be improved, an anchor may not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._blocks: list[str] = []
+
+    def text(self) -> str:
+        return "\n\n".join(self._blocks)
+
+    def heading(self, words: str) -> None:
+        self._blocks.append(f"**{words}**")
+
+    def line(self, words: str) -> None:
+        if words:
+            code, name = words.split()
+            self._blocks += [f"## {code}", f"`{name}`"]
+
+    def paragraph(self, words: str, *, indent: bool = True) -> None:
+        self._blocks.append(linked(words))
+
+    def items(self, entries: Iterable[tuple[str, str]]) -> None:
+        self._blocks.append("\n".join(linked(f"- {name}: {said}" if said else f"- {name}") for name, said in entries))
+
+    def commands(self, lines: Iterable[str], *, prompt: str = "$ ") -> None:
+        self._blocks.append("\n".join(["```sh", *lines, "```"]))
+
+
+def linked(prose: str) -> str:
+    """Prose as Markdown: codes, RFCs and issues are links."""
+    text = re.sub(r"[\\*<>\[\]`]|(?<!\w)_", r"\\\g<0>", prose)
+    text = re.sub(r"\b[A-Z]{3}\d{3}\b", _link_of, text)
+    text = re.sub(r"\bRFC (\d+)", r"[RFC \1](https://www.rfc-editor.org/rfc/rfc\1)", text)
+    return re.sub(r"([\w.-]+/[\w.-]+) #(\d+)", r"[\1 #\2](https://github.com/\1/issues/\2)", text)
+
+
+def _link_of(code: re.Match[str]) -> str:
+    entry = ENTRIES.get(code[0])
+    return f"[{entry.code}]({entry.area.lower()}.md#{entry.code.lower()})" if entry is not None else code[0]
+
+
 PRINTED: dict[str, Callable[[str], list[str]]] = {
     "cells": cells,
     "options": options,
@@ -135,6 +190,7 @@ PRINTED: dict[str, Callable[[str], list[str]]] = {
     "forms": forms,
     "faults": faults,
     "breaks": breaks,
+    "codes": codes,
 }
 
 

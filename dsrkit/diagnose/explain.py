@@ -34,7 +34,7 @@ def explain(word: str, *, width: int = WIDTH) -> str:
     page = Page(width)
     entry = ENTRIES.get(given.upper()) or BY_NAME.get(given.lower())
     if entry is not None:
-        _entry_page(entry, page)
+        entry_page(entry, page)
         return page.text()
     lower = given.lower()
     mode = next((one for one in MODES if one == lower), None)
@@ -74,7 +74,8 @@ def _unknown(word: str) -> str:
     return f"nothing is known of {word!r}: did you mean {' or '.join(named)}?"
 
 
-def _entry_page(entry: Entry, page: Page) -> None:
+def entry_page(entry: Entry, page: Page) -> None:
+    """All that is known about a code; the documentation has its pages from here as well."""
     page.line(f"{entry.code} {entry.name}")
     page.paragraph(
         f"{_severity(entry)} Modes: {', '.join(entry.modes)}." if entry.modes else _severity(entry), indent=False

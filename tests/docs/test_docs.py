@@ -22,6 +22,8 @@ import dsrkit
 from dsrkit.cli.main import app
 from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.options import flag, options_of
+from dsrkit.diagnose.entry import AREAS
+from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.lab.faults import FAULTS as MISCONFIGURED
 from dsrkit.model.names import MODES as CRAFTED
 from dsrkit.model.schema import PUBLISHED, schema_text
@@ -137,6 +139,13 @@ def test_every_mode_shows_its_ladder(mode: str) -> None:
 def test_every_fault_is_listed() -> None:
     text = (DOCS / "faults.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([A-Z]{3}\d{3})` \|", text, re.MULTILINE) == list(FAULTS)
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_every_code_has_its_place(area: str) -> None:
+    text = (DOCS / f"codes/{area.lower()}.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [code for code in ENTRIES if code.startswith(area)]
+    assert f"](codes/{area.lower()}.md)" in (DOCS / "faults.md").read_text(encoding="utf-8")
 
 
 def test_examples_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
