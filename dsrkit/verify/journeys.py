@@ -138,7 +138,8 @@ class Joiner:
             rows = self._without_mirrors(f, identity, form, turn, rows)
             ways[direction] = self._way(f, flows, direction, rows, identity, form, turn)
         if self.scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
-            ways = {d: _without_foreign(flows, way) for d, way in ways.items()}
+            served = np.concatenate([_served(flows, way) for way in ways.values()])
+            ways = {d: _without_foreign(flows, way, served) for d, way in ways.items()}
         for way in ways.values():
             self._servers(f, flows, way)
         self._share_servers(f, flows, ways)
@@ -567,16 +568,23 @@ def nearest(times: Ints, clock: Ints) -> Ints:
     return slots
 
 
-def _without_foreign(flows: Flows, way: Way) -> Way:
+def _served(flows: Flows, way: Way) -> Words:
+    """Conversations of the VIP: seen on both sides of the load balancer."""
+    plain = np.asarray([p.form == PLAIN for p in way.points], bool)
+    if not len(way.rows) or not plain.any():
+        return np.zeros(0, np.uint64)
+    both = (way.rows[:, plain] >= 0).any(axis=1) & (way.rows[:, ~plain] >= 0).any(axis=1)
+    return np.unique(_talk(flows, way.rows, ~plain)[both])
+
+
+def _without_foreign(flows: Flows, way: Way, served: Words) -> Way:
     """Drop conversations with a real server's own address that never were the VIP's: monitoring, administration."""
     plain = np.asarray([p.form == PLAIN for p in way.points], bool)
     if not len(way.rows) or not plain.any():
         return way
     has_plain = (way.rows[:, plain] >= 0).any(axis=1)
     has_rewritten = (way.rows[:, ~plain] >= 0).any(axis=1)
-    talk = _talk(flows, way.rows, ~plain)
-    seen_both = np.unique(talk[has_plain & has_rewritten])
-    return way.keep(~(has_rewritten & ~has_plain & ~np.isin(talk, seen_both)))
+    return way.keep(~(has_rewritten & ~has_plain & ~np.isin(_talk(flows, way.rows, ~plain), served)))
 
 
 def _talk(flows: Flows, matrix: Ints, columns: Mask) -> Words:
