@@ -82,14 +82,14 @@ def agreeing(what: str, count: int) -> str:
     return re.sub(r"\[([^|\]]*)\|([^\]]*)\]", lambda m: m.group(1 if count == 1 else 2), what)
 
 
-def share(case: Case, failed: int, parties: Iterable[Party]) -> tuple[int, str]:
+def share(case: Case, failed: int, parties: Iterable[Party], in_vain: int = 0) -> tuple[int, str]:
     """How many connections there were with these servers, and what part of them failed, in words.
 
-    Without servers, the whole service is meant.
+    Without servers, the whole service is meant. `in_vain` of the failed ones were answered, by their server at least.
     """
     servers = list(parties)
-    everyone = sum(case.connections.answered.values())
-    answered = sum(case.served_by(p) for p in servers) if servers else everyone
+    everyone = sum(case.connections.answered.values()) - in_vain
+    answered = sum(case.served_by(p) for p in servers) - in_vain if servers else everyone
     others = everyone - answered
     total = failed + answered
     if answered:
@@ -128,7 +128,7 @@ def diagnoses(case: Case, told: Iterable[Told], cells: dict[int, Verdict]) -> li
 def _joined(case: Case, alike: list[Told], cells: dict[int, Verdict]) -> Diagnosis:
     members = [c for one in alike for c in one.members]
     parties = [p for p in case.servers() if any(case.server_of(c) is p for c in members)]
-    among, part = share(case, len(members), parties)
+    among, part = share(case, len(members), parties, sum(c.answered for c in members))
     subjects: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for one in alike:
         subjects[one.what, one.whole] += one.who

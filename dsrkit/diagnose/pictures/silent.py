@@ -373,11 +373,8 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["DSR309", "DSR310"]
     lbs = spoken(names(case.scene.role("lb"))) or "the load balancer"
     if stage == "behind":
-        aim = server.name if server is not None else "the servers"
-        what = (
-            f"requests leave {lbs} for {aim} and the client gets no answer: they are lost behind it, not answered, or"
-        )
-        what += " the answers are lost"
+        what = "give[s|] no answer that clients get: " if server is not None else "clients get no answer: "
+        what += f"requests leave {lbs} and are lost behind it, or are not answered, or the answers are lost"
     else:
         codes += ["DSR308"] if case.direct else ["NAT205"] if case.mode == "fullnat" else []
         codes += ["HCK706", "ARP104"]
@@ -389,7 +386,7 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         members,
         excluded,
         "a tap at the real server shows whether requests arrive and what it sends back",
-        whole=True,
+        whole=server is None or stage != "behind",
     )
 
 
