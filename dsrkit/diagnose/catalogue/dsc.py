@@ -142,7 +142,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix("that router", _TRUST, "leave the DS field alone"),
             Fix(
                 "load balancer and servers, where the router stays as it is",
-                ("dsrkit setup l3dsr-dscp --dscp 3",),
+                (
+                    "dsrkit setup l3dsr-dscp --dscp 3 --for lb",
+                    "dsrkit setup l3dsr-dscp --dscp 3 --for real-server",
+                ),
                 "1 to 7 survive routers that clear the precedence bits, multiples of 8 those that clear the lower"
                 " three; nothing but 0 survives both",
             ),
@@ -210,7 +213,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 ("nft list chain ip dsr pre -a", "nft replace rule ip dsr pre handle N ip dscp TAG ip daddr set VIP"),
                 "give it the map of the load balancer, ip6 likewise",
             ),
-            Fix("both", ("dsrkit setup l3dsr-dscp --spec dsr.toml",), "one file from which both ends are made"),
+            Fix(
+                "both",
+                (
+                    "dsrkit setup --spec dsr.toml --for lb",
+                    "dsrkit setup --spec dsr.toml --for real-server",
+                ),
+                "one file from which both ends are made",
+            ),
         ),
         sources=("NANOG 51, L3DSR, slides 12 and 26", "recorded b05-dscp-mismatch"),
         evidence="recorded",
@@ -237,7 +247,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "load balancer and servers",
-                ("dsrkit setup l3dsr-dscp --dscp 3",),
+                (
+                    "dsrkit setup l3dsr-dscp --dscp 3 --for lb",
+                    "dsrkit setup l3dsr-dscp --dscp 3 --for real-server",
+                ),
                 "a value that ends in binary 11 (3, 7, 11, 15 and so on) is set aside for local use",
             ),
             Fix(
@@ -481,7 +494,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         decide=("nft list ruleset  # on the load balancer: dscp set 0x00 or cs0",),
         fixes=(
             _MARK,
-            Fix("load balancer and servers", ("dsrkit setup l3dsr-dscp --dscp 7",), "any value from 1 to 63"),
+            Fix(
+                "load balancer and servers",
+                (
+                    "dsrkit setup l3dsr-dscp --dscp 7 --for lb",
+                    "dsrkit setup l3dsr-dscp --dscp 7 --for real-server",
+                ),
+                "any value from 1 to 63",
+            ),
         ),
         sources=("dsr.conf(5) of yahoo/l3dsr",),
         example="dsrkit craft l3dsr-dscp --fault DSC515",
