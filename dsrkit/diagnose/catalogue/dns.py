@@ -134,7 +134,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 "then the address moves when its server dies, and DNS need not change",
             ),
         ),
-        sources=("RFC 1794 s2", "serverdevworker on DNS round robin", "domainkit.bot on DNS round robin"),
+        sources=(
+            "RFC 1794 s2",
+            "serverdevworker on DNS round robin",
+            "domainkit.bot on DNS round robin",
+            "reproduced in the lab",
+        ),
+        evidence="lab",
         example="dsrkit craft dns-rr --fault DNS603",
     ),
     Entry(

@@ -151,6 +151,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
         ),
         sources=("RFC 9435 s4", "reproduced in the lab"),
+        evidence="lab",
         example="dsrkit craft l3dsr-dscp --fault DSC503",
     ),
     Entry(
