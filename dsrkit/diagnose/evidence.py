@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.diagnose.facts_fragments import Fragments
+from dsrkit.diagnose.facts_marks import Marks
 from dsrkit.diagnose.facts_owners import Owners
 from dsrkit.diagnose.facts_requests import Requests
 from dsrkit.diagnose.facts_sizes import Sizes
@@ -63,6 +65,8 @@ class Facts:
     owners: Owners = field(default_factory=Owners)
     ways: Ways = field(default_factory=Ways)
     sizes: Sizes = field(default_factory=Sizes)
+    marks: Marks = field(default_factory=Marks)
+    fragments: Fragments = field(default_factory=Fragments)
 
 
 class Evidence(Observer):
@@ -82,6 +86,8 @@ class Evidence(Observer):
         self.facts.owners.see(f, flows)
         self.facts.ways.see(f, flows, self.scene)
         self.facts.sizes.see(f, flows, self.scene)
+        self.facts.marks.see(f, flows, self.scene)
+        self.facts.fragments.see(f, flows)
 
     def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         self.facts.sizes.follow(f, journeys)

@@ -103,15 +103,15 @@ class Requests:
         wrong &= ~np.isin(f.dst, list(scene.vips))
         for row in np.flatnonzero(wrong)[: _MOST_SUMMED - self._summed].tolist():
             self._summed += 1
-            if any(_fits(f, row, scene, vip) for vip in scene.vips):
+            if any(fits(f, row, scene, vip) for vip in scene.vips):
                 self.stale_sums[int(f.dst[row])].add(f, [row])
 
 
-def _fits(f: Frames, row: int, scene: Scene, vip: int) -> bool:
+def fits(f: Frames, row: int, scene: Scene, destination: int) -> bool:
     """Whether a packet's transport checksum is right for another destination, with its port or the service's."""
     size = int(f.ip_len[row]) - (int(f.rec["l4_at"][row]) - int(f.rec["in_at"][row]))
     segment = f.octets(row, "l4_at", size)
-    source, target = (ip_address(scene.address(a)).packed for a in (int(f.src[row]), vip))
+    source, target = (ip_address(scene.address(a)).packed for a in (int(f.src[row]), destination))
     if len(segment) != size or size < 8 or len(source) != len(target):
         return False
     proto, port = int(f.proto[row]), int(f.rec["dport"][row])

@@ -6,21 +6,28 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.diagnose.diagnosis import Picture
+from dsrkit.diagnose.pictures.fragments import fragments
+from dsrkit.diagnose.pictures.marks import collisions, marks
 from dsrkit.diagnose.pictures.owner import owner
 from dsrkit.diagnose.pictures.refused import refused
 from dsrkit.diagnose.pictures.silent import bounced, silent, stalled, unheard
+from dsrkit.diagnose.pictures.takeover import takeover
 from dsrkit.diagnose.pictures.tunnel import tunnel
 from dsrkit.diagnose.pictures.way import way
 from dsrkit.diagnose.pictures.wrong_address import wrong_address
 
 PICTURES: Final[tuple[Picture, ...]] = (
     owner,
+    takeover,
     way,
     tunnel,
+    fragments,
+    collisions,
     bounced,
     wrong_address,
     refused,
     unheard,
     stalled,
     silent,
+    marks,
 )
