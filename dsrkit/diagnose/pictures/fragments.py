@@ -68,16 +68,21 @@ def _first_only(case: Case) -> Iterator[Diagnosis]:
 def _spoiled(case: Case) -> Iterator[Diagnosis]:
     """Servers get every fragment, and answer only datagrams that came whole."""
     facts, scene = case.evidence.facts.fragments, case.scene
+    asked = {(spot.ident, one.print) for spot, one in facts.datagrams.items() if spot.dst in scene.vips}
+    rips, servers = scene.ips("real-server"), scene.macs("real-server")
     arrived = {
         one.client: (spot, one)
         for spot, one in facts.datagrams.items()
-        if one.whole and spot.dst in scene.ips("real-server") and spot.eth_dst in scene.macs("real-server")
+        if one.whole and (spot.dst in rips or (spot.ident, one.print) in asked)
+        # at the machine that has the address
+        if (spot.dst in rips and spot.eth_dst in servers) or (spot.dst, spot.eth_dst) in scene.claims
+        if spot.dst not in scene.vips
     }
     mute = [pair for client, pair in arrived.items() if client not in facts.answered]
     served = any(n and proto == UDP for (_, proto, _), n in case.connections.answered.items())
     if len(mute) < _ENOUGH or len(mute) < len(arrived) or not served:
         return
-    who = names(scene.party_of_ip(spot.dst) for spot, _ in mute)
+    who = names(scene.party_of_ip(spot.dst) for spot, _ in mute) or (scene.address(mute[0][0].dst),)
     clients = {one.client for _, one in mute}
     found = unanswered(case.failed(".answered", ".appears"))
     yield Diagnosis(

@@ -109,10 +109,14 @@ def _used_by_others(case: Case) -> Iterator[Diagnosis]:
     """Requests to servers' own addresses that did not come from the load balancer and carry a tag."""
     scene, tags = case.scene, _tags(case)
     rips, lbs, clients = scene.ips("real-server"), scene.macs("lb"), scene.macs("client")
-    ports = {(proto, p) for (proto, vport), behind in scene.services.items() for p in {vport, *behind}}
+    asked = case.evidence.facts.requests.asked
+    balanced = {(p.proto, p.port) for p in asked if p.dst in rips and p.eth_src in lbs and case.at_balancer(p.tap)}
+    ports = balanced | {(proto, p) for (proto, vport), behind in scene.services.items() for p in {vport, *behind}}
+    if not balanced:
+        return  # then no tap shows what comes from the load balancer
     found = {
         place: seen
-        for place, seen in case.evidence.facts.requests.asked.items()
+        for place, seen in asked.items()
         if place.dst in rips
         and place.tos >> 2 in tags
         and place.eth_src not in lbs
