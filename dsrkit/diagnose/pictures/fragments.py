@@ -68,12 +68,12 @@ def _first_only(case: Case) -> Iterator[Diagnosis]:
 def _spoiled(case: Case) -> Iterator[Diagnosis]:
     """Servers get every fragment, and answer only datagrams that came whole."""
     facts, scene = case.evidence.facts.fragments, case.scene
-    asked = {(spot.ident, one.print) for spot, one in facts.datagrams.items() if spot.dst in scene.vips}
+    asked = {one.client for spot, one in facts.datagrams.items() if spot.dst in scene.vips}
     rips, servers = scene.ips("real-server"), scene.macs("real-server")
     arrived = {
         one.client: (spot, one)
         for spot, one in facts.datagrams.items()
-        if one.whole and (spot.dst in rips or (spot.ident, one.print) in asked)
+        if one.whole and (spot.dst in rips or one.client in asked)
         # at the machine that has the address
         if (spot.dst in rips and spot.eth_dst in servers) or (spot.dst, spot.eth_dst) in scene.claims
         if spot.dst not in scene.vips
