@@ -60,7 +60,8 @@ def made(folder: Path, fault: str | None = None, **options: object) -> Report:
 
 
 def of_takeovers(report: Report) -> dict[str, str]:
-    return {f.code: f.severity for f in report.findings if f.code.startswith("garp.")}
+    """Failed checks of takeovers, with the severity of the finding that explains them."""
+    return {check: f.severity for f in report.findings for check in f.symptoms if check.startswith("garp.")}
 
 
 def only(report: Report) -> tuple[Takeover, Move]:
@@ -115,10 +116,16 @@ def test_a_move_by_hand_in_every_form(form: str, ip: int, tmp_path: Path) -> Non
 def test_a_fault_is_told(code: str, ip: int, tmp_path: Path) -> None:
     if ip == 6 and code in ONLY_ARP:
         pytest.skip("ARP alone")
-    found = of_takeovers(made(tmp_path, code, ip=ip))
+    report = made(tmp_path, code, ip=ip)
+    found = of_takeovers(report)
     if code in SILENT:
         assert found == {}
         return
+    (finding,) = report.findings
+    assert finding.code == code
+    assert finding.nodes
+    assert finding.settle
+    assert not set(finding.ruled_out) & set(finding.candidates)
     check, severity = FOUND[code]
     assert found.get(check) == severity
     assert code in IDS[check].codes
