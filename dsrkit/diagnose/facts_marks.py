@@ -29,6 +29,8 @@ class Marks:
     """(address, protocol, port) that SYN-ACKs and datagrams come from."""
     outside: dict[tuple[int, int], Seen] = field(default_factory=lambda: defaultdict(Seen))
     """(TOS inside, TOS outside) of tunnel packets."""
+    wrapped_replies: dict[tuple[int, int, int], Seen] = field(default_factory=lambda: defaultdict(Seen))
+    """(outer source, outer destination, inner source) of replies that have an outer header."""
     above_hook: dict[int, Seen] = field(default_factory=lambda: defaultdict(Seen))
     """Tap -> requests for the VIP whose checksum is that for a server's own address."""
     _summed: int = 0
@@ -50,6 +52,10 @@ class Marks:
             wrapped = np.flatnonzero((flows.direction == REQUEST) & (f.tunnel > 0))
             for key, members in grouped(f.tos[wrapped], f.outer("tos")[wrapped]):
                 self.outside[key].add(f, wrapped[members])
+            back_in = np.flatnonzero((flows.direction == REPLY) & (f.tunnel > 0) & (f.is_tcp | f.is_udp))
+            for key, members in grouped(f.outer_src[back_in], f.outer_dst[back_in], f.src[back_in]):
+                if key in self.wrapped_replies or len(self.wrapped_replies) < _MOST:
+                    self.wrapped_replies[key].add(f, back_in[members])
         if scene.mode == "l3dsr-dscp":
             self._sums(f, flows, scene)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -37,6 +38,8 @@ class _Limit:
 
 def tunnel(case: Case) -> Iterator[Diagnosis]:
     """Sizes, fragments and marks of tunnel packets."""
+    if case.mode in ("l3dsr-tunnel", None):
+        yield from _replies_inside(case)
     if case.mode != "l3dsr-tunnel":
         return
     yield from _misled(case)
@@ -279,6 +282,47 @@ def _misled(case: Case) -> Iterator[Diagnosis]:
         settle="whether the load balancer looks up the packet inside ICMP errors (its own source is the VIP)",
         expected="the server that sent the reply",
         actual=spoken(dict.fromkeys(named(m.server) for m in misled)),
+    )
+
+
+def _replies_inside(case: Case) -> Iterator[Diagnosis]:
+    """Replies in the tunnel that the requests came through, to a load balancer that has the VIP itself.
+
+    Between two sites everything may go through one tunnel; there, its ends do not own what they carry.
+    """
+    claims, requests = case.scene.claims, case.evidence.facts.requests
+    senders: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for o in requests.outer:
+        senders[o.src, o.dst].add(o.eth_src)
+    wrapped = {
+        (server, lb, vip): seen
+        for (server, lb, vip), seen in case.evidence.facts.marks.wrapped_replies.items()
+        if any(vip in case.scene.vips or (vip, mac) in claims for mac in senders.get((lb, server), ()))
+    }
+    if not wrapped:
+        return
+    text = case.scene.address
+
+    def named(address: int) -> str:
+        party = case.scene.party_of_ip(address)
+        return party.name if party is not None and case.mode is not None else text(address)
+
+    who = in_order(case, (named(server) for server, _, _ in wrapped))
+    to = spoken({named(lb) for _, lb, _ in wrapped})
+    vips = spoken({text(vip) for _, _, vip in wrapped})
+    yield Diagnosis(
+        ("TUN410",),
+        f"{spoken(who)} {agreeing('send[s|] [its|their] replies', len(who))} in the name of {vips} back through the"
+        f" tunnel to {to}, instead of straight to the clients; {to} owns that address itself and drops them",
+        who,
+        [*case.failed(".lb.reply.absent"), *(v for v in case.failed(".reply.appears") if v.connections)],
+        [x for seen in wrapped.values() for x in seen.frames],
+        failed=max(seen.count for seen in wrapped.values()),
+        ruled_out={"DSR308": "the replies have an outer header, they are not only sent to the wrong neighbour"},
+        settle="ip route get CLIENT on the server: its device must not be the tunnel",
+        field="ip.proto",
+        expected="replies without an outer header",
+        actual="replies in the tunnel",
     )
 
 

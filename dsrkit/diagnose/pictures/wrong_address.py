@@ -9,6 +9,7 @@ from typing import Final
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken, unanswered
+from dsrkit.diagnose.pictures.marks import remarking
 from dsrkit.model.dscp import dscp_text
 from dsrkit.verify.connections import Connection, WrongAnswer
 from dsrkit.verify.frames import TCP, UDP
@@ -249,11 +250,13 @@ def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> _Found | None:
 def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int], routers: list[str]) -> _Found:
     gone = came == {0}
     what = "clears" if gone else "changes"
+    how = "" if gone else remarking({m for m in sent if m}, came)
     where = spoken(routers) or "a router behind the load balancer"
     return _Found(
         ("DSC502",) if gone else ("DSC503",),
         f"{where} {what} the mark between load balancer and servers: DSCP {_spoken_marks(sent)} behind the load"
-        f" balancer, {_spoken_marks(came)} at {server.name}, so servers answer from their own addresses",
+        f" balancer, {_spoken_marks(came)} at {server.name}{f' ({how})' if how else ''}, so servers answer from"
+        " their own addresses",
         routers,
         ruled_out={
             "DSC510": "the tag does not arrive",
