@@ -9,10 +9,28 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.mechanisms.dns import DnsRoundRobin
+from dsrkit.mechanisms.dns import checks as dns_checks
 from dsrkit.mechanisms.health import HealthChecks
+from dsrkit.mechanisms.health import checks as health_checks
 from dsrkit.mechanisms.sessions import ProxySessions
+from dsrkit.mechanisms.sessions import checks as sessions_checks
 from dsrkit.mechanisms.spread import LoadSpread
+from dsrkit.mechanisms.spread import checks as spread_checks
 from dsrkit.mechanisms.takeover import Takeovers
+from dsrkit.mechanisms.takeover import checks as takeover_checks
+from dsrkit.model.names import MODES
 from dsrkit.verify.observer import Observer
 
 MECHANISMS: Final[tuple[type[Observer], ...]] = (HealthChecks, ProxySessions, DnsRoundRobin, Takeovers, LoadSpread)
+
+
+def cell_ids() -> list[str]:
+    """The id of every check of the mechanisms: what stands beside the cells of the rewrite tables in a report."""
+    kept = [f"{mode}.{check}" for mode in MODES for check in spread_checks.CHECKS]
+    return [
+        *health_checks.RULES,
+        *sessions_checks.CHECKS,
+        *dns_checks.CHECKS,
+        *(check.id for check in takeover_checks.CHECKS),
+        *kept,
+    ]

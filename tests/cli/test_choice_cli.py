@@ -96,6 +96,7 @@ def test_a_selected_finding_brings_its_cells() -> None:
         ("vip-issing-on-real-server", "did you mean 'vip-missing-on-real-server'?"),
         ("l2dsr.lb.ip.tll", "did you mean 'l2dsr.lb.ip.ttl'?"),
         ("l2dsr.balancer.ip.ttl", "did you mean 'l2dsr."),
+        ("garp.owner.anounced", "did you mean 'garp.owner.announced'?"),
         ("XYZ", "dsrkit rules lists codes"),
     ],
 )
@@ -103,6 +104,13 @@ def test_unknown_words(option: str, word: str, hint: str) -> None:
     said = refused(*HEALTHY.files, option, word)
     assert f"{option[2:]} '{word}': " in said
     assert hint in said
+
+
+@pytest.mark.parametrize("word", ["garp", "garp.owner", "health.lb.interval", "l2dsr.lb.flow-kept", "l2dsr.router+lb."])
+def test_cells_of_every_kind_are_known(word: str, whole: dict[str, Any]) -> None:
+    code, found = report(*BROKEN.files, "--ignore", word)
+    assert code == 1
+    assert found["findings"] == whole["findings"]
 
 
 def test_a_cell_that_this_report_has_not_is_said() -> None:
