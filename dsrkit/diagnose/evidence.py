@@ -13,6 +13,7 @@ import numpy as np
 
 from dsrkit.diagnose.facts_fragments import Fragments
 from dsrkit.diagnose.facts_marks import Marks
+from dsrkit.diagnose.facts_options import Options
 from dsrkit.diagnose.facts_owners import Owners
 from dsrkit.diagnose.facts_requests import Requests
 from dsrkit.diagnose.facts_sizes import Sizes
@@ -67,6 +68,7 @@ class Facts:
     sizes: Sizes = field(default_factory=Sizes)
     marks: Marks = field(default_factory=Marks)
     fragments: Fragments = field(default_factory=Fragments)
+    options: Options = field(default_factory=Options)
 
 
 class Evidence(Observer):
@@ -88,6 +90,7 @@ class Evidence(Observer):
         self.facts.sizes.see(f, flows, self.scene)
         self.facts.marks.see(f, flows, self.scene)
         self.facts.fragments.see(f, flows)
+        self.facts.options.see(f, flows, self.scene)
 
     def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         self.facts.sizes.follow(f, journeys)

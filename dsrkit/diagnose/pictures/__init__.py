@@ -7,8 +7,12 @@ from typing import Final
 
 from dsrkit.diagnose.diagnosis import Picture
 from dsrkit.diagnose.pictures.fragments import fragments
+from dsrkit.diagnose.pictures.health import beside, untaken
 from dsrkit.diagnose.pictures.marks import collisions, marks
+from dsrkit.diagnose.pictures.name_servers import name_servers
+from dsrkit.diagnose.pictures.options import options
 from dsrkit.diagnose.pictures.owner import owner
+from dsrkit.diagnose.pictures.proxy import proxy
 from dsrkit.diagnose.pictures.refused import refused
 from dsrkit.diagnose.pictures.silent import bounced, silent, stalled, unheard
 from dsrkit.diagnose.pictures.takeover import takeover
@@ -19,10 +23,14 @@ from dsrkit.diagnose.pictures.wrong_address import wrong_address
 PICTURES: Final[tuple[Picture, ...]] = (
     owner,
     takeover,
+    proxy,
+    name_servers,
+    untaken,
     way,
     tunnel,
     fragments,
     collisions,
+    options,
     bounced,
     wrong_address,
     refused,
@@ -30,4 +38,5 @@ PICTURES: Final[tuple[Picture, ...]] = (
     stalled,
     silent,
     marks,
+    beside,
 )

@@ -18,8 +18,9 @@ _NEW_OWNER: Final = "Another load balancer"
 def way(case: Case) -> Iterator[Diagnosis]:
     """Ways that packets show by themselves, whether connections fail or not."""
     yield from _by_the_balancer(case)
-    yield from _to_itself(case)
-    yield from _ping_pong(case)
+    if case.mode == "l2dsr":
+        yield from _to_itself(case)
+        yield from _ping_pong(case)
     yield from _redirected(case)
     yield from _swapped(case)
     yield from _moved(case)

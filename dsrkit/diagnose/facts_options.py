@@ -1,0 +1,115 @@
+"""What load balancers put into headers for servers to read: an IP option with the VIP, a TCP option with the client."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from dsrkit.verify.flows import Flows, is_syn, is_synack
+from dsrkit.verify.frames import REPLY, REQUEST, RST, Frames
+from dsrkit.verify.scene import Scene
+from dsrkit.verify.verdicts import MOST_FRAMES, Frame
+
+_MOST: Final = 20_000
+_MOST_READ: Final = 200
+_TOA: Final = 254
+"""TCP option with the client's address. Source: Linux toa module; dpvs."""
+
+
+@dataclass(slots=True)
+class Told:
+    """A client's requests that a load balancer sends on with an IP option."""
+
+    balancer: int  # MAC
+    servers: set[int] = field(default_factory=set)  # addresses that were told
+    others: set[int] = field(default_factory=set)  # that got packets of it without the option
+    resets: set[int] = field(default_factory=set)  # that reset it in their own names
+    proto: int = 0
+    copies: Counter[int] = field(default_factory=Counter)  # by tap
+    longest: int = 0  # octets with the option
+    before: int = 0  # octets without it
+    beyond: bool = False  # whether any packet with the option was seen behind the next hop
+    answered: bool = False
+    frames: list[Frame] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Options:
+    """Facts about options; clients are endpoints."""
+
+    told: dict[int, Told] = field(default_factory=dict)
+    toa_read: int = 0
+    """Packets behind a full NAT whose TCP options were looked at, and those that hold the client's address."""
+    toa_found: int = 0
+
+    def see(self, f: Frames, flows: Flows, scene: Scene) -> None:
+        """Take in a batch; every packet once."""
+        if scene.mode is None:
+            self._ip_options(f, flows)
+        if scene.mode == "fullnat" and self.toa_read < _MOST_READ:
+            self._tcp_options(f, flows, scene)
+
+    def _ip_options(self, f: Frames, flows: Flows) -> None:
+        request = (flows.direction == REQUEST) & (f.tunnel == 0)
+        opening = request & (is_syn(f) | f.is_udp_head)
+        plain = f.inner("hdr_len") == np.where(f.ver == 6, 40, 20)
+        carrying = np.flatnonzero(opening & ~plain)
+        if not len(carrying) and not self.told:
+            return
+        asked = {int(f.source[r]): r for r in np.flatnonzero(opening & plain).tolist()}
+        for row in carrying.tolist():
+            self._told(f, row, asked.get(int(f.source[row])))
+        known = list(self.told)
+        for row in np.flatnonzero(request & plain & np.isin(f.source, known)).tolist():
+            one = self.told[int(f.source[row])]
+            if int(f.eth_src[row]) == one.balancer and int(f.dst[row]) not in one.servers:
+                one.others.add(int(f.dst[row]))
+        for row in np.flatnonzero(np.isin(f.target, known) & (f.is_tcp | f.is_udp_head)).tolist():
+            one = self.told[int(f.target[row])]
+            if f.is_tcp[row] and int(f.flags[row]) & RST and int(f.src[row]) in one.servers | one.others:
+                one.resets.add(int(f.src[row]))
+                one.frames = [*one.frames, f.ref(row)][:MOST_FRAMES]
+        replies = (flows.direction == REPLY) & (is_synack(f) | f.is_udp_head)
+        for row in np.flatnonzero(replies & np.isin(f.target, known)).tolist():
+            self.told[int(f.target[row])].answered = True
+
+    def _told(self, f: Frames, row: int, before: int | None) -> None:
+        client = int(f.source[row])
+        one = self.told.get(client)
+        if one is None:
+            handed = before is not None and int(f.eth_dst[before]) == int(f.eth_src[row])
+            if before is None or not handed or int(f.dst[before]) == int(f.dst[row]) or len(self.told) >= _MOST:
+                return
+            one = self.told[client] = Told(int(f.eth_src[row]), proto=int(f.proto[row]), before=int(f.ip_len[before]))
+        one.servers.add(int(f.dst[row]))
+        one.copies[int(f.tap[row])] += 1
+        one.longest = max(one.longest, int(f.ip_len[row]))
+        one.beyond |= int(f.eth_src[row]) != one.balancer
+        one.frames = [*one.frames, f.ref(row)][:MOST_FRAMES]
+
+    def _tcp_options(self, f: Frames, flows: Flows, scene: Scene) -> None:
+        lbs, rips = list(scene.macs("lb") - {0}), list(scene.ips("real-server"))
+        sent = (flows.direction == REQUEST) & f.is_tcp & np.isin(f.eth_src, lbs) & np.isin(f.dst, rips)
+        for row in np.flatnonzero(sent & f.whole_header)[: _MOST_READ - self.toa_read].tolist():
+            self.toa_read += 1
+            size = int(f.rec["payload_at"][row]) - int(f.rec["l4_at"][row])
+            self.toa_found += _TOA in _kinds(f.octets(row, "l4_at", size)[20:])
+
+
+def _kinds(options: bytes) -> set[int]:
+    """Kinds of TCP options. Source: RFC 9293 s3.1."""
+    out: set[int] = set()
+    at = 0
+    while at < len(options) and options[at]:
+        kind = options[at]
+        out.add(kind)
+        if kind == 1:
+            at += 1
+        elif at + 1 < len(options) and options[at + 1] >= 2:
+            at += options[at + 1]
+        else:
+            break
+    return out
