@@ -138,8 +138,10 @@ class Joiner:
             rows = self._without_mirrors(f, identity, form, turn, rows)
             ways[direction] = self._way(f, flows, direction, rows, identity, form, turn)
         if self.scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
-            served = np.concatenate([_served(flows, way) for way in ways.values()])
-            ways = {d: _without_foreign(flows, way, served) for d, way in ways.items()}
+            served = {d: _served(flows, way) for d, way in ways.items()}
+            if self.scene.mode != "l3dsr-dscp":  # there a reply in a server's own name is on no way of the service's
+                served = dict.fromkeys(ways, np.concatenate([*served.values()]))
+            ways = {d: _without_foreign(flows, way, served[d]) for d, way in ways.items()}
         for way in ways.values():
             self._servers(f, flows, way)
         self._share_servers(f, flows, ways)
