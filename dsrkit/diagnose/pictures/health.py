@@ -1,0 +1,161 @@
+"""Health checks: answers that the checker does not take, servers that all fail them, and checks that miss a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from dsrkit.diagnose.case import Case
+from dsrkit.diagnose.diagnosis import Diagnosis
+from dsrkit.diagnose.pictures.common import in_order, names, spoken, unanswered
+from dsrkit.diagnose.pictures.told import from_check
+from dsrkit.model.sections import HealthCheck
+from dsrkit.verify.verdicts import Verdict
+
+_UNTAKEN: Final = "health.lb.takes-reply"
+_PASSES: Final = "health.real-server.passes"
+_THROUGH: Final = "health.lb.through-vip"
+_TAG: Final = "health.lb.tag"
+_SERVICE: Final = "health.lb.tests-service"
+_WAY: Final = "health.lb.stated-way"
+_NEEDS_VIP: Final = ("DSR301", "DSR311", "TUN402", "TUN403", "DSC511", "DSC505")
+_SILENCES: Final = (*_NEEDS_VIP, "NAT213", "DSR323")
+_ASKED: Final = "the servers do not answer at their own addresses either"
+_CODES: Final = {_THROUGH: "HCK701", _TAG: "HCK704", _SERVICE: "HCK705", _WAY: "HCK701"}
+_DROPPED: Final = "sysctl net.ipv4.conf.all.rp_filter, accept_local and nstat -az TcpExtIPReversePathFilter there"
+
+
+def untaken(case: Case) -> Iterator[Diagnosis]:
+    """The load balancer gets answers and does as if there were none; when that is so for all servers, it refuses its
+    clients."""
+    for v in case.failed(_UNTAKEN):
+        source = "it waits for one from" in v.message
+        own = "of its own" in v.message
+        codes = ("HCK703",) if own and not source else ("HCK702", "HCK703")
+        refused = _refused(case) if _all_untaken(case) else []
+        diagnosis = from_check(
+            codes,
+            v,
+            refused,
+            ruled_out={
+                "HCK706": "servers stand behind the VIP and answer their checks",
+                "HCK702": "the checks ask the VIP, and the answers come from there",
+            },
+            settle=f"the checker's log and source-address options; {_DROPPED}" if codes != ("HCK703",) else _DROPPED,
+        )
+        lost = {id(c) for cell in refused for c in cell.connections}
+        if lost:
+            diagnosis.message += f"; so it sends {len(lost)} connections of clients to no server"
+        yield diagnosis
+
+
+def _checks(case: Case) -> list[HealthCheck]:
+    return [one for one in case.sections.get("health_checks", ()) if isinstance(one, HealthCheck)]
+
+
+def _all_untaken(case: Case) -> bool:
+    """Whether no server's checks were seen to be taken to the end."""
+    checks = _checks(case)
+    return bool(checks) and all(c.verdict != "up" for c in checks)
+
+
+def _refused(case: Case) -> list[Verdict]:
+    """Cells about requests that end at the load balancer, by its own word or silently."""
+    cells = {id(v): v for _, v in unanswered(case.failed(".answered", ".appears")) if v.connections}
+    lbs = set(names(case.scene.role("lb")))
+    return [v for v in cells.values() if _ends_there(case, v) and (not v.nodes or set(v.nodes) <= lbs)]
+
+
+def _ends_there(case: Case, v: Verdict) -> bool:
+    macs, servers = case.scene.macs("lb"), case.scene.macs("real-server")
+    return all(c.last_hop in macs and (c.refusal is None or c.refusal.sender not in servers) for c in v.connections)
+
+
+def beside(case: Case) -> Iterator[Diagnosis]:
+    """What checks say about the causes that were found: that they show the same, or cannot."""
+    _none_left(case)
+    _answered_all_the_same(case)
+    _seen_by_checks(case)
+    yield from _missing(case)
+
+
+def _none_left(case: Case) -> None:
+    """All servers fail their checks: what is wrong with them is one cause, whether the load balancer sends them the
+    last requests or has begun to refuse."""
+    checks = _checks(case)
+    if not checks or any(c.verdict != "down" for c in checks):
+        return
+    down = in_order(case, {c.server for c in checks})
+    empty = [d for d in case.found if d.codes[0] == "HCK706"]
+    own_address = all(c.through == "rip" for c in checks)
+    at_servers = [d for d in case.found if d.nodes and set(d.nodes) <= set(down) and d not in empty]
+    fell_silent = own_address or all(any(change.verdict == "up" for change in c.history) for c in checks)
+    at_servers = [d for d in at_servers if empty or (fell_silent and d.codes[0] in _SILENCES)]
+    if set(down) < set(names(case.servers())) or not empty + at_servers:
+        return
+    cause = (empty + at_servers)[0]
+    for one in at_servers:
+        if one is not cause:
+            cause.symptoms += one.symptoms
+            cause.frames += one.frames
+            cause.failed += one.failed
+            cause.among = max(cause.among, cause.failed)
+            case.found.remove(one)
+    cause.ruled_out = {
+        code: why for code, why in cause.ruled_out.items() if all(code not in d.codes for d in at_servers)
+    }
+    cause.symptoms += case.take(case.failed(_PASSES))
+    cause.nodes = down
+    why = spoken(dict.fromkeys(change.reason for c in checks for change in c.history if change.verdict == "down"))
+    checked = f"All servers that are checked ({spoken(down)}) fail their checks ({why})"
+    if empty:
+        cause.message += f". {checked}, so none is left"
+    else:
+        refuted = {code: _ASKED for code in cause.codes if own_address and code in _NEEDS_VIP}
+        cause.codes = ("HCK706", *(code for code in cause.codes if code not in refuted))
+        cause.ruled_out |= refuted
+        cause.message += f". {checked} too: no server is left"
+    cause.settle = "why the servers fail their checks: ping, ss -ltn and nft list ruleset on the servers"
+
+
+def _answered_all_the_same(case: Case) -> None:
+    """Refused for want of servers, which answer every check along the data path: the answers are not taken."""
+    empty = next((d for d in case.found if d.codes == ("HCK706",)), None)
+    checks = _checks(case)
+    if empty is None or not checks or any(c.verdict != "up" or c.through != "vip" for c in checks):
+        return
+    empty.codes = ("HCK703", "HCK706")
+    empty.message += (
+        f". Yet {spoken(in_order(case, {c.server for c in checks}))} answer all checks, in the VIP's name: the load"
+        " balancer may drop these answers as packets from an address of its own"
+    )
+    empty.settle = f"{_DROPPED}; ipvsadm -Ln: have the servers a weight above 0?"
+    empty.ruled_out.pop("HCK703", None)
+
+
+def _seen_by_checks(case: Case) -> None:
+    """A server that was found to be at fault fails its checks too."""
+    for v in case.failed(_PASSES):
+        cause = next((d for d in case.found if set(v.nodes) & set(d.nodes)), None)
+        if cause is not None:
+            cause.symptoms += case.take([v])
+
+
+def _missing(case: Case) -> Iterator[Diagnosis]:
+    """Checks that pass while the clients of their server fail; its cause stands beside."""
+    missed = case.failed(_THROUGH, _SERVICE, _TAG, _WAY)
+    lead = next((v for cell in (_THROUGH, _TAG, _SERVICE, _WAY) for v in missed if v.cell == cell), None)
+    if lead is None:
+        return
+    lbs = set(names(case.scene.role("lb")))
+    codes: tuple[str, ...] = (_CODES[lead.cell],)
+    if lead.cell == _THROUGH and any(v.cell == _TAG for v in missed):
+        codes = ("HCK701", "HCK704")
+    checkers = tuple(name for name in lead.nodes if name in lbs) or lead.nodes
+    diagnosis = from_check(codes, lead, [v for v in missed if v is not lead], nodes=checkers)
+    cause = next((d for d in case.found if set(d.nodes) & set(lead.nodes) - lbs), None)
+    if cause is not None:
+        what = "pings alone" if codes[0] == "HCK705" else "the server's own address, without what clients' packets need"
+        diagnosis.message += f". They do not see {cause.codes[0]}, because they test {what}"
+    diagnosis.settle = "what the checks ask, and by which way: the health section of this report"
+    yield diagnosis
