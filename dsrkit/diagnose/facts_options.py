@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import REPLY, REQUEST, RST, Frames
+from dsrkit.verify.frames import REPLY, REQUEST, RST, SYN, Frames
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame
 
@@ -65,6 +65,7 @@ class Options:
         known = list(self.told)
         for row in np.flatnonzero(request & plain & np.isin(f.source, known)).tolist():
             one = self.told[int(f.source[row])]
+            one.answered |= bool(f.is_tcp[row] and not f.flags[row] & SYN)  # only who got an answer goes on
             if int(f.eth_src[row]) == one.balancer and int(f.dst[row]) not in one.servers:
                 one.others.add(int(f.dst[row]))
         for row in np.flatnonzero(np.isin(f.target, known) & (f.is_tcp | f.is_udp_head)).tolist():

@@ -482,7 +482,7 @@ def _filtered(case: Case, members: list[Connection]) -> Told:
     codes = ("DSR309",) if others else ("DSR309", "DSR310")
     if case.mode == "l3dsr-dscp" and not case.sees_replies(members):
         return Told(
-            (*codes, "DSC505"),
+            (*codes, "DSC505", "DSC506", "DSC507"),
             "servers answer and the client goes on asking: the answers are lost on their way back, or come from another"
             " VIP than the one that was asked",
             (),

@@ -112,7 +112,10 @@ def _does_not_fit(case: Case, limit: _Limit) -> Diagnosis:
         routers = names(case.scene.role("router"))
         what = f". These errors never reach the clients: {spoken(routers) or 'a filter on the way'} drops them"
         return _sized(case, limit, ("TUN423", "TUN405", "TUN404"), f"{told}{what}.{cause}", routers or who, ruled)
-    if sizes.insisted and not healed:
+    if not limit.errors:
+        codes = ("TUN405", "TUN404", "TUN423")
+        told += ", and no tap shows whether it says why"
+    elif sizes.insisted and not healed:
         codes = ("TUN405", "TUN423", "TUN404")
         told += ", and clients go on sending as much as before"
     return _sized(case, limit, codes, f"{told}.{cause}", who, ruled)

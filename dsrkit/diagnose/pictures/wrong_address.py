@@ -29,8 +29,9 @@ FROM_REAL_ADDRESS: Final = (
     "NAT202",
     "DSC504",
     "DSC515",
+    "TUN417",
 )
-"""What all look alike to a client that gets its answer from the real server's own address."""
+"""What all look alike to a client that gets its answer from an address that it did not ask."""
 
 NOT_MARKED: Final = ("DSC504", "DSC515", "DSC517")
 MARK_CELLS: Final = (".lb.ip.dsfield.dscp", ".lb.ip.dsfield.ecn")
@@ -233,6 +234,8 @@ def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> _Found | None:
         )
     if any(t >> 2 for t in marks.out) and not (marks.before and marks.out <= marks.before):
         return None
+    if any(not t >> 2 for t in marks.before) and all(t >> 2 for t in marks.out):
+        return None  # requests that come without a mark leave with one
     if marks.out - marks.before or not marks.before or not any(t >> 2 for t in marks.before):
         cleared = bool(marks.before and any(t >> 2 for t in marks.before))
         if any(t >> 2 for t in marks.out):
@@ -436,6 +439,9 @@ def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Foun
         ruled["NAT201"] = "the replies go from the server's MAC to the client's own, not to a gateway"
     elif _all_served(case, answers):
         codes = ("TUN417", "DSC505")
+        asked = {a for w in answers for a in w.right if a != w.source}
+        if all(p.tos >> 2 for p in case.evidence.facts.requests.asked if p.dst in asked):
+            codes = ("DSC505", "DSC507", "DSC506", "TUN417")  # the client's own mark may be the answering VIP's tag
         ruled["NAT201"] = "the address that answers is not the one that the load balancer sends to"
     elif came - {0}:
         codes = ("DSC510", "DSC501", "DSC505", "DSC503", "NAT201", "DSC517")
