@@ -84,8 +84,8 @@ def test_stated_records_and_ttl(tmp_path: Path) -> None:
     spec.write_text(stated + '[dns]\nname = "www.lab.example"\nttl = 5\nrecords = ["192.0.2.21", "192.0.2.99"]\n')
     report = dsrkit.verify(spec=spec)
     found = {finding.code: finding.message for finding in loud(report)}
-    assert found.keys() == {"dns-rr.resolver.complete", "dns-rr.resolver.ttl"}
-    assert "192.0.2.99" in found["dns-rr.resolver.complete"]
+    assert found.keys() == {"DNS606", "dns-rr.resolver.ttl"}
+    assert "192.0.2.99" in found["DNS606"]
 
 
 def rips() -> list[str]:

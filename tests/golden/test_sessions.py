@@ -82,7 +82,8 @@ def test_two_taps_tell_as_much_as_all(case: Scenario) -> None:
 def test_a_header_that_servers_do_not_expect(case: Scenario) -> None:
     report = dsrkit.verify([str(path) for path in case.files])
     (finding,) = loud(report)
-    assert finding.code == "l7.real-server.header-agreed"
+    assert finding.code == "PRX801"
+    assert finding.symptoms == ("l7.real-server.header-agreed",)
     assert finding.severity == "error"
     assert case.true_names(report, finding.nodes) == {"rs1", "rs2", "rs3", "lb"}
     found = rows(report.sessions)
@@ -96,7 +97,7 @@ def test_each_tap_behind_the_proxy_shows_it(case: Scenario) -> None:
     assert len(behind) == 4
     for path in behind:
         report = dsrkit.verify(str(path))
-        assert [finding.code for finding in loud(report)] == ["l7.real-server.header-agreed"]
+        assert [finding.code for finding in loud(report)] == ["PRX801"]
         assert {s.frame_1 for s in report.sessions} == {None}
 
 

@@ -38,12 +38,13 @@ def test_faults_are_found(code: str, ip: str, tmp_path: Path) -> None:
     cell, severity, shown = FAULTS[code]
     stated = verified(tmp_path, fault=code, ip=ip, seed=3, mode="dns-rr")
     worst = stated.findings[0]
-    assert (worst.code, worst.severity) == (cell, severity)
+    assert (worst.code, worst.severity) == (code, severity)
+    assert worst.symptoms[0] == cell
     assert worst.frames
     assert code in CHECKS[cell].codes
     blind = dsrkit.verify(tmp_path / "made.pcapng")
     assert blind.mode == shown
-    assert blind.findings[0].code == cell
+    assert blind.findings[0].code == code
     # one address used, so nothing proves that the name is meant to spread: information, not an accusation
     assert blind.findings[0].severity == (severity if shown else "info")
 

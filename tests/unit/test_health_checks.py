@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scenarios import loud
 
 import dsrkit
 from dsrkit.craft.api import craft
@@ -26,7 +27,8 @@ def verified(tmp_path: Path, *, mode: str = "health", spec: str = "", **options:
 
 
 def severities(report: Report) -> dict[str, str]:
-    return {f.code: f.severity for f in report.findings if f.code.startswith("health.")}
+    """Failed checks, with the severity of the finding that explains them."""
+    return {check: f.severity for f in report.findings for check in f.symptoms if check.startswith("health.")}
 
 
 @pytest.mark.parametrize("ip", ["4", "6"])
@@ -43,7 +45,7 @@ def test_healthy_checks_are_known_and_silent(tmp_path: Path, data_path: str, che
         assert one.interval.median_ms == pytest.approx(3000, abs=5)
         assert (one.probes, one.passed, one.failed) == (5, 5, 0)
         assert one.request == ("GET /health" if check == "http" else None)
-    assert not report.findings
+    assert not loud(report)
     assert report.exit_code == 0
 
 
@@ -70,9 +72,13 @@ def test_the_way_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_faults_are_found(tmp_path: Path, code: str, found: dict[str, str]) -> None:
-    assert severities(verified(tmp_path, fault=code)) == found
+    report = verified(tmp_path, fault=code)
+    assert severities(report) == found
     (rule,) = found
     assert code in RULES[rule].codes
+    (finding,) = [f for f in report.findings if rule in f.symptoms]
+    assert finding.code == code
+    assert finding.nodes == ("lb",)
 
 
 def test_checks_past_the_data_path_accuse_nobody_without_a_fault(tmp_path: Path) -> None:
@@ -86,7 +92,9 @@ def test_checks_past_the_data_path_accuse_nobody_without_a_fault(tmp_path: Path)
 
 def test_an_outage_is_told_with_the_traffic_that_left(tmp_path: Path) -> None:
     report = verified(tmp_path, outage=True, flows=20, rate=2.0, checks=8)
-    assert severities(report) == {"health.real-server.passes": "info"}
+    (finding,) = loud(report)
+    assert finding.nodes == ("rs1",)
+    assert "health.real-server.passes" in finding.symptoms, "failed checks and refused clients are one outage"
     first, second = report.health_checks
     assert [(c.verdict, c.probes, c.reason) for c in first.history] == [
         ("up", 2, "HTTP 200"),

@@ -143,7 +143,7 @@ def _seen_by_checks(case: Case) -> None:
 
 def _missing(case: Case) -> Iterator[Diagnosis]:
     """Checks that pass while the clients of their server fail; its cause stands beside."""
-    missed = case.failed(_THROUGH, _SERVICE, _TAG, _WAY)
+    missed = [v for v in case.failed(_THROUGH, _SERVICE, _TAG, _WAY) if v.cell != _WAY or "own addresses" in v.message]
     lead = next((v for cell in (_THROUGH, _TAG, _SERVICE, _WAY) for v in missed if v.cell == cell), None)
     if lead is None:
         return

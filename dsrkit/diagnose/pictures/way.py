@@ -180,7 +180,8 @@ def _moved(case: Case) -> Iterator[Diagnosis]:
     for verdict in case.failed(".flow-kept"):
         elsewhere = _NEW_OWNER in verdict.message
         option = case.mode == "l3dsr-tunnel" and "the SYN of" in verdict.message
-        codes = ("TUN414", "DSR314") if option else ("DSR318",) if elsewhere else ("DSR314",)
+        forgot = "DSR314" if case.direct else "NAT207"
+        codes = ("TUN414", "DSR314") if option else ("DSR318",) if elsewhere else (forgot,)
         yield Diagnosis(
             codes,
             verdict.message,
@@ -188,7 +189,8 @@ def _moved(case: Case) -> Iterator[Diagnosis]:
             [verdict],
             failed=verdict.failed,
             among=verdict.checked,
-            ruled_out={"DSR318": "the load balancer stayed the same"} if codes == ("DSR314",) else {},
+            ruled_out={"DSR318": "the load balancer stayed the same"} if codes == (forgot,) else {},
+            severity="error",
             settle="ipvsadm -Ln --timeout and sysctl net.ipv4.vs.sloppy_tcp on the load balancer"
             if not elsewhere
             else "what changed the route at that time; connection synchronisation between the load balancers",
