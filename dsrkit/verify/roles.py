@@ -212,6 +212,7 @@ class _Inference:
         self.places = [(sight, direction, n) for (sight, direction), n in evidence.places.items()]
         self.lb_steps: list[Step] = []
         self.lb_back: list[Step] = []
+        self.tells_otherwise = False  # servers learn the VIP by neither a tunnel nor a tag
 
     def run(self) -> None:
         self.s.claims = self.e.claims
@@ -267,7 +268,7 @@ class _Inference:
             return max(weight, key=lambda m: weight[m])
         if self._one_way_tunnel() and self._tunnelled(REQUEST):
             return "l3dsr-tunnel"
-        if self._answered_for_a_tag():
+        if not self.tells_otherwise and self._answered_for_a_tag():
             return "l3dsr-dscp"
         return None
 
@@ -372,10 +373,6 @@ class _Inference:
             return "nat", "and replies from the real server become replies from the VIP"
         if any(s.a.port != s.b.port for s in asked):
             return "nat", "with the port, which DSCP mode cannot translate"
-        if any(s.grown for s in asked):
-            # Cilium tells the server about the VIP in an IP option: for that there is no table yet.
-            self.s.notes.append("the load balancer adds an IP option to requests: such a mode is not judged")
-            return None, ""
         tags: dict[tuple[int, int], Counter[int]] = defaultdict(Counter)
         for step in asked:
             tags[step.a.server, step.b.server][step.b.dscp] += step.count
@@ -384,6 +381,13 @@ class _Inference:
         steady = all(max(c.values()) >= 0.9 * sum(c.values()) for c in tags.values())
         if marked and steady:
             return "l3dsr-dscp", "the DS field becomes a tag"
+        if any(s.grown for s in asked):
+            # Cilium tells the server about the VIP in an IP option or by Geneve: for that there is no table yet.
+            self.tells_otherwise = True
+            self.s.notes.append(
+                "the load balancer adds an IP option or an overlay's header to requests: such a mode is not judged"
+            )
+            return None, ""
         if any(
             a.asked in rips and a.answered in vips and a.server_mac_asked == a.server_mac_answered
             for a in self.e.answers

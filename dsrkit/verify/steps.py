@@ -53,7 +53,7 @@ class Step:
     proto: int
     fall: int
     client_kept: bool
-    grown: bool  # the IP header itself became longer: an option was added
+    grown: bool  # an IP option was added, or an overlay's header put around
     count: int = field(default=0, compare=False)
 
     @property
@@ -120,7 +120,8 @@ def steps(f: Frames, flows: Flows) -> Counter[Step]:
     fall = f.wire_ttl[a] - f.wire_ttl[b]
     client_kept = endpoint_address(flows.client[a]) == endpoint_address(flows.client[b])
     header = f.inner("hdr_len")
-    grown = (f.tunnel[a] == 0) & (f.tunnel[b] == 0) & (header[b] > header[a])
+    wrapped = f.field("depth")[b] > f.field("depth")[a]
+    grown = (f.tunnel[a] == 0) & (f.tunnel[b] == 0) & (wrapped | (header[b] > header[a]))
     kinds = mix(place[a], place[b], fall, client_kept, grown)
     _, first, count = np.unique(kinds, return_index=True, return_counts=True)
     for i, n in zip(first.tolist(), count.tolist(), strict=True):
