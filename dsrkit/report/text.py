@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dsrkit.model.dscp import dscp_text
+from dsrkit.model.names import REWRITES
 from dsrkit.model.report import CellVerdict, Finding, Journey, Report, Tap
 from dsrkit.report.escape import escape, escape_lines
 from dsrkit.report.page import Page, add_row, bullet, join, maybe, number, plain_table
@@ -84,7 +85,8 @@ def _verdict(report: Report, exits: bool) -> Text:
     if report.mode is None:
         line.append("mode undetermined", "bold")
         if report.exit_code == 0:
-            line.append(", only routers and links could be judged")
+            judged = join((*report.mechanisms, "routers", "links"))
+            line.append(f", only {' and '.join(judged.rsplit(', ', 1))} could be judged")
     else:
         line.append(escape(report.mode), "bold")
         line.append(f" ({_MODE_FROM[report.mode_from]})")
@@ -472,8 +474,8 @@ def _traffic(page: Page, report: Report) -> None:
     if not traffic.request_octets + traffic.reply_octets:
         return
     line = f"Traffic: requests {traffic.request_octets:,} octets, replies {traffic.reply_octets:,} octets"
-    if traffic.bypassed_lb is None:
-        line += "; what share bypassed the load balancer cannot be told from these taps"
-    else:
+    if traffic.bypassed_lb is not None:
         line += f"; {traffic.bypassed_lb:.1%} bypassed the load balancer ({traffic.lb_octets:,} octets crossed it)"
+    elif report.mode in REWRITES:  # elsewhere all of it crosses a load balancer, or there is none
+        line += "; what share bypassed the load balancer cannot be told from these taps"
     page.add(Text(line), gap=1)

@@ -9,7 +9,7 @@ import pytest
 
 import dsrkit
 from dsrkit.craft.api import craft
-from dsrkit.mechanisms.health.checks import RULES
+from dsrkit.mechanisms.health.checks import CHECKS
 from dsrkit.model.report import Report
 
 PATHS = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
@@ -72,7 +72,7 @@ def test_the_way_is_named(tmp_path: Path) -> None:
 def test_faults_are_found(tmp_path: Path, code: str, found: dict[str, str]) -> None:
     assert severities(verified(tmp_path, fault=code)) == found
     (rule,) = found
-    assert code in RULES[rule].codes
+    assert code in CHECKS[rule].codes
 
 
 def test_checks_past_the_data_path_accuse_nobody_without_a_fault(tmp_path: Path) -> None:

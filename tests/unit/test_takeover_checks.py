@@ -21,7 +21,6 @@ from dsrkit.model.sections.takeover import Move, Takeover
 from dsrkit.report.text import render
 
 SECOND = 1_000_000_000
-IDS = {check.id: check for check in CHECKS}
 FOUND = {
     "ARP104": ("garp.owner.announced", "error"),
     "ARP105": ("garp.announcement.gratuitous", "error"),
@@ -121,17 +120,17 @@ def test_a_fault_is_told(code: str, ip: int, tmp_path: Path) -> None:
         return
     check, severity = FOUND[code]
     assert found.get(check) == severity
-    assert code in IDS[check].codes
+    assert code in CHECKS[check].codes
     others = {"garp.owner.announced": "warning"} if code == "ARP118" else {}
     assert found == {check: severity} | others
 
 
 def test_every_check_is_described() -> None:
     page = (Path(__file__).parents[2] / "docs" / "modes" / "garp.md").read_text(encoding="utf-8")
-    rows = [f"| `{c.id}` | {c.meaning} | {c.severity} | {', '.join(c.codes)} |" for c in CHECKS]
+    rows = [f"| `{name}` | {c.meaning} | {c.severity} | {', '.join(c.codes)} |" for name, c in CHECKS.items()]
     assert [row for row in rows if row not in page] == []
-    assert {check for check, _ in FOUND.values()} == IDS.keys()
-    assert all(check.meaning and check.source and check.codes for check in CHECKS)
+    assert {check for check, _ in FOUND.values()} == CHECKS.keys()
+    assert all(check.meaning and check.source and check.codes for check in CHECKS.values())
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dsrkit.mechanisms.dns.parse import HEADER, Message, NotDns, parse
 from dsrkit.mechanisms.dns.streams import Streams
 from dsrkit.verify.connections import expired, icmp_name, too_big
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import ACK, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
+from dsrkit.verify.frames import ACK, INITIAL_TTLS, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Frame
 from dsrkit.wire import layout
@@ -187,6 +187,8 @@ class Collector:
         known = self._lookups[client, server, message.ident, message.name, message.kind]
         tap, sighting = int(f.tap[row]), (int(f.ts[row]), int(f.number[row]))
         if message.response:
+            if int(f.ttl[row]) in INITIAL_TTLS:  # no router has had it
+                self.macs[int(f.src[row])].add(int(f.eth_src[row]))
             self._answer(known, client, server, tap, sighting, message, by_tcp)
         else:
             self._ask(known, client, server, tap, sighting, message, by_tcp)

@@ -63,6 +63,7 @@ class ProxySessions(Observer):
         return Outcome(
             mechanism="l7",
             mode="l7",
+            because=self._because(pairing),
             section=self._section(pairing),
             verdicts=SessionJudge(self.scene, pairing, found, version).verdicts(),
             notes=self._notes(),
@@ -74,6 +75,15 @@ class ProxySessions(Observer):
         found.proxies |= {ip for ip in self.scene.ips("lb") if ip not in self.scene.vips}
         found.vips |= {vip << 16 | vport for vip in self.scene.vips for vport, _ in ports}
         found.servers |= {ip << 16 | rport for ip in self.scene.ips("real-server") for _, rport in ports}
+
+    def _because(self, pairing: Pairing) -> str:
+        by = dict.fromkeys(proof for proof in PROOFS for pair in pairing.pairs if proof in pair.by)
+        fronts = len({id(pair.front) for pair in pairing.pairs})
+        backs = len({id(pair.back) for pair in pairing.pairs})
+        named = sum(isinstance(back.header, ProxyHeader) for back in pairing.all)
+        if not fronts:
+            return f"{named} sessions with servers begin with a PROXY header"
+        return f"{fronts} sessions of clients belong to {backs} with servers, by {', '.join(by)}"
 
     def _notes(self) -> list[str]:
         notes = []
