@@ -121,7 +121,8 @@ class Concluder:
         askers = {one.client >> 16 for name in names for one in name.lookups}
         answering = list(dict.fromkeys(one.server >> 16 for name in names for one in name.lookups if one.answered))
         clients = {one.client for name in names for one in name.ties}
-        near = [a for a in answering if a in askers or askers & clients]  # who answers clients is their resolver
+        asked = {one.server >> 16 for name in names for one in name.lookups if one.client >> 16 in clients}
+        near = [a for a in answering if a in askers | asked]  # who answers clients is their resolver
         for address in sorted(answering, key=lambda a: (a not in askers, scene.book.sort_key([a]))):
             alike, stem = (near, "resolver") if address in near else (set(answering) - set(near), "ns")
             self._name(address, "resolver", stem, clients, numbered=len(alike) > 1)
