@@ -66,7 +66,7 @@ class ProxySessions(Observer):
             because=self._because(pairing),
             section=self._section(pairing),
             verdicts=SessionJudge(self.scene, pairing, found, version).verdicts(),
-            notes=self._notes(),
+            notes=self._notes(pairing),
         )
 
     def _add_stated(self, found: Proxies) -> None:
@@ -85,7 +85,7 @@ class ProxySessions(Observer):
             return f"{named} sessions with servers begin with a PROXY header"
         return f"{fronts} sessions of clients belong to {backs} with servers, by {', '.join(by)}"
 
-    def _notes(self) -> list[str]:
+    def _notes(self, pairing: Pairing) -> list[str]:
         notes = []
         if self._collector.left_out:
             notes.append(
@@ -94,6 +94,8 @@ class ProxySessions(Observer):
             )
         if self._collector.full:
             notes.append("sessions: octets of later sessions were not kept, so those could only be paired by time")
+        if pairing.gave_up:
+            notes.append("sessions: too many look alike, so not all of them were compared with each other")
         return notes
 
     # --- the report ---------------------------------------------------------------------------------------------------
