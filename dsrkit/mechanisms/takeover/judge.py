@@ -133,11 +133,15 @@ class TakeoverJudge:
     def _vrids(self, stories: Iterable[Story]) -> None:
         """One id, two sets of addresses without a common one, from two machines."""
         seen: dict[tuple[int, int], dict[tuple[str, ...], list[Sign]]] = defaultdict(dict)
+        listed: dict[int, tuple[str, ...]] = {}  # by the advert, of which many signs have one
         for story in stories:
             for sign in story.signs:
                 if sign.advert is not None:
                     family = 6 if ":" in sign.advert.addresses[0] else 4
-                    seen[sign.advert.vrid, family].setdefault(tuple(sorted(sign.advert.addresses)), []).append(sign)
+                    known = listed.get(id(sign.advert))
+                    if known is None:
+                        known = listed[id(sign.advert)] = tuple(sorted(sign.advert.addresses))
+                    seen[sign.advert.vrid, family].setdefault(known, []).append(sign)
         for (vrid, _), groups in seen.items():
             lists = sorted(groups.items(), key=lambda item: -len(item[1]))
             own, signs = lists[0]

@@ -27,7 +27,7 @@ interval of 3 adverts and a skew below 1."""
 _PROXY: Final = 4
 """Addresses that others claim too and that one machine answers for: it answers for everybody."""
 _FEWEST_TO_FIGHT: Final = 4
-_MOST_SIGNS: Final = 2_000_000
+_MOST_SIGNS: Final = 400_000
 """Adverts times the VIPs that each of them lists."""
 _MOST_AT_BOOT: Final = 3
 """A host that starts announces its own address so often. Source: RFC 5227 s1.1 (ANNOUNCE_NUM 2); Windows, 3."""
