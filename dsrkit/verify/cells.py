@@ -71,7 +71,7 @@ def judge_hops(f: Frames, scene: Scene, journeys: Journeys, profile: str) -> lis
         for hop in way.hops(sure=True):
             if len(hop.before) * _RARE_HOP < len(way.rows):
                 continue  # only loss or a copy makes these two sightings neighbours
-            forward = _forward(f, hop)
+            forward = _without_handover(f, scene, _forward(f, hop))
             stretch = between(f, scene, forward, profile) if len(forward.before) else None
             if stretch is not None:
                 out += judge(f, scene, forward, stretch)
@@ -85,6 +85,20 @@ def _forward(f: Frames, hop: Hop) -> Hop:
     assert hop.source is not None
     ahead = _wire_fall(f, hop.before, hop.after, hop.source, hop.target) >= 0
     return hop if ahead.all() else Hop(hop.source, hop.target, hop.before[ahead], hop.after[ahead])
+
+
+def _without_handover(f: Frames, scene: Scene, hop: Hop) -> Hop:
+    """The pairs of a hop that one load balancer does not pass on to another one.
+
+    Where a VIP has moved, its old owner routes what still comes to it to the new one: no rewrite is made there.
+    """
+    if hop.source is None or len(scene.role("lb")) < 2:
+        return hop
+    handed = np.zeros(len(hop.after), bool)
+    for party in scene.role("lb"):
+        others = scene.macs("lb") - party.macs
+        handed |= np.isin(f.eth_src[hop.after], list(party.macs)) & np.isin(f.eth_dst[hop.after], list(others))
+    return Hop(hop.source, hop.target, hop.before[~handed], hop.after[~handed]) if handed.any() else hop
 
 
 def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
@@ -467,8 +481,9 @@ def fitting_profiles(f: Frames, scene: Scene, journeys: Journeys, candidates: Co
     for profile in candidates if scene.mode in REWRITES else ():
         verdicts = []
         for way in journeys.ways.values():
-            for hop in way.hops():
-                stretch = between(f, scene, hop, profile)
+            for every in way.hops():
+                hop = _without_handover(f, scene, every)
+                stretch = between(f, scene, hop, profile) if len(hop.after) else None
                 if stretch is not None and "lb" in stretch.kinds:
                     verdicts += judge(f, scene, hop, stretch)
         if any(v.checked for v in verdicts) and not any(v.failed for v in verdicts):

@@ -58,8 +58,10 @@ def conclude(
     told = Told(offsets)
     outcomes = [_heard(observer, told) for observer in judge.observers]
     if scene.mode is None:
-        shown = next((outcome.mode for outcome in outcomes if outcome.mode is not None), None)
-        scene.mode, scene.mode_from = shown, "inferred" if shown is not None else "undetermined"
+        shown = next((outcome for outcome in outcomes if outcome.mode is not None), None)
+        if shown is not None:
+            scene.mode, scene.mode_from = shown.mode, "inferred"
+            scene.notes.append(f"mode {shown.mode}: {shown.because}")
     verdicts += [verdict for outcome in outcomes for verdict in outcome.verdicts]
     _links(judge)
     stated = spec.rules if spec is not None else RuleSelection()
@@ -338,7 +340,7 @@ def _path(scene: Scene) -> Path:
     """The row of nodes, real servers by their role where there are several."""
     if scene.path_request or scene.path_reply:
         return Path(scene.path_request, scene.path_reply)
-    if scene.mode not in REWRITES:
+    if scene.mode not in (*REWRITES, "l7", "dns-rr"):
         return Path()
 
     def one(role: str, fallback: str) -> list[str]:
@@ -350,7 +352,9 @@ def _path(scene: Scene) -> Path:
     routed = router if len(router) <= 1 else ["..."]
     if scene.mode == "l2dsr":
         return Path((*client, *routed, *lb, *server), (*server, *routed, *client))
-    if scene.mode in ("nat", "fullnat"):
+    if scene.mode == "dns-rr":
+        return Path((*client, *routed, *server), (*server, *routed, *client))
+    if scene.mode in ("nat", "fullnat", "l7"):
         return Path((*client, *routed, *lb, *server), (*server, *lb, *routed, *client))
     return Path((*client, *routed, *lb, *routed, *server), (*server, *routed, *client))
 

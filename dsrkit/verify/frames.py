@@ -25,6 +25,9 @@ REQUEST: Final = 1
 REPLY: Final = 2
 DIRECTIONS: Final = {REQUEST: "request", REPLY: "reply"}
 
+INITIAL_TTLS: Final = (64, 128, 255)
+"""A packet that still has one of these was sent by the machine whose MAC its frame has."""
+
 TCP: Final = 6
 UDP: Final = 17
 ICMP: Final = 1

@@ -24,11 +24,12 @@ class Outcome:
     """What an observer has to say when every packet has been seen.
 
     `section` is what the report shows of it, `mechanism` its name if the capture holds it; `mode` is the mode of a
-    capture in which nothing rewrites packets.
+    capture in which nothing rewrites packets, and `because` what that was inferred from.
     """
 
     mechanism: Mode | None = None
     mode: Mode | None = None
+    because: str = ""
     section: tuple[Any, ...] = ()
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

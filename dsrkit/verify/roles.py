@@ -14,14 +14,13 @@ from typing import TypeVar
 import numpy as np
 
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
+from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.verify.steps import Sight, Step, places, steps
 from dsrkit.wire import layout
 
 K = TypeVar("K")
 
-INITIAL_TTLS = frozenset({64, 128, 255})
 _MULTICAST_BIT = 1 << 40
 _MOST_CLIENTS = 4096
 _MOST_DIPS = 8
@@ -651,7 +650,7 @@ class _Inference:
                 pairs[ends] += step.count
         for sight, direction, n in self.places:
             far = sight.eth_src if direction == REQUEST else sight.eth_dst
-            passed_on = sight.ttl not in INITIAL_TTLS | {0}
+            passed_on = sight.ttl not in (0, *INITIAL_TTLS)
             if far and far not in known and not is_group(far) and passed_on and (self.s.mode or self._claimed_by(far)):
                 pairs[far, far] += n
         return _groups(pairs)

@@ -86,3 +86,11 @@ class Scene:
 
     def party(self, name: str) -> Party | None:
         return next((p for p in self.parties if p.name == name), None)
+
+    def free_name(self, stem: str, *, numbered: bool = False) -> str:
+        """A name that no machine has: the stem, then with numbers from 2; from 1 if `numbered`."""
+        name, count = f"{stem}1" if numbered else stem, 1
+        while self.party(name) is not None:
+            count += 1
+            name = f"{stem}{count}"
+        return name

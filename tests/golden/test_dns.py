@@ -9,6 +9,7 @@ from scenarios import Scenario, cases, loud, shared
 
 import dsrkit
 from dsrkit.model.report import Report
+from dsrkit.report.text import render
 
 (RECORDED,) = cases(["dns-rr"])
 OTHERS = [case for case in shared() if case.name != "dns-rr"]
@@ -49,6 +50,20 @@ def test_machines_get_their_roles(stated: bool, tmp_path: Path) -> None:
     found = {ip for node in report.nodes if node.role == "real-server" for ip in node.ip if not ip.startswith("fe80:")}
     assert found == set(RECORDED.truth["real_servers"].values())
     assert [node.ip for node in report.nodes if node.role == "resolver"] == [(RECORDED.truth["dns_server"],)]
+
+
+def test_machines_taps_and_path_are_named_as_in_other_modes() -> None:
+    report = dsrkit.verify(sorted(RECORDED.folder.glob("*.pcap")))
+    assert [node.name for node in report.nodes] == ["client", "router", "rs1", "rs2", "rs3", "resolver"]
+    at = {tap.name: tap.node for tap in report.taps}
+    assert at == {
+        "A_client": "client", "B_dns": "resolver", "B_router": "router", "B_rs1": "rs1", "B_rs2": "rs2", "B_rs3": "rs3",
+    }  # fmt: skip
+    assert report.path.request == ("client", "router", "real-server")
+    (why,) = report.notes
+    assert why.startswith(f"mode dns-rr: {RECORDED.truth['dns_name']} has 3 addresses")
+    assert not [cell for cell in report.cells if cell.verdict == "not_observable"], "nothing is asked without a spec"
+    assert "bypass" not in render(report)
 
 
 def test_the_client_alone_shows_it_all() -> None:

@@ -12,6 +12,7 @@ from scenarios import Scenario, cases, loud, shared
 
 import dsrkit
 from dsrkit.model.sections.session import Session
+from dsrkit.report.text import render
 
 PROXIES = cases(["l7"])
 HEALTHY = [case for case in PROXIES if case.healthy]
@@ -54,6 +55,19 @@ def test_every_connection_is_paired_with_its_server(case: Scenario, stated: bool
     assert all(n == 1 for n in Counter((s.proxy, s.server) for s in report.sessions).values())
     syns = case.truth["observed_summary"]["B_lb.pcap"]["syn"]
     assert len(report.sessions) == sum(syns.values())
+
+
+@pytest.mark.parametrize("case", PROXIES, ids=str)
+def test_machines_taps_and_path_are_named_as_in_other_modes(case: Scenario) -> None:
+    report = dsrkit.verify(sorted(case.folder.glob("*.pcap")))
+    assert [node.name for node in report.nodes] == ["client", "router", "lb", "rs1", "rs2", "rs3"]
+    at = {tap.name: tap.node for tap in report.taps}
+    assert at == {"A_client": "client", "B_lb": "lb", "C_lb": "lb", "C_rs1": "rs1", "C_rs2": "rs2", "C_rs3": "rs3"}
+    assert report.path.request == ("client", "router", "lb", "real-server")
+    assert report.path.reply == report.path.request[::-1]
+    (why,) = [note for note in report.notes if note.startswith("mode l7: ")]
+    assert "sessions of clients belong to" in why
+    assert "bypass" not in render(report)
 
 
 @pytest.mark.parametrize("case", HEALTHY, ids=str)

@@ -10,7 +10,7 @@ from scenarios import loud
 
 import dsrkit
 from dsrkit.craft.api import craft
-from dsrkit.mechanisms.health.checks import RULES
+from dsrkit.mechanisms.health.checks import CHECKS
 from dsrkit.model.report import Report
 
 PATHS = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
@@ -75,7 +75,7 @@ def test_faults_are_found(tmp_path: Path, code: str, found: dict[str, str]) -> N
     report = verified(tmp_path, fault=code)
     assert severities(report) == found
     (rule,) = found
-    assert code in RULES[rule].codes
+    assert code in CHECKS[rule].codes
     (finding,) = [f for f in report.findings if rule in f.symptoms]
     assert finding.code == code
     assert finding.nodes == ("lb",)

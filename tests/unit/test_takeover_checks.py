@@ -15,13 +15,16 @@ from dsrkit.craft.faults.arp import FAULTS
 from dsrkit.craft.options import GARP_FORMS
 from dsrkit.craft.packets.vrrp import advertisement
 from dsrkit.craft.scenario import Scenario
+from dsrkit.mechanisms.health import HealthChecks
 from dsrkit.mechanisms.takeover.checks import CHECKS
+from dsrkit.model.frame import FrameRef
 from dsrkit.model.report import Report
+from dsrkit.model.sections.health_check import Change, HealthCheck, Interval
 from dsrkit.model.sections.takeover import Move, Takeover
 from dsrkit.report.text import render
+from dsrkit.verify.observer import Outcome
 
 SECOND = 1_000_000_000
-IDS = {check.id: check for check in CHECKS}
 FOUND = {
     "ARP104": ("garp.owner.announced", "error"),
     "ARP105": ("garp.announcement.gratuitous", "error"),
@@ -128,17 +131,17 @@ def test_a_fault_is_told(code: str, ip: int, tmp_path: Path) -> None:
     assert not set(finding.ruled_out) & set(finding.candidates)
     check, severity = FOUND[code]
     assert found.get(check) == severity
-    assert code in IDS[check].codes
+    assert code in CHECKS[check].codes
     others = {"garp.owner.announced": "warning"} if code == "ARP118" else {}
     assert found == {check: severity} | others
 
 
 def test_every_check_is_described() -> None:
     page = (Path(__file__).parents[2] / "docs" / "modes" / "garp.md").read_text(encoding="utf-8")
-    rows = [f"| `{c.id}` | {c.meaning} | {c.severity} | {', '.join(c.codes)} |" for c in CHECKS]
+    rows = [f"| `{name}` | {c.meaning} | {c.severity} | {', '.join(c.codes)} |" for name, c in CHECKS.items()]
     assert [row for row in rows if row not in page] == []
-    assert {check for check, _ in FOUND.values()} == IDS.keys()
-    assert all(check.meaning and check.source and check.codes for check in CHECKS)
+    assert {check for check, _ in FOUND.values()} == CHECKS.keys()
+    assert all(check.meaning and check.source and check.codes for check in CHECKS.values())
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
@@ -278,3 +281,45 @@ def test_the_text_has_the_timeline(tmp_path: Path) -> None:
     assert [float(row.replace(",", "")) for row in rows] == sorted(float(row.replace(",", "")) for row in rows)
     assert "in vain for" in page
     assert max(len(line) for line in lines[start : start + 14]) <= 120
+
+
+# --- beside other mechanisms ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ip", [4, 6])
+def test_an_old_owner_that_forwards_for_a_moment_rewrites_nothing(ip: int, tmp_path: Path) -> None:
+    report = made(tmp_path, graceful=True, ip=ip, flows=20)
+    assert loud(report) == []
+    assert report.profile == "ipvs"
+
+
+def test_an_old_owner_that_forwards_for_good_is_no_wrong_rewrite(tmp_path: Path) -> None:
+    report = made(tmp_path, "ARP118")
+    assert {f.code for f in report.findings} == {"garp.old-owner.lets-go", "garp.owner.announced"}
+
+
+def test_failed_checks_stand_in_the_timeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, move = only(made(tmp_path))
+
+    def check(server: str, checker: str, seconds_before: float, verdict: str) -> HealthCheck:
+        at = move.at_ns - int(seconds_before * SECOND)
+        change = Change(at, 0.0, verdict, "timeout", 2, FrameRef("made.pcapng", 1))
+        return HealthCheck(
+            checker, "203.0.113.9", server, None, "ping", "203.0.113.2", 0, None, 56, "rip", "plain", "B",
+            Interval(4, 1000.0, 0.0), 5, 3, 2, 0.1, None, at, at, verdict, (change,),
+        )  # fmt: skip
+
+    found = (
+        check("lb1", "monitor", 2.0, "down"),
+        check("rs1", "lb1", 1.0, "down"),
+        check("rs1", "lb2", 1.0, "down"),  # not the old owner's
+        check("lb1", "monitor", 3600.0, "down"),
+        check("rs2", "lb1", 1.0, "up"),
+    )
+    monkeypatch.setattr(HealthChecks, "conclude", lambda self, told: Outcome(section=found))
+    _, move = only(made(tmp_path))
+    told = [(e.text, e.relative_ms, e.count) for e in move.events if e.what == "health-failure"]
+    assert told == [
+        ("the checks of lb1 by monitor fail from here on: timeout", -2000.0, 2),
+        ("the checks of rs1 by lb1 fail from here on: timeout", -1000.0, 2),
+    ]

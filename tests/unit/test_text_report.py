@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from report_example import clean_report, faulty_report
 
 from dsrkit.model.frame import FrameRef
-from dsrkit.model.names import Verdict
-from dsrkit.model.report import CellVerdict, Finding, Journey, Node, Path, Report, Service, Tap
+from dsrkit.model.names import Mode, Verdict
+from dsrkit.model.report import CellVerdict, Finding, Journey, Node, Path, Report, Service, Tap, Traffic
+from dsrkit.model.sections.spread import Load, Spread
 from dsrkit.report import json as json_report
 from dsrkit.report.escape import escape
 from dsrkit.report.text import nothing_checked_reason, render
@@ -44,6 +45,39 @@ def test_first_line_is_the_verdict() -> None:
     assert first(tolerant).endswith(": 1 info (none at or above warning; exit 0)")
     tolerant = dataclasses.replace(faulty_report(), fail_on="never", mode_from="option", profile=None)
     assert first(tolerant) == "FAIL  l2dsr (as given by --mode): 1 error, 1 warning (exit 0)"
+
+
+def test_without_a_mode_the_first_line_says_what_was_judged() -> None:
+    cell = CellVerdict("path.router.ip.src", "A→B", "request", "pass", 1, 0)
+    for mechanisms, judged in (((), "routers and links"), (("health",), "health, routers and links")):
+        line = render(Report(mechanisms=mechanisms, cells=(cell,))).splitlines()[0]
+        assert line == f"PASS  mode undetermined, only {judged} could be judged: no findings (exit 0)"
+
+
+@pytest.mark.parametrize(("mode", "said"), [("l2dsr", True), ("l7", False), ("dns-rr", False), (None, False)])
+def test_a_way_past_the_load_balancer_is_missed_only_where_there_can_be_one(mode: Mode | None, said: bool) -> None:
+    page = render(Report(mode=mode, traffic=Traffic(1000, 2000)))
+    assert "requests 1,000 octets" in page
+    assert ("what share bypassed" in page) is said
+
+
+def test_load_balancers_that_see_no_reply_have_no_columns_for_it() -> None:
+    def page(replies: int) -> list[str]:
+        loads = tuple(Load(name, 2, 10, 1000, replies, 100 * replies) for name in ("lb1", "lb2"))
+        spread = Spread("192.0.2.1", "tcp/80", (Load("rs1", 4, 20, 2000, 20, 2000),), loads)
+        return [line for line in render(Report(spread=(spread,))).splitlines() if "load balancer  " in line]
+
+    assert "reply packets" not in page(0)[0]
+    assert "reply packets" in page(1)[0]
+
+
+def test_a_proxys_tap_behind_it_is_told_by_its_link() -> None:
+    taps = (Tap("A", "a", None, "client", "A"), Tap("B", "b", None, "lb", "B"), Tap("C", "c", None, "lb", "C"))
+    nodes = tuple(map(Node, ("client", "router", "lb", "rs1"), ("client", "router", "lb", "real-server")))
+    way = ("client", "router", "lb", "rs1")
+    journeys = (Journey("A", "B", "request", "tcp", 5),)
+    report = Report(mode="l7", taps=taps, nodes=nodes, path=Path(way, way[::-1]), journeys=journeys)
+    assert path_lines(report)[0].split("request")[1].strip() == "client ─A→ router ─B→ lb ─C→ rs1"
 
 
 def test_last_line_counts_the_verdicts() -> None:

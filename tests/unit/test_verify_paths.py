@@ -89,8 +89,8 @@ def test_batches_do_not_change_a_report(tmp_path: Path, monkeypatch: pytest.Monk
     whole = verify(tmp_path, a=sent, b=arrived)
     pieces = batches.Input._pieces
 
-    def small(self: batches.Input, f: batches._File) -> Iterable[batches.Piece]:
-        for piece in pieces(self, f):
+    def small(self: batches.Input, f: batches._File, *, keep: bool = True) -> Iterable[batches.Piece]:
+        for piece in pieces(self, f, keep=keep):
             for at in range(0, len(piece.rec), 30):
                 yield piece.take(slice(at, at + 30))
 

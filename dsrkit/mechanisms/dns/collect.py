@@ -13,7 +13,7 @@ from dsrkit.mechanisms.dns.parse import HEADER, Message, NotDns, parse
 from dsrkit.mechanisms.dns.streams import Streams
 from dsrkit.verify.connections import expired, icmp_name, too_big
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import ACK, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
+from dsrkit.verify.frames import ACK, INITIAL_TTLS, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Frame
 from dsrkit.wire import layout
@@ -24,6 +24,8 @@ DNS_PORT: Final = 53
 _MDNS, _LLMNR = 5353, 5355
 _COPY_NS: Final = 200_000_000
 """The same octets at one tap within this time are a copy (a mirror, a hairpin); later they were sent again."""
+_MOST_OPEN: Final = 64
+"""Questions of one client with the same identifier and name that a packet may still belong to, the last ones."""
 _TRIES: Final = 4
 """So many datagrams of an endpoint on another port than 53 must be no DNS before it is left alone."""
 
@@ -187,6 +189,8 @@ class Collector:
         known = self._lookups[client, server, message.ident, message.name, message.kind]
         tap, sighting = int(f.tap[row]), (int(f.ts[row]), int(f.number[row]))
         if message.response:
+            if int(f.ttl[row]) in INITIAL_TTLS:  # no router has had it
+                self.macs[int(f.src[row])].add(int(f.eth_src[row]))
             self._answer(known, client, server, tap, sighting, message, by_tcp)
         else:
             self._ask(known, client, server, tap, sighting, message, by_tcp)
@@ -201,7 +205,7 @@ class Collector:
         message: Message,
         by_tcp: bool,
     ) -> None:
-        for lookup in known:
+        for lookup in known[-_MOST_OPEN:]:
             if tap not in lookup.asked and (tap not in lookup.answered or lookup.answered[tap][0] >= sighting[0]):
                 lookup.asked[tap] = sighting
                 return
@@ -219,9 +223,9 @@ class Collector:
         message: Message,
         by_tcp: bool,
     ) -> None:
-        lookup = next((one for one in known if _awaits(one, tap, message)), None)
+        lookup = next((one for one in known[-_MOST_OPEN:] if _awaits(one, tap, message)), None)
         if lookup is None:
-            late = known and any(tap in one.answered for one in known)
+            late = known and any(tap in one.answered for one in known[-_MOST_OPEN:])
             if late and (known[-1].asked or sighting[0] - known[-1].answered.get(tap, sighting)[0] < _COPY_NS):
                 return  # the answer to a question that was asked twice, or a copy
             lookup = self._new(known, client, server, message, by_tcp)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.mechanisms.dns.checks import CHECKS, Bench, failed, judge, stale
+from dsrkit.mechanisms.dns.checks import CHECKS
 from dsrkit.mechanisms.dns.collect import Collector, Sightings, first_of
+from dsrkit.mechanisms.dns.judge import Bench, failed, judge, stale
 from dsrkit.mechanisms.dns.names import Name, names_of
 from dsrkit.mechanisms.dns.tie import Clock, Tie, tie
 from dsrkit.mechanisms.statistics import Fairness
@@ -63,6 +64,11 @@ class Concluder:
             out.mechanism = "dns-rr"
         if claimed:
             out.mode = "dns-rr"
+            lead = claimed[0]
+            out.because = (
+                f"{lead.name} has {len(lead.union)} addresses, and clients that asked for it connected to"
+                f" {len(lead.used)} of them ({len(lead.ties)} connections)"
+            )
         judged = [name for name in rotating if self._asked_for(name)] or rotating if stated else main
         if stated or claimed:
             self._cast(claimed or judged)
@@ -115,21 +121,41 @@ class Concluder:
         askers = {one.client >> 16 for name in names for one in name.lookups}
         answering = list(dict.fromkeys(one.server >> 16 for name in names for one in name.lookups if one.answered))
         clients = {one.client for name in names for one in name.ties}
+        asked = {one.server >> 16 for name in names for one in name.lookups if one.client >> 16 in clients}
+        near = [a for a in answering if a in askers | asked]  # who answers clients is their resolver
         for address in sorted(answering, key=lambda a: (a not in askers, scene.book.sort_key([a]))):
-            self._name(address, "resolver", "resolver" if address in askers or askers & clients else "ns", clients)
+            alike, stem = (near, "resolver") if address in near else (set(answering) - set(near), "ns")
+            self._name(address, "resolver", stem, clients, numbered=len(alike) > 1)
         served = {address for name in names for address in name.union}
         for address in sorted(served, key=lambda a: scene.book.sort_key([a])):
-            self._name(address, "real-server", "server", clients)
+            self._name(address, "real-server", "rs", clients, numbered=True)
+        self._place(names)
         scene.parties[:] = [party for party in scene.parties if party.stated or party.ips or party.macs]
         if not scene.services:
             for port in sorted({one.attempt.server & 0xFFFF for name in names for one in name.ties}):
                 scene.services[TCP, port] = {port}
 
-    def _name(self, address: int, role: str, stem: str, clients: set[int]) -> None:
+    def _place(self, names: list[Name]) -> None:
+        """Taps that show the traffic of one server or resolver alone, while others show that of several."""
+        at: dict[int, set[int]] = defaultdict(set)
+        for name in names:
+            for one in name.lookups:
+                for tap in one.asked.keys() | one.answered.keys():
+                    at[tap].add(one.server >> 16)
+            for each in name.ties:
+                for tap in each.attempt.asked:
+                    at[tap].add(each.server)
+        if not any(len(seen) > 1 for seen in at.values()):
+            return
+        for tap, seen in at.items():
+            party = self.scene.party_of_ip(min(seen))
+            if self.taps[tap].node is None and len(seen) == 1 and party is not None:
+                self.taps[tap].node = party.name
+
+    def _name(self, address: int, role: str, stem: str, clients: set[int], *, numbered: bool) -> None:
         scene = self.scene
         known = scene.party_of_ip(address)
-        taken = {party.name for party in scene.parties}
-        name = next(f"{stem}{n}" for n in range(1, len(taken) + 2) if f"{stem}{n}" not in taken)
+        name = scene.free_name(stem, numbered=numbered)
         if known is None:
             shared = scene.macs("router") | {m for a, own in self.seen.macs.items() if a != address for m in own}
             scene.parties.append(Party(name, role, {address}, self.seen.macs.get(address, set()) - shared - {0}))

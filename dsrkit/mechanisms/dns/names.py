@@ -6,11 +6,14 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from dsrkit.mechanisms.dns.collect import Lookup
 from dsrkit.mechanisms.dns.tie import Clock, Tie
 from dsrkit.mechanisms.statistics import SIGNIFICANT, Fairness, fairness
 from dsrkit.model.sections.dns import Rotation
+
+_MOST_SINGLE: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -127,6 +130,8 @@ def names_of(lookups: list[Lookup], ties: list[Tie], clock: Clock) -> dict[tuple
         if each.lookup is None:
             astray[each.server].append(each)
     for name in out.values():
+        if len(name.union) == 1 and len(out) > _MOST_SINGLE:
+            continue  # thousands of names may share the address of one provider
         name.untied = [one for address in name.union for one in astray[address]] if astray else []
         name.strays = _strays(name, clock)
     return out

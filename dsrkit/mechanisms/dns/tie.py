@@ -18,6 +18,9 @@ _CLOCKS_NS: Final = 50_000_000
 _BESIDE_NS: Final = 5_000_000_000
 """Two questions of one client may be open at a time for so long (resolv.conf(5): timeout)."""
 
+_MOST_LOOKED: Final = 200
+"""Answers that are looked at for one connection, the last ones before it."""
+
 
 @dataclass(slots=True, eq=False)
 class Tie:
@@ -72,25 +75,27 @@ class Clock:
 def tie(attempts: list[Attempt], lookups: list[Lookup], scene: Scene, clock: Clock) -> list[Tie]:
     """Every connection with its answer, in the order of time."""
     answered = sorted((one for one in lookups if one.answered and one.addresses), key=lambda x: clock.at(x.answered))
-    of_client: dict[int, list[Lookup]] = defaultdict(list)
+    of_client: dict[tuple[int, int], list[Lookup]] = defaultdict(list)
+    own: dict[tuple[int, str, str], list[Lookup]] = defaultdict(list)
     asking: dict[int, set[int]] = defaultdict(set)  # address -> who got it in answers
     for lookup in answered:
-        of_client[lookup.client >> 16].append(lookup)
+        own[lookup.client >> 16, lookup.name, lookup.kind].append(lookup)
         for address in lookup.addresses:
+            of_client[lookup.client >> 16, address].append(lookup)
             asking[address].add(lookup.client >> 16)
     pools = _Pools(of_client, {one.client >> 16 for one in lookups}, asking, scene, clock)
     ties = [Tie(attempt, clock.at(attempt.asked)) for attempt in attempts]
     ties.sort(key=lambda one: one.at)
     used: set[Lookup] = set()
     for one in ties:
-        via, own, times = pools.of(one)
-        found = _latest(one, own, times, clock, used)
+        via, known, times = pools.of(one)
+        found = _latest(one, known, times, clock, used)
         if found is None:
             continue
         one.lookup, one.via, one.first = found, via, found not in used
         one.age = max(0, clock.between(found.answered, one.attempt.asked)[0])
         used.add(found)
-        one.upstream = _behind(found, *pools.own(found.server >> 16), clock)
+        one.upstream = _behind(found, own.get((found.server >> 16, found.name, found.kind), []), clock)
     return ties
 
 
@@ -99,7 +104,7 @@ class _Pools:
 
     def __init__(
         self,
-        of_client: dict[int, list[Lookup]],
+        of_client: dict[tuple[int, int], list[Lookup]],
         askers: set[int],
         asking: dict[int, set[int]],
         scene: Scene,
@@ -110,37 +115,34 @@ class _Pools:
         self._asking = asking
         self._scene = scene
         self._clock = clock
-        self._known: dict[frozenset[int], Pool] = {}
+        self._known: dict[tuple[frozenset[int], int], Pool] = {}
 
     def of(self, one: Tie) -> tuple[Via, list[Lookup], list[int]]:
         """Those of the client; if it never asked by this address, of its machine, or of who alone got the address."""
         if one.client in self._askers:
-            return "client", *self.own(one.client)
+            return "client", *self._pool(frozenset((one.client,)), one.server)
         party = self._scene.party_of_ip(one.client)
         machine = frozenset(party.ips & self._askers) if party is not None else frozenset()
         if machine:
-            return "machine", *self._pool(machine)
+            return "machine", *self._pool(machine, one.server)
         who = frozenset(self._asking.get(one.server, ()))
-        return "resolver", *(self._pool(who) if len(who) == 1 else ([], []))
+        return "resolver", *(self._pool(who, one.server) if len(who) == 1 else ([], []))
 
-    def own(self, address: int) -> Pool:
-        return self._pool(frozenset((address,)))
-
-    def _pool(self, who: frozenset[int]) -> Pool:
-        if who not in self._known:
-            lookups = [one for address in who for one in self._of_client.get(address, ())]
+    def _pool(self, who: frozenset[int], target: int) -> Pool:
+        """Answers with an address that somebody got."""
+        if (who, target) not in self._known:
+            lookups = [one for address in who for one in self._of_client.get((address, target), ())]
             lookups.sort(key=lambda one: self._clock.at(one.answered))
-            self._known[who] = lookups, [self._clock.at(one.answered) for one in lookups]
-        return self._known[who]
+            self._known[who, target] = lookups, [self._clock.at(one.answered) for one in lookups]
+        return self._known[who, target]
 
 
 def _latest(one: Tie, own: list[Lookup], times: list[int], clock: Clock, used: set[Lookup]) -> Lookup | None:
     """The last answer with the address; or, where several questions were open side by side, the last one with the
     address in front that has led to no connection yet."""
     latest: Lookup | None = None
-    for lookup in reversed(own[: bisect_right(times, one.at + _CLOCKS_NS)]):
-        if one.server not in lookup.addresses:
-            continue
+    end = bisect_right(times, one.at + _CLOCKS_NS)
+    for lookup in reversed(own[max(0, end - _MOST_LOOKED) : end]):
         age, same = clock.between(lookup.answered, one.attempt.asked)
         if age < (0 if same else -_CLOCKS_NS):
             continue
@@ -152,9 +154,10 @@ def _latest(one: Tie, own: list[Lookup], times: list[int], clock: Clock, used: s
     return latest
 
 
-def _behind(lookup: Lookup, own: list[Lookup], times: list[int], clock: Clock) -> Lookup | None:
-    """The resolver's own question from which it knew the answer."""
-    for other in reversed(own[: bisect_right(times, clock.at(lookup.answered) + _CLOCKS_NS)]):
-        if (other.name, other.kind) == (lookup.name, lookup.kind) and set(lookup.addresses) <= set(other.addresses):
+def _behind(lookup: Lookup, own: list[Lookup], clock: Clock) -> Lookup | None:
+    """The resolver's own question, of all about that name, from which it knew the answer."""
+    end = bisect_right(own, clock.at(lookup.answered) + _CLOCKS_NS, key=lambda one: clock.at(one.answered))
+    for other in reversed(own[max(0, end - _MOST_LOOKED) : end]):
+        if set(lookup.addresses) <= set(other.addresses):
             return other
     return None

@@ -56,6 +56,7 @@ class HealthChecks(Observer):
         return Outcome(
             mechanism="health" if checks else None,
             mode="health" if checks and alone and scene.mode not in REWRITES else None,
+            because=f"periodic checks of {len(entries)} servers, and nothing else between the same machines",
             section=tuple(entries),
             verdicts=judgement.verdicts(),
             notes=self._collector.notes,

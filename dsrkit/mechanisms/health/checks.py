@@ -2,69 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.model.names import Severity
+from dsrkit.mechanisms.check import Check
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One check: `severity` where it fails, `codes` the faults that it corresponds to, most likely first."""
-
-    meaning: str
-    severity: Severity
-    source: str
-    codes: tuple[str, ...] = ()
-
-
-RULES: Final[dict[str, Rule]] = {
-    "health.lb.interval": Rule(
+CHECKS: Final[dict[str, Check]] = {
+    "health.lb.interval": Check(
         "the time between checks is the stated one; where none is stated, they keep one",
         "warning",
         "dsr.toml [[health]] interval; keepalived.conf(5) delay_loop, HAProxy inter",
     ),
-    "health.lb.request": Rule(
+    "health.lb.request": Check(
         "checks ask what is stated: the kind of check and the path of an HTTP request",
         "warning",
         "dsr.toml [[health]] type and path",
     ),
-    "health.lb.stated-way": Rule(
+    "health.lb.stated-way": Check(
         "checks go the stated way: along the data path, or to the server's own address",
         "info",
         "dsr.toml [[health]] through; keepalived cannot send a check along the data path",
         ("HCK701",),
     ),
-    "health.lb.through-vip": Rule(
+    "health.lb.through-vip": Check(
         "checks take the data path of the clients, or at least do not pass on servers that fail clients",
         "warning",
         "Nortel WebOS viphlth; NANOG 47 L3DSR slide 24; LVS-HOWTO LVS-Tun",
         ("HCK701", "HCK705"),
     ),
-    "health.lb.takes-reply": Rule(
+    "health.lb.takes-reply": Check(
         "the checker takes the answers that reach it, also those from the VIP",
         "error",
         "Brocade ADX guide (hc-l3-dsr); katran issue 47 (rp_filter)",
         ("HCK702", "HCK703"),
     ),
-    "health.lb.tag": Rule(
+    "health.lb.tag": Check(
         "checks carry the tag that stands for the VIP, as the clients' packets do",
         "info",
         "Brocade ADX guide: only TCP checks are tagged",
         ("HCK704", "HCK701"),
     ),
-    "health.lb.tests-service": Rule(
+    "health.lb.tests-service": Check(
         "checks ask the service; an echo reply comes from the kernel, whatever the service does",
         "warning",
         "faults.md HCK705; RFC 1122 s3.2.2.6",
         ("HCK705",),
     ),
-    "health.lb.leaves-rotation": Rule(
+    "health.lb.leaves-rotation": Check(
         "a server that fails its checks gets no new connections while others pass theirs",
         "warning",
         "keepalived.conf(5) retry; HAProxy fall",
     ),
-    "health.real-server.passes": Rule(
+    "health.real-server.passes": Check(
         "servers pass their checks; a warning where one fails to the end of the capture",
         "info",
         "keepalived check_tcp.c, check_http.c; RFC 9110 s15",

@@ -17,12 +17,11 @@ from dsrkit.mechanisms.health.series import DOWN, UNKNOWN, UP, Ask, Base, Series
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.connections import icmp_name, too_big
 from dsrkit.verify.flows import Flows, is_syn
-from dsrkit.verify.frames import ACK, ICMP, REQUEST, RST, SYN, TCP, Frames, Ints, Mask, Words, mix
+from dsrkit.verify.frames import ACK, ICMP, INITIAL_TTLS, REQUEST, RST, SYN, TCP, Frames, Ints, Mask, Words, mix
 from dsrkit.verify.scene import Scene
 
 FIN: Final = 0x01
 _RETRANSMISSION_NS: Final = 200_000_000
-_INITIAL_TTLS: Final = (64, 128, 255)
 _PATIENCE_NS: Final = 60_000_000_000
 """No check waits longer for its answer."""
 _FASTEST: Final = 20
@@ -136,7 +135,7 @@ class Collector:
             straight = np.isin(whom, list(scene.ips("real-server"))) & ~np.isin(who, list(scene.ips("client")))
             sent = np.isin(f.eth_src[rows], list(scene.macs("lb") - {0}))
             # What the load balancer passes on has lost a hop.
-            made = straight & sent & np.isin(f.ttl[rows], _INITIAL_TTLS)
+            made = straight & sent & np.isin(f.ttl[rows], INITIAL_TTLS)
             self.own.update(np.unique(who[made]).tolist())
             others = straight & (~sent | made)
         else:

@@ -108,17 +108,10 @@ def name_machines(checks: list[Check], scene: Scene) -> None:
             if party is not None:
                 scene.parties.remove(party)
             macs = party.macs if party is not None else set()
-            scene.parties.append(Party(_free("lb", scene), "lb", {source}, macs))
+            scene.parties.append(Party(scene.free_name("lb"), "lb", {source}, macs))
         if check.address and check.party is None:
-            scene.parties.append(Party(_free("rs", scene, number=True), "real-server", {check.address}))
+            scene.parties.append(Party(scene.free_name("rs", numbered=True), "real-server", {check.address}))
             check.party = scene.parties[-1]
         for other in checks:
             if other.party is None and check.address and other.address == check.address:
                 other.party = check.party
-
-
-def _free(word: str, scene: Scene, *, number: bool = False) -> str:
-    """A name that nobody has."""
-    taken = {party.name for party in scene.parties}
-    names = [word] * (not number) + [f"{word}{n}" for n in range(1 + (not number), len(taken) + 3)]
-    return next(name for name in names if name not in taken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dsrkit.mechanisms.health.checks import RULES
+from dsrkit.mechanisms.health.checks import CHECKS
 from dsrkit.mechanisms.health.recognise import Check, server_text
 from dsrkit.mechanisms.health.series import DOWN, UP
 from dsrkit.mechanisms.health.traffic import Traffic
@@ -70,7 +70,7 @@ class Judgement:
 
     def _verdict(self, cell: str, checks: Sequence[Check], checked: int) -> Verdict:
         places = dict.fromkeys(self.taps[c.tap].name for c in checks)
-        return Verdict(cell, "", REQUEST, RULES[cell].severity, place=", ".join(places) or "all taps", checked=checked)
+        return Verdict(cell, "", REQUEST, CHECKS[cell].severity, place=", ".join(places) or "all taps", checked=checked)
 
     def _fail(self, verdict: Verdict, bad: Sequence[Check], message: str, frames: Sequence[Frame] = ()) -> None:
         verdict.failed = verdict.failed or len(bad)

@@ -63,9 +63,10 @@ class ProxySessions(Observer):
         return Outcome(
             mechanism="l7",
             mode="l7",
+            because=self._because(pairing),
             section=self._section(pairing),
             verdicts=SessionJudge(self.scene, pairing, found, version).verdicts(),
-            notes=self._notes(),
+            notes=self._notes(pairing),
         )
 
     def _add_stated(self, found: Proxies) -> None:
@@ -75,7 +76,16 @@ class ProxySessions(Observer):
         found.vips |= {vip << 16 | vport for vip in self.scene.vips for vport, _ in ports}
         found.servers |= {ip << 16 | rport for ip in self.scene.ips("real-server") for _, rport in ports}
 
-    def _notes(self) -> list[str]:
+    def _because(self, pairing: Pairing) -> str:
+        by = dict.fromkeys(proof for proof in PROOFS for pair in pairing.pairs if proof in pair.by)
+        fronts = len({id(pair.front) for pair in pairing.pairs})
+        backs = len({id(pair.back) for pair in pairing.pairs})
+        named = sum(isinstance(back.header, ProxyHeader) for back in pairing.all)
+        if not fronts:
+            return f"{named} sessions with servers begin with a PROXY header"
+        return f"{fronts} sessions of clients belong to {backs} with servers, by {', '.join(by)}"
+
+    def _notes(self, pairing: Pairing) -> list[str]:
         notes = []
         if self._collector.left_out:
             notes.append(
@@ -84,6 +94,8 @@ class ProxySessions(Observer):
             )
         if self._collector.full:
             notes.append("sessions: octets of later sessions were not kept, so those could only be paired by time")
+        if pairing.gave_up:
+            notes.append("sessions: too many look alike, so not all of them were compared with each other")
         return notes
 
     # --- the report ---------------------------------------------------------------------------------------------------

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check: what holds where it passes. `codes` are those of faults.md that a failure may mean."""
-
-    meaning: str
-    severity: str
-    source: str
-    codes: tuple[str, ...] = ()
-
+from dsrkit.mechanisms.check import Check
 
 _PROXY: Final = "HAProxy doc/proxy-protocol.txt"
 

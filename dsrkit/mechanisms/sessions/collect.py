@@ -63,7 +63,7 @@ class Stream:
 
     base: int | None = None
     segments: dict[int, Segment] = field(default_factory=dict)
-    acks: set[int] = field(default_factory=set)
+    said: dict[int, int] = field(default_factory=dict)  # octets of each turn, by what it acknowledges
     size: int | None = None  # octets in all, once a FIN tells
     fin: Mark | None = None
     reset: Mark | None = None
@@ -219,8 +219,8 @@ class Collector:
         if known is not None and known.size >= size:
             return
         if at >= PREFIX and known is None:
-            fresh = ack not in stream.acks and len(stream.acks) < _MOST_TURNS
-            follows = ack in stream.acks and sum(s.size for s in stream.segments.values() if s.ack == ack) < PREFIX
+            fresh = ack not in stream.said and len(stream.said) < _MOST_TURNS
+            follows = stream.said.get(ack, PREFIX) < PREFIX
             if not (fresh or follows):
                 return
         if self._octets >= _MOST_OCTETS:
@@ -230,7 +230,7 @@ class Collector:
             self._options(f, row, sight)
         octets = f.payload(row, PREFIX)
         self._octets += len(octets)
-        stream.acks.add(ack)
+        stream.said[ack] = stream.said.get(ack, 0) + size
         since = known.ts if known is not None else ts
         stream.segments[at] = Segment(since, ack, octets, size, known.ref if known is not None else f.ref(row))
 

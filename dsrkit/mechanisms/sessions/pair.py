@@ -23,6 +23,8 @@ SLACK: Final = 5_000_000
 _LEAST: Final = 8
 """Octets that two streams must have in common to be compared at all."""
 _MOST_LOOKED: Final = 200
+_MOST_COMPARED: Final = 1_000_000
+"""Pairs of sessions that are compared in all: where tens of thousands look alike, no pair of them would be certain."""
 _SOON: Final = 5_000_000_000
 """A session that a proxy opens without octets to tell belongs to one that waited no longer. Units: ns."""
 _RETRY: Final = 1_000_000_000
@@ -53,6 +55,7 @@ class Pairing:
         self.book = book
         self.all = sorted(everything, key=lambda c: c.opened(c.first))
         self.pairs: list[Pair] = []
+        self.compared = 0
         self._of: dict[tuple[int, int], Pair] = {}
         self.fronts: dict[int, list[Pair]] = defaultdict(list)  # by id of the connection
         self.backs: dict[int, list[Pair]] = defaultdict(list)
@@ -66,6 +69,11 @@ class Pairing:
             self.backs[id(back)].append(pair)
         pair.by.add(by)
         pair.requests += requests
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether so many sessions look alike that the rest was not compared."""
+        return self.compared >= _MOST_COMPARED
 
     def keep(self, proxies: set[int]) -> None:
         """Drop the pairs whose second session is not one of these proxies'."""
@@ -130,7 +138,10 @@ class Pairing:
             when = back.as_back
             start = bisect_left(times, when.heard - SLACK if back.answer else when.said - _SOON)
             left = _MOST_LOOKED
+            if self.gave_up:
+                return
             for front in fronts[start : start + _MOST_LOOKED * 8]:
+                self.compared += 1
                 if id(front) in taken or front is back or not in_time(front, back):
                     # A session that began after this one was answered has nothing to do with it, nor have most later.
                     left -= bool(when.heard) and front.as_front.opened > when.heard + SLACK
@@ -181,7 +192,10 @@ class Pairing:
                 continue
             asked_for = out.request.forwarded_for
             start = bisect_left(times, when((back, i, out)) - SLACK)
+            if self.gave_up:
+                return
             for front, k, into in ordered[start : start + _MOST_LOOKED]:
+                self.compared += 1
                 if front is back or k in front.messages_taken or self.backs[id(front)]:
                     continue
                 known = {id(p.front) for p in self.backs[id(back)] if "proxy-header" in p.by}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final
 
 from dsrkit.mechanisms.sessions.collect import Mark
 from dsrkit.mechanisms.sessions.connections import Connection
 from dsrkit.mechanisms.sessions.pair import Pair
 from dsrkit.mechanisms.sessions.proof import Proxies
+from dsrkit.verify.frames import INITIAL_TTLS
 from dsrkit.verify.scene import Party, Scene, TapInfo
-
-_FIRST_TTLS: Final = (64, 128, 255)
-"""A packet that still has one of these was sent by the machine whose MAC its frame has."""
 
 
 def cast_parties(scene: Scene, taps: list[TapInfo], found: Proxies, pairs: list[Pair]) -> None:
@@ -53,13 +50,13 @@ def place_taps(scene: Scene, taps: list[TapInfo], pairs: list[Pair]) -> None:
     lb = next((party.name for party in scene.role("lb") if not party.stated), None)
     for sight in (s for pair in pairs for s in pair.front.sights if s.synack is not None):
         # Next to the proxy, and so far the router's for want of anything else on this link.
-        if lb is not None and sight.synack is not None and sight.synack.ttl in _FIRST_TTLS:
+        if lb is not None and sight.synack is not None and sight.synack.ttl in INITIAL_TTLS:
             tap = taps[sight.tap]
             tap.node = lb if tap.node is None or tap.node in routers else tap.node
 
 
 def _macs(marks: Iterable[Mark | None]) -> set[int]:
-    return {m.src for m in marks if m is not None and m.ttl in _FIRST_TTLS and m.src}
+    return {m.src for m in marks if m is not None and m.ttl in INITIAL_TTLS and m.src}
 
 
 def _cast(scene: Scene, taps: list[TapInfo], role: str, ips: set[int], macs: set[int]) -> None:
@@ -68,7 +65,8 @@ def _cast(scene: Scene, taps: list[TapInfo], role: str, ips: set[int], macs: set
         return
     known = [p for p in scene.parties if p.role == role and (p.ips & ips or p.macs & macs)]
     known = known or [p for p in scene.parties if p.role == role and not p.stated and not p.ips and not p.macs]
-    party = known[0] if known else Party(_free_name(scene, role), role)
+    name = scene.free_name("rs", numbered=True) if role == "real-server" else scene.free_name(role)
+    party = known[0] if known else Party(name, role)
     owned = {m for p in scene.parties if p.role == "router" for m in p.macs}
     for other in [p for p in scene.parties if p is not party and not p.stated and p.role != "router"]:
         if other.ips & ips and not other.ips - ips:
@@ -89,17 +87,9 @@ def _count_again(scene: Scene, taps: list[TapInfo]) -> None:
     inferred = [p for p in scene.parties if p.role == "client" and not p.stated]
     for party in inferred:
         party.name, old = "", party.name
-        party.name = _free_name(scene, "client")
+        party.name = scene.free_name("client")
         for tap in taps:
             tap.node = party.name if tap.node == old else tap.node
-
-
-def _free_name(scene: Scene, role: str) -> str:
-    name, count = role, 1
-    while scene.party(name) is not None:
-        count += 1
-        name = f"{role}{count}"
-    return name
 
 
 def name_of(scene: Scene, address: int) -> str | None:

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.model.names import Severity
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One check: what holds if it passes, how bad a failure is, where that is known from, and the faults it can be."""
-
-    meaning: str
-    severity: Severity
-    source: str
-    codes: tuple[str, ...]
-
+from dsrkit.mechanisms.check import Check
 
 FLOW_KEPT: Final = "lb.flow-kept"
 

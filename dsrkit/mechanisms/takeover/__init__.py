@@ -45,7 +45,8 @@ class Takeovers(Observer):
         return Outcome(
             mechanism="garp",
             mode="garp",
-            section=Shown(ownership, moves, self.taps).section(known, gone),
+            because=self._because(ownership, sum(len(moves) for _, moves in known)),
+            section=Shown(ownership, moves, self.taps, told.sections.get("health_checks", ())).section(known, gone),
             verdicts=TakeoverJudge(ownership, self.taps, stated).verdicts(known, gone),
             notes=self._notes(),
         )
@@ -56,15 +57,17 @@ class Takeovers(Observer):
             if self._party(ownership, machine) is not None:
                 continue
             ip = ownership.ip(machine)
-            taken = {party.name for party in self.scene.parties}
-            taken |= {"lb1"} if "lb" in taken else set()
-            name = next(name for i in range(1, len(taken) + 2) if (name := f"lb{i}") not in taken)
+            name = self.scene.free_name("lb", numbered=self.scene.party("lb") is None)
             party = Party(name, "lb", {ip} if ip else set(), {machine} if machine > 0 else set())
             self.scene.parties.append(party)
 
     def _party(self, ownership: Ownership, machine: Machine) -> Party | None:
         found = self.scene.party_of_mac(machine) if machine > 0 else None
         return found or self.scene.party_of_ip(ownership.ip(machine) or 0)
+
+    def _because(self, ownership: Ownership, moves: int) -> str:
+        vips = ", ".join(self.scene.address(vip) for vip in list(dict.fromkeys(s.vip for s in ownership.stories))[:4])
+        return f"VRRP or announcements claim {vips} ({moves} takeovers), and nothing shows where requests go then"
 
     def _notes(self) -> list[str]:
         aged = sum(rows.aged for rows in (self.seen.claims, self.seen.adverts, self.seen.requests, self.seen.answers))

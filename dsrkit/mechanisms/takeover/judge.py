@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from dsrkit.mechanisms.takeover import checks
-from dsrkit.mechanisms.takeover.checks import Check
 from dsrkit.mechanisms.takeover.moves import Handed, Takeaway
 from dsrkit.mechanisms.takeover.ownership import SECOND, Ownership, Sign, Story
 from dsrkit.mechanisms.takeover.vanished import Vanished
@@ -41,17 +40,17 @@ class TakeoverJudge:
 
     # --- saying it ------------------------------------------------------------------------------------------------
 
-    def _of(self, check: Check, field: str) -> Verdict:
-        if check.id not in self._out:
-            self._out[check.id] = Verdict(check.id, field, REQUEST, severity="info", place="all taps")
-        return self._out[check.id]
+    def _of(self, check: str, field: str) -> Verdict:
+        if check not in self._out:
+            self._out[check] = Verdict(check, field, REQUEST, severity="info", place="all taps")
+        return self._out[check]
 
-    def _holds(self, check: Check, field: str, count: int = 1) -> None:
+    def _holds(self, check: str, field: str, count: int = 1) -> None:
         self._of(check, field).checked += count
 
     def _breaks(
         self,
-        check: Check,
+        check: str,
         field: str,
         message: str,
         frames: Iterable[Frame],
@@ -63,7 +62,7 @@ class TakeoverJudge:
         verdict = self._of(check, field)
         verdict.checked += count
         verdict.failed += count
-        worse = severity or check.severity
+        worse = severity or checks.CHECKS[check].severity
         if not verdict.message or _rank(worse) > _rank(verdict.severity):
             verdict.severity, verdict.message = worse, message
         verdict.show(frames)
@@ -72,7 +71,7 @@ class TakeoverJudge:
         if verdict.tap is None and verdict.frames:
             verdict.tap = verdict.frames[0][0]
 
-    def _hides(self, check: Check, field: str, reason: str) -> None:
+    def _hides(self, check: str, field: str, reason: str) -> None:
         verdict = self._of(check, field)
         if not verdict.checked:
             verdict.reason = reason
@@ -134,11 +133,15 @@ class TakeoverJudge:
     def _vrids(self, stories: Iterable[Story]) -> None:
         """One id, two sets of addresses without a common one, from two machines."""
         seen: dict[tuple[int, int], dict[tuple[str, ...], list[Sign]]] = defaultdict(dict)
+        listed: dict[int, tuple[str, ...]] = {}  # by the advert, of which many signs have one
         for story in stories:
             for sign in story.signs:
                 if sign.advert is not None:
                     family = 6 if ":" in sign.advert.addresses[0] else 4
-                    seen[sign.advert.vrid, family].setdefault(tuple(sorted(sign.advert.addresses)), []).append(sign)
+                    known = listed.get(id(sign.advert))
+                    if known is None:
+                        known = listed[id(sign.advert)] = tuple(sorted(sign.advert.addresses))
+                    seen[sign.advert.vrid, family].setdefault(known, []).append(sign)
         for (vrid, _), groups in seen.items():
             lists = sorted(groups.items(), key=lambda item: -len(item[1]))
             own, signs = lists[0]

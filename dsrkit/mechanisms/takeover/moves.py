@@ -13,7 +13,7 @@ from dsrkit.mechanisms.takeover.vrrp import is_virtual
 
 GRACE: Final = SECOND
 """What a receiver may take to believe an announcement. Source: Linux net/ipv4/neigh locktime, 1 s."""
-_LOOK_BACK: Final = 10 * SECOND
+LOOK_BACK: Final = 10 * SECOND
 _MOMENT: Final = SECOND // 10
 
 
@@ -125,7 +125,7 @@ class Moves:
         change = move.change
         assert change.old is not None
         life = self.last_life(move.story, change.old, change.at)
-        start = max(life.at if life is not None else 0, change.at - _LOOK_BACK) - _MOMENT
+        start = max(life.at if life is not None else 0, change.at - LOOK_BACK) - _MOMENT
         switched = max((h.to_new.first for h in move.handed if h.to_new is not None), default=change.until)
         by_client: dict[int, list[Request]] = defaultdict(list)
         for request in self.requests.to(move.story.vip):

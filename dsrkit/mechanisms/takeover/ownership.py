@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from dsrkit.mechanisms.takeover.collect import Collected
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, CLAIMS, FORMS, NS_QUESTION, QUESTION, Form
 from dsrkit.mechanisms.takeover.vrrp import Advert, interface_mac, is_virtual, vrid_of
-from dsrkit.verify.frames import TCP
+from dsrkit.verify.frames import TCP, Records
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.wire.address import mac_text
 
@@ -26,6 +27,8 @@ interval of 3 adverts and a skew below 1."""
 _PROXY: Final = 4
 """Addresses that others claim too and that one machine answers for: it answers for everybody."""
 _FEWEST_TO_FIGHT: Final = 4
+_MOST_SIGNS: Final = 400_000
+"""Adverts times the VIPs that each of them lists."""
 _MOST_AT_BOOT: Final = 3
 """A host that starts announces its own address so often. Source: RFC 5227 s1.1 (ANNOUNCE_NUM 2); Windows, 3."""
 
@@ -156,8 +159,18 @@ class Ownership:
             return -machine
         if machine in self.ips:
             return self.ips[machine]
-        own = [a for (a, mac) in self.scene.claims if mac == machine and a not in self.seen.vips]
+        own = self._own.get(machine, ())
         return own[0] if len(own) == 1 else None
+
+    @cached_property
+    def _own(self) -> dict[Machine, list[int]]:
+        """Addresses that each MAC claims, those of VIPs left out."""
+        vips = set(self.seen.vips)
+        out: dict[Machine, list[int]] = defaultdict(list)
+        for address, mac in self.scene.claims:
+            if address not in vips:
+                out[mac].append(address)
+        return out
 
     def macs(self, story: Story, machine: Machine) -> set[int]:
         """MACs at which a machine takes frames for the VIP."""
@@ -166,10 +179,13 @@ class Ownership:
 
     # --- signs ----------------------------------------------------------------------------------------------------
 
-    def _adverts(self) -> list[tuple[Sign, Advert]]:
+    def _adverts(self) -> list[tuple[Sign, list[int]]]:
+        """Signs, each with the VIPs that it is about."""
         rows = self.seen.adverts.all()
-        out: list[tuple[Sign, Advert]] = []
+        out: list[tuple[Sign, list[int]]] = []
         merged = _Merged()
+        listed = [[self.scene.book.number(a) for a in dict.fromkeys(one.addresses)] for one in self.seen.contents]
+        rows = self._bounded(rows, listed)
         real = self._real_macs({int(a) for a in np.unique(rows["src"]).tolist()}) if len(rows) else {}
         for row in sorted(rows.tolist(), key=lambda r: r[0] + self.offsets[r[1]]):
             ts, tap, number, content, src, eth_src, _, _ = row
@@ -184,10 +200,19 @@ class Ownership:
             mac = eth_src if is_virtual(eth_src) else 0
             new = Sign(at, machine, kind, {tap: (number, at)}, None, mac, eth_src, advert)
             merged.add((content, src, eth_src), new)
-            for address in advert.addresses:
-                self._senders[advert.vrid, self.scene.book.number(address)].append((at, machine))
-            out.append((new, advert))
+            for address in listed[content]:
+                senders = self._senders[advert.vrid, address]
+                if not senders or senders[-1][1] != machine:  # since when it has been this one
+                    senders.append((at, machine))
+            out.append((new, listed[content]))
         return out
+
+    def _bounded(self, rows: Records, listed: list[list[int]]) -> Records:
+        """The newest adverts: one that lists 255 VIPs is a sign for each of them."""
+        signs = np.cumsum(np.asarray([len(one) for one in listed] or [0], np.int64)[rows["content"][::-1]])
+        kept = int(np.searchsorted(signs, _MOST_SIGNS, side="right"))
+        self.seen.adverts.aged += max(0, len(rows) - kept)
+        return rows[max(0, len(rows) - kept) :]
 
     def _real_macs(self, sources: set[int]) -> dict[int, int]:
         """The MACs of machines that advertise with a virtual one."""
@@ -207,8 +232,10 @@ class Ownership:
         if not is_virtual(mac):
             return mac
         known = self._senders.get((vrid_of(mac), address), [])
-        before = [machine for when, machine in known if when <= at + SECOND // 10]
-        return before[-1] if before else known[0][1] if known else mac
+        if not known:
+            return mac
+        since = bisect_right(known, at + SECOND // 10, key=lambda one: one[0])
+        return known[max(0, since - 1)][1]
 
     def _proxies(self) -> set[int]:
         """MACs that answer for many addresses of others: proxies own none of them."""
@@ -216,10 +243,8 @@ class Ownership:
         for address, mac in self.scene.claims:
             macs[address].add(mac)
         shared = Counter(mac for address, mac in self.scene.claims if len(macs[address]) > 1)
-        return {mac for mac, n in shared.items() if n >= _PROXY and not self._announcer(mac)}
-
-    def _announcer(self, mac: int) -> bool:
-        return any("announced" in how for (_, m), how in self.scene.claims.items() if m == mac)
+        announcers = {mac for (_, mac), how in self.scene.claims.items() if "announced" in how}
+        return {mac for mac, n in shared.items() if n >= _PROXY and mac not in announcers}
 
     @cached_property
     def behind(self) -> set[int]:
@@ -264,14 +289,16 @@ class Ownership:
 
     # --- stories --------------------------------------------------------------------------------------------------
 
-    def _stories(self, adverts: list[tuple[Sign, Advert]]) -> list[Story]:
+    def _stories(self, adverts: list[tuple[Sign, list[int]]]) -> list[Story]:
         claims = self._claims()
         stories: dict[int, Story] = {}
-        number = self.scene.book.number
-        for sign, advert in adverts:
-            for address in advert.addresses:
-                story = stories.setdefault(number(address), Story(number(address)))
-                story.vrid, story.version = advert.vrid, advert.version
+        for sign, addresses in adverts:
+            for address in addresses:
+                story = stories.get(address)
+                if story is None:
+                    story = stories[address] = Story(address)
+                if sign.advert is not None:
+                    story.vrid, story.version = sign.advert.vrid, sign.advert.version
                 story.signs.append(sign)
         for vip, signs in claims.items():
             if vip not in stories and not any(s.kind == "announce" or s.machine != signs[0].machine for s in signs):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dsrkit.mechanisms.takeover.forms import likely_sender
-from dsrkit.mechanisms.takeover.moves import Moves, Takeaway
+from dsrkit.mechanisms.takeover.moves import LOOK_BACK, Moves, Takeaway
 from dsrkit.mechanisms.takeover.ownership import Machine, Ownership, Sign, Story
 from dsrkit.mechanisms.takeover.requests import Request
 from dsrkit.mechanisms.takeover.vanished import Vanished
 from dsrkit.model.frame import FrameRef
+from dsrkit.model.sections.health_check import HealthCheck
 from dsrkit.model.sections.takeover import Blackout, Event, Move, Neighbour, Owner, Reign, Sight, Takeover
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.address import mac_text
@@ -19,13 +20,16 @@ from dsrkit.wire.address import mac_text
 _MOST_MOVES: Final = 64
 _MOST_CLIENTS: Final = 32
 _MOST_BURSTS: Final = 4
+_MOST_FAILURES: Final = 4
 
 
 class Shown:
     """Makes the section out of stories."""
 
-    def __init__(self, ownership: Ownership, moves: Moves, taps: list[TapInfo]) -> None:
-        self.o, self.moves, self.taps = ownership, moves, taps
+    def __init__(
+        self, ownership: Ownership, moves: Moves, taps: list[TapInfo], health: Sequence[HealthCheck] = ()
+    ) -> None:
+        self.o, self.moves, self.taps, self.health = ownership, moves, taps, health
 
     def section(self, told: Sequence[tuple[Story, list[Takeaway]]], gone: Sequence[Vanished]) -> tuple[Takeover, ...]:
         """VIPs whose owners are the same at every time stand together."""
@@ -152,6 +156,7 @@ class Shown:
                 if abs(one.at - change.at) < story.interval * 2:
                     sign("released", one, f"{old_name} gives up: advert with priority 0")
                     break
+            events += self._health_failures(move, old_name)
         adverts = [s for s in story.by(change.new, "advert") if change.at <= s.at < change.until]
         if adverts and adverts[0].advert is not None:
             sign("first-advert", adverts[0], f"first advert of {new_name}, priority {adverts[0].advert.priority}")
@@ -184,6 +189,17 @@ class Shown:
             text = f"first request in vain: {client} to {mac_text(waiting.requests[0].sightings[0].eth_dst)}"
             add("first-in-vain", waiting.start, waiting.requests[0].frame, text)
         return sorted(events, key=lambda event: event.ts_ns)
+
+    def _health_failures(self, move: Takeaway, old: str) -> list[Event]:
+        """Checks that began to fail before the change of hands: those of the old owner, and those that it made."""
+        out = []
+        for check in self.health:
+            for told in check.history if old in (check.server, check.checker) else ():
+                if told.verdict == "down" and move.change.at - LOOK_BACK <= told.at_ns <= move.change.at:
+                    text = f"the checks of {check.server} by {check.checker} fail from here on: {told.reason}"
+                    ms = self._ms(move, told.at_ns)
+                    out.append(Event("health-failure", told.at_ns, ms, text, told.frame, told.probes))
+        return out[:_MOST_FAILURES]
 
     def _announced(self, move: Takeaway, sign: Callable[[str, Sign, str, int], None]) -> None:
         """Announcements, one line per burst: repeats of one form without half a second in between."""

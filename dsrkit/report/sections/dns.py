@@ -10,7 +10,7 @@ from rich.text import Text
 from dsrkit.model.sections import Dns
 from dsrkit.model.sections.dns import DnsConnection, DnsFairness, DnsParty
 from dsrkit.report.escape import escape
-from dsrkit.report.page import Page, bullet, plain_table
+from dsrkit.report.page import Page, bullet, number, plain_table
 
 _MOST_NAMES: Final = 8
 _MOST_ROWS: Final = 12
@@ -50,7 +50,7 @@ def _name(page: Page, item: Dns) -> None:
 
 
 def _summary(item: Dns) -> str:
-    parts = [f"{item.answers:,} answers"]
+    parts = [number(item.answers, "answer")]
     if item.ttl_min is not None:
         same = item.ttl_min == item.ttl_max
         parts.append(f"TTL {item.ttl_min} s" if same else f"TTL {item.ttl_min} to {item.ttl_max} s")
@@ -63,7 +63,9 @@ def _summary(item: Dns) -> str:
     parts += [f"{count:,} {what}" for count, what in counts if count]
     if item.chain:
         parts.append("alias of " + escape(" > ".join(item.chain[:4])))
-    parts.append(f"{item.tied:,} connections tied to their answers" + (f", {item.untied:,} not" if item.untied else ""))
+    parts.append(
+        f"{number(item.tied, 'connection')} tied to their answers" + (f", {item.untied:,} not" if item.untied else "")
+    )
     return "; ".join(parts)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from dsrkit.model.sections.session import Endpoint, Session
 from dsrkit.report.escape import escape
-from dsrkit.report.page import Page, add_row, bullet, plain_table
+from dsrkit.report.page import Page, add_row, bullet, number, plain_table
 
 _MOST: Final = 30
 
@@ -36,8 +36,8 @@ def show(page: Page, items: Sequence[Session]) -> None:
     fronts = {(s.client, s.vip, s.start_ns) for s in ordered}
     backs = {(s.proxy, s.server) for s in ordered}
     requests = sum(s.requests for s in ordered)
-    said = f", {requests:,} requests" if requests else ""
-    page.add(bullet(f"{len(fronts):,} sessions of clients over {len(backs):,} with servers{said}"))
+    said = f", {number(requests, 'request')}" if requests else ""
+    page.add(bullet(f"{number(len(fronts), 'session')} of clients over {len(backs):,} with servers{said}"))
 
 
 def _end(end: Endpoint, *, name: bool = False) -> str:

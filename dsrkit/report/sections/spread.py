@@ -25,10 +25,13 @@ def show(page: Page, items: Sequence[Spread]) -> None:
     if rows:
         page.add(table, indent=2)
     if several:
-        table = plain_table("service", "load balancer", *_COUNTS, right=_COUNTS, whole=("service",))
         forwarded = [(item, load) for item in items for load in item.load_balancers]
+        # Replies that go past load balancers leave nothing to show here.
+        counts = _COUNTS if any(load.reply_packets for _, load in forwarded) else _COUNTS[:-2]
+        table = plain_table("service", "load balancer", *counts, right=counts, whole=("service",))
         for item, load in forwarded[:_MOST_ROWS]:
-            add_row(table, _service(item) if load is item.load_balancers[0] else "", *_row(item, load))
+            cells = _row(item, load)[: len(counts) + 1]
+            add_row(table, _service(item) if load is item.load_balancers[0] else "", *cells)
         page.add(table, indent=2)
     if len(rows) > _MOST_ROWS:
         page.add(bullet(f"{len(rows) - _MOST_ROWS:,} more rows: --format json"))

@@ -63,7 +63,7 @@ def _show_move(page: Page, move: Move) -> None:
         page.add(table, indent=6)
     if move.taps:
         seen = ", ".join(f"{escape(sight.tap)} {sight.announcements}" for sight in move.taps[:_MOST_ROWS])
-        by = f", in the form of {escape(move.senders)}" if move.senders else ""
+        by = f", as sent by {escape(' or '.join(move.senders.rsplit(', ', 1)))}" if move.senders else ""
         page.add(bullet(f"announcements seen: {seen}{by}"), indent=4)
     for client in move.clients[:_MOST_ROWS]:
         long = "until the capture ends" if client.blackout_ms is None else f"for {client.blackout_ms:,.0f} ms"
