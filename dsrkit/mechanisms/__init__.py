@@ -26,11 +26,6 @@ MECHANISMS: Final[tuple[type[Observer], ...]] = (HealthChecks, ProxySessions, Dn
 
 def cell_ids() -> list[str]:
     """The id of every check of the mechanisms: what stands beside the cells of the rewrite tables in a report."""
+    anywhere = (health_checks, sessions_checks, dns_checks, takeover_checks)
     kept = [f"{mode}.{check}" for mode in MODES for check in spread_checks.CHECKS]
-    return [
-        *health_checks.RULES,
-        *sessions_checks.CHECKS,
-        *dns_checks.CHECKS,
-        *(check.id for check in takeover_checks.CHECKS),
-        *kept,
-    ]
+    return [*(check for checks in anywhere for check in checks.CHECKS), *kept]

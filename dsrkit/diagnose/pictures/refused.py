@@ -10,9 +10,8 @@ from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.evidence import IcmpError
 from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
 from dsrkit.verify.connections import Connection, Refusal
-from dsrkit.verify.frames import TCP, UDP
+from dsrkit.verify.frames import INITIAL_TTLS, TCP, UDP
 from dsrkit.verify.journeys import PLAIN
-from dsrkit.verify.roles import INITIAL_TTLS
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Frame, Verdict
 
