@@ -323,9 +323,10 @@ def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> 
     values = [value for value in (finding.expected, finding.actual) if value is not None]
     field = [escape(finding.field)] if finding.field is not None and finding.field not in said else []
     if not all(value in said for value in values):
-        field = [maybe(finding.field), f"expected {maybe(finding.expected)}, actual {maybe(finding.actual)}"]
+        named = [escape(finding.field)] if finding.field is not None else []
+        field = [*named, f"expected {maybe(finding.expected)}, actual {maybe(finding.actual)}"]
     if field:
-        grid.add_row(Text("field"), Text(": ".join(field)))
+        grid.add_row(Text("field" if finding.field is not None else "seen"), Text(": ".join(field)))
     where = failed.get(finding.code) or [cell for symptom in finding.symptoms for cell in failed.get(symptom, ())]
     if len(where) > 1 or any(cell.hop not in said for cell in where):
         grid.add_row(Text("where"), Text(", ".join(f"{_hop(cell.hop)} {_counts(cell)}" for cell in where)))
