@@ -464,6 +464,9 @@ class _Inference:
             return
         pairs = Counter[tuple[int, int]]()
         for step in self.lb_steps:
+            owners = {mac for mac in self._claimants(step.a.server) if self._sends_no_reply(mac)}
+            if not step.hairpin and owners and not owners & {step.a.eth_dst, step.b.eth_src}:
+                continue  # routers before and behind a load balancer that no tap shows at work
             # What a router sees go and come back has lost more than one machine takes.
             if (step.hairpin and step.fall <= 2) or (step.fall <= 1 and step.a.eth_dst and step.b.eth_src):
                 pairs[step.a.eth_dst, step.b.eth_src] += step.count
