@@ -428,6 +428,7 @@ class _Inference:
         """The VIP's ports, and the servers' where a load balancer changes them."""
         scene = self.s
         if scene.services:
+            self._stated_otherwise()
             return
         for step in self.lb_steps:
             if step.a.port:  # a later fragment has none
@@ -441,6 +442,13 @@ class _Inference:
             for answer in self.e.answers:
                 if answer.asked in scene.vips or answer.answered in scene.vips:
                     scene.services.setdefault((6, answer.asked_port), set()).add(answer.asked_port)
+
+    def _stated_otherwise(self) -> None:
+        """Server ports that a translating load balancer uses instead of the stated ones."""
+        for step in self.lb_steps if self.s.mode in ("nat", "fullnat") else ():
+            stated = self.s.services.get((step.proto, step.a.port))
+            if stated and step.b.port and step.b.port not in stated:
+                self.s.odd_ports.add((step.proto, step.b.port))
 
     # roles
 
