@@ -81,6 +81,8 @@ class Presence:
     _replies: int = 0
     _replies_to_lb: _Frames = field(default_factory=_Frames)
     _to_lb: Counter[int] = field(default_factory=Counter)  # sender's MAC -> frames for the VIP that it gave the LB
+    _lb_in: set[int] = field(default_factory=set)  # taps that show requests on their way to the load balancer
+    _lb_out: set[int] = field(default_factory=set)  # and those that show what it sends on
     _past_lb: dict[int, _Frames] = field(default_factory=lambda: defaultdict(_Frames))
     _claims: _Frames = field(default_factory=_Frames)
     _questions: list[_Question] = field(default_factory=list)
@@ -406,7 +408,9 @@ class Presence:
         plain = (
             leaving & (flows.direction == REQUEST) & (f.tunnel == 0) & np.isin(f.dst, list(scene.vips)) & f.has_eth_dst
         )
+        self._lb_out |= set(np.unique(f.tap[leaving & (flows.direction == REQUEST) & np.isin(f.eth_src, lb)]).tolist())
         plain &= ~np.isin(f.eth_src, lb) & ~np.isin(f.eth_src, servers)
+        self._lb_in |= set(np.unique(f.tap[plain & np.isin(f.eth_dst, lb)]).tolist())
         senders, counts = np.unique(f.eth_src[plain & np.isin(f.eth_dst, lb)], return_counts=True)
         self._to_lb.update(dict(zip(senders.tolist(), counts.tolist(), strict=True)))
         past = plain & np.isin(f.eth_dst, servers)
@@ -451,7 +455,7 @@ class Presence:
         scene = self.scene
         out = []
         if scene.mode in DIRECT_RETURN:
-            if scene.macs("lb") and self._replies:
+            if scene.macs("lb") and self._replies and self._sure_of_lb():
                 absent = Verdict(
                     self._cell("lb", "reply", "absent"), "eth.dst", REPLY, place=_EVERYWHERE, checked=self._replies
                 )
@@ -464,6 +468,12 @@ class Presence:
         if not scene.macs("real-server") and any(len(q.macs) > 1 for q in self._questions):
             out.append(self._several_owners())
         return out
+
+    def _sure_of_lb(self) -> bool:
+        """Whether these MACs are the load balancer's, and not those of a router around one that no tap shows."""
+        macs = self.scene.macs("lb")
+        owns = any((vip, mac) in self.scene.claims for vip in self.scene.vips for mac in macs)
+        return owns or bool(self._lb_in & self._lb_out) or any(p.stated for p in self.scene.role("lb"))
 
     def _several_owners(self) -> Verdict:
         double = [q for q in self._questions if len(q.macs) > 1]

@@ -427,6 +427,7 @@ class _Inference:
         """The VIP's ports, and the servers' where a load balancer changes them."""
         scene = self.s
         if scene.services:
+            self._stated_otherwise()
             return
         for step in self.lb_steps:
             if step.a.port:  # a later fragment has none
@@ -440,6 +441,13 @@ class _Inference:
             for answer in self.e.answers:
                 if answer.asked in scene.vips or answer.answered in scene.vips:
                     scene.services.setdefault((6, answer.asked_port), set()).add(answer.asked_port)
+
+    def _stated_otherwise(self) -> None:
+        """Server ports that a translating load balancer uses instead of the stated ones."""
+        for step in self.lb_steps if self.s.mode in ("nat", "fullnat") else ():
+            stated = self.s.services.get((step.proto, step.a.port))
+            if stated and step.b.port and step.b.port not in stated:
+                self.s.odd_ports.add((step.proto, step.b.port))
 
     # roles
 
@@ -463,6 +471,9 @@ class _Inference:
             return
         pairs = Counter[tuple[int, int]]()
         for step in self.lb_steps:
+            owners = {mac for mac in self._claimants(step.a.server) if self._sends_no_reply(mac)}
+            if not step.hairpin and owners and not owners & {step.a.eth_dst, step.b.eth_src}:
+                continue  # routers before and behind a load balancer that no tap shows at work
             # What a router sees go and come back has lost more than one machine takes.
             if (step.hairpin and step.fall <= 2) or (step.fall <= 1 and step.a.eth_dst and step.b.eth_src):
                 pairs[step.a.eth_dst, step.b.eth_src] += step.count

@@ -50,6 +50,7 @@ class Scene:
     profile: str = "any"
     vips: set[int] = field(default_factory=set)
     services: dict[tuple[int, int], set[int]] = field(default_factory=dict)  # (protocol, port) -> server ports
+    odd_ports: set[tuple[int, int]] = field(default_factory=set)  # (protocol, server port) seen, others being stated
     parties: list[Party] = field(default_factory=list)
     tunnel: int = 0
     tunnel_ports: set[int] = field(default_factory=set)
@@ -66,7 +67,7 @@ class Scene:
 
     def port_codes(self) -> list[int]:
         """Ports of the services on both sides of the load balancer, as ``protocol << 16 | port``."""
-        both = {(proto, p) for (proto, vport), ports in self.services.items() for p in {vport, *ports}}
+        both = {(proto, p) for (proto, vport), ports in self.services.items() for p in {vport, *ports}} | self.odd_ports
         return sorted(proto << 16 | port for proto, port in both)
 
     def role(self, role: str) -> list[Party]:

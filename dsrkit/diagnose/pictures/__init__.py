@@ -12,6 +12,7 @@ from dsrkit.diagnose.pictures.marks import collisions, marks
 from dsrkit.diagnose.pictures.name_servers import name_servers
 from dsrkit.diagnose.pictures.options import options
 from dsrkit.diagnose.pictures.owner import owner
+from dsrkit.diagnose.pictures.ports import wrong_port
 from dsrkit.diagnose.pictures.proxy import proxy
 from dsrkit.diagnose.pictures.refused import refused
 from dsrkit.diagnose.pictures.silent import bounced, silent, stalled, unheard
@@ -33,6 +34,7 @@ PICTURES: Final[tuple[Picture, ...]] = (
     options,
     bounced,
     wrong_address,
+    wrong_port,
     refused,
     unheard,
     stalled,

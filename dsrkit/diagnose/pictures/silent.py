@@ -371,6 +371,8 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes = [*_UNSEEN.get(case.mode, ()), *codes]
     if case.direct:
         codes += ["DSR309", "DSR310"]
+    elif not case.sees_replies(members) or stage == "unknown":
+        codes += ["NAT214"]
     lbs = spoken(names(case.scene.role("lb"))) or "the load balancer"
     if stage == "behind":
         what = "give[s|] no answer that clients get: " if server is not None else "clients get no answer: "

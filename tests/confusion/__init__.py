@@ -1,0 +1,1 @@
+"""The confusion matrix: every fault crafted, and what verify makes of it."""
