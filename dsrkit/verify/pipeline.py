@@ -87,9 +87,10 @@ def _decide(data: Input, scene: Scene, parts: Iterator[Frames] | list[Frames]) -
             # Full NAT hides UDP from a join by addresses; what a join without them shows is used for full NAT alone.
             everything = Scene(scene.book, mode="fullnat", vips=set(np.unique(flows.server >> 16).tolist()))
             again.merge(roles.gather(frames, without_clients(frames, flows, everything)))
+    stated = set(scene.services)
     roles.infer(total, scene)
     if scene.mode == "fullnat":
-        scene.services.update(roles.ports_of(again, scene))
+        scene.services.update({k: ports for k, ports in roles.ports_of(again, scene).items() if k not in stated})
     for tap, owner in zip(data.taps, roles.owners(total, len(data.taps), scene), strict=True):
         party = scene.party(owner) if owner is not None else None
         elsewhere = party is not None and party.links and tap.link is not None and tap.link not in party.links

@@ -11,7 +11,7 @@ from scenarios import PCAPS, Scenario, loud
 import dsrkit
 
 ACCEPTED = {
-    "b08-garp-not-sent": ("ARP104", {"ARP104", "ARP117"}, {"lb1"}, {"lb2"}),
+    "b08-garp-not-sent": ("ARP104", {"ARP104", "ARP117", "ARP112"}, {"lb1"}, {"lb2"}),
     "b14-proxyv2-unexpected": ("PRX801", {"PRX801"}, {"rs1", "rs2", "rs3", "lb"}, {"rs1", "rs2", "rs3", "lb"}),
 }
 """The true cause, its candidates, and the machines that are named blind and with a spec: the new owner of the VIP sends

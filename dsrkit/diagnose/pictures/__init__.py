@@ -22,8 +22,8 @@ from dsrkit.diagnose.pictures.way import way
 from dsrkit.diagnose.pictures.wrong_address import wrong_address
 
 PICTURES: Final[tuple[Picture, ...]] = (
-    owner,
     takeover,
+    owner,
     proxy,
     name_servers,
     untaken,

@@ -39,8 +39,10 @@ def owner(case: Case) -> Iterator[Diagnosis]:
 
 
 def _quiet(case: Case) -> set[int]:
-    """MACs of real servers, which must not speak for the VIP."""
-    return case.scene.macs("real-server") - case.scene.macs("lb") - {0}
+    """MACs of real servers, which must not speak for the VIP; a new owner that an old one forwards to is none."""
+    moved = {name for d in case.found if d.codes[0] == "ARP118" for name in d.nodes}
+    owners = {mac for name in moved if (p := case.scene.party(name)) is not None for mac in p.macs}
+    return case.scene.macs("real-server") - case.scene.macs("lb") - owners - {0}
 
 
 def _loud(case: Case) -> set[int]:

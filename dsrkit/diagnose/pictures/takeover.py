@@ -111,7 +111,7 @@ _PICTURES: Final[dict[str, _Picture]] = {
     ),
 }
 """By the check that fails, what explains others first."""
-_UNTOLD: Final = ("ARP104", "ARP117")
+_UNTOLD: Final = ("ARP104", "ARP117", "ARP112")
 """What only the new owner, named first by its check, can mend."""
 
 
@@ -160,6 +160,9 @@ def _diagnosis(case: Case, lead: Verdict, picture: _Picture, late: list[Verdict]
     lost, cells = _in_vain(case, mine) if lead.severity == "error" else ([], [])
     if codes[0] == "ARP118":
         cells = [v for v in case.failed(".lb.eth.dst") if set(v.nodes) <= set(lead.nodes)]
+        cells += case.failed(".vip-frame-to-lb", ".arp-silent")  # one that forwards passes for a load balancer
+    elif codes[0] == "ARP109":
+        cells += case.failed(".owner.arp-silent")
     return Diagnosis(
         codes,
         message,
@@ -187,6 +190,8 @@ def _untold(case: Case, lead: Verdict) -> tuple[tuple[str, ...], dict[str, str]]
     unseen = any(move.new is None for one in _sections(case) for move in one.moves)
     if any(t.node == new for t in case.taps) and not (unseen and len(lead.nodes) == 1):
         codes, ruled_out = ("ARP104",), {"ARP117": f"the tap at {new} shows that no announcement was sent"}
+    if codes == _UNTOLD and lead.severity == "warning":
+        codes = (*codes, "ARP118")  # nothing is lost, and no tap shows what the old owner does with the frames
     if unseen and "pings too" in lead.message:
         ruled_out["HCK706"] = "the load balancer answers no ping of the VIP any more either"
     return (*codes, "HCK706") if unseen and "HCK706" not in ruled_out else codes, ruled_out
