@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from dsrkit.diagnose.facts_fragments import Fragments
-from dsrkit.diagnose.facts_marks import Marks
-from dsrkit.diagnose.facts_options import Options
-from dsrkit.diagnose.facts_owners import Owners
-from dsrkit.diagnose.facts_requests import Requests
-from dsrkit.diagnose.facts_sizes import Sizes
-from dsrkit.diagnose.facts_way import Ways
-from dsrkit.diagnose.seen import Seen, grouped
+from dsrkit.diagnose.facts.fragments import Fragments
+from dsrkit.diagnose.facts.marks import Marks
+from dsrkit.diagnose.facts.options import Options
+from dsrkit.diagnose.facts.owners import Owners
+from dsrkit.diagnose.facts.requests import Requests
+from dsrkit.diagnose.facts.seen import Seen, grouped
+from dsrkit.diagnose.facts.sizes import Sizes
+from dsrkit.diagnose.facts.way import Ways
 from dsrkit.verify.connections import Quoted, quoted
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REQUEST, Frames, Mask

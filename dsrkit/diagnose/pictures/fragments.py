@@ -8,7 +8,7 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.facts_fragments import Datagram, Spot
+from dsrkit.diagnose.facts.fragments import Datagram, Spot
 from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken, unanswered
 from dsrkit.verify.frames import UDP
 from dsrkit.wire.address import mac_text

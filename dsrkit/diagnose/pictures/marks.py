@@ -7,8 +7,8 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
+from dsrkit.diagnose.facts.seen import Seen
 from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken
-from dsrkit.diagnose.seen import Seen
 from dsrkit.model.dscp import dscp_text
 from dsrkit.verify.verdicts import Frame
 

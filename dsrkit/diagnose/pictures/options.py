@@ -7,7 +7,7 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.facts_options import Told
+from dsrkit.diagnose.facts.options import Told
 from dsrkit.diagnose.pictures.common import names, spoken
 from dsrkit.verify.connections import COPIES
 from dsrkit.verify.frames import TCP, UDP

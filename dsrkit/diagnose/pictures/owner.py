@@ -7,9 +7,9 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.facts_owners import Owners
+from dsrkit.diagnose.facts.owners import Owners
+from dsrkit.diagnose.facts.seen import Seen
 from dsrkit.diagnose.pictures.common import agreeing, in_order, spoken
-from dsrkit.diagnose.seen import Seen
 from dsrkit.model.names import DIRECT_RETURN
 from dsrkit.verify.verdicts import Frame, Verdict
 from dsrkit.wire.address import mac_text

@@ -10,7 +10,7 @@ from typing import Final
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.evidence import IcmpError
-from dsrkit.diagnose.facts_sizes import header
+from dsrkit.diagnose.facts.sizes import header
 from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Frame, Verdict

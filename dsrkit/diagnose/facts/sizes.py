@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from dsrkit.diagnose.seen import Seen, grouped
+from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.connections import too_big
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import REQUEST, Frames, mix

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dsrkit.diagnose.seen import Seen, grouped
+from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REQUEST, Frames, mix
 from dsrkit.verify.scene import Scene

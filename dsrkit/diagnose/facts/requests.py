@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dsrkit.diagnose.seen import Seen, grouped
+from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REQUEST, Frames
 from dsrkit.verify.scene import Scene

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from dsrkit.diagnose.seen import Seen, grouped
+from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.flows import Flows, is_synack
 from dsrkit.verify.frames import REPLY, RST, Frames
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame

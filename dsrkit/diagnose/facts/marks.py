@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from dsrkit.diagnose.facts_requests import fits
-from dsrkit.diagnose.seen import Seen, grouped
+from dsrkit.diagnose.facts.requests import fits
+from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.flows import Flows, is_synack
 from dsrkit.verify.frames import REPLY, REQUEST, Frames
 from dsrkit.verify.scene import Scene
