@@ -98,6 +98,9 @@ def _ping_pong(case: Case) -> Iterator[Diagnosis]:
     handed = case.evidence.facts.ways.handed_on
     if not handed or any("ARP118" in d.codes for d in case.found):
         return  # an owner that has lost the VIP routes what still comes to it: it does not balance
+    moved = any(takeover.moves for takeover in case.sections.get("takeovers", ()))
+    if moved and not any((second, first) in handed for first, second in handed):
+        return  # the same, for the moment until everybody has heard of the new owner
     again = {second for _, second in handed}
     stuck, cells = _stuck(case, case.scene.macs("lb"))
     cells += [v for v in case.failed(".lb.eth.dst") if v not in cells]
