@@ -49,7 +49,7 @@ def dsrkit(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Craft the packets of server load balancing, and check captures of it, hop by hop."""
+    """Craft the packets of server load balancing; check captures of it, and name what is wrong."""
 
 
 app.add_typer(craft.app, name="craft")
@@ -136,7 +136,7 @@ def verify(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False,
 ) -> None:
-    """Check captures against the rewrites of their mode.
+    """Check captures, hop by hop, and name what is misconfigured.
 
     Works on a single capture without a spec: mode, nodes and taps are inferred, and stated. Exit codes: 0 clean,
     1 findings at or above --fail-on that no --baseline knows, 2 could not run or nothing could be checked.
