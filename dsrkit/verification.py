@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dsrkit.diagnose.chosen import check_spec, check_words
 from dsrkit.diagnose.evidence import Evidence
 from dsrkit.diagnose.reason import diagnose
-from dsrkit.mechanisms import MECHANISMS, cell_ids
+from dsrkit.mechanisms import MECHANISMS
 from dsrkit.model.baseline import Baseline
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
@@ -38,11 +38,11 @@ def verify(
 
     Raises: DsrkitError for what the caller can mend: files, spec, options.
     """
-    check_words("select", select, cell_ids())
-    check_words("ignore", ignore, cell_ids())
+    check_words("select", select)
+    check_words("ignore", ignore)
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     if loaded is not None:
-        check_spec(loaded, cell_ids())
+        check_spec(loaded)
     before = Baseline.load(baseline) if baseline is not None else None
     report = examine(
         source,

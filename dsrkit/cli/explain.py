@@ -32,11 +32,12 @@ def explain(
         typer.Argument(
             metavar="WORD",
             autocompletion=_explained,
-            help="A code (DSR301) or its name, a mode (l2dsr), a field (ip.ttl) or a cell (l2dsr.lb.ip.ttl).",
+            help="A code (DSR301) or its name, a mode (l2dsr), a field (ip.ttl), a cell (l2dsr.lb.ip.ttl) or a check"
+            " (garp.owner.announced).",
         ),
     ],
 ) -> None:
-    """Explain a code, a mode, a field or a cell.
+    """Explain a code, a mode, a field, a cell or a check.
 
     For a code: what the packets show, how it comes about, what looks like it and how to tell, how to be sure and how
     to mend it. Exit codes: 0 explained, 2 unknown word.

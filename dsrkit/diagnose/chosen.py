@@ -3,7 +3,7 @@ or everything."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from dsrkit.diagnose.entry import AREAS
@@ -14,24 +14,25 @@ from dsrkit.model.names import MODES as ALL_MODES
 from dsrkit.model.names import did_you_mean
 from dsrkit.model.spec import Spec
 from dsrkit.tables import MODES
+from dsrkit.tables.checks import CHECKS
 from dsrkit.tables.fields import FIELDS
 
 _WAYS: Final = ("", "reply.")
 
 
-def check_words(option: str, words: Iterable[str], also: Collection[str] = ()) -> None:
-    """Refuse a word that neither codes, names nor cells begin with; `also` are cells beside those of the tables.
+def check_words(option: str, words: Iterable[str]) -> None:
+    """Refuse a word that neither codes, names nor ids of cells and checks begin with.
 
     >>> check_words("--ignore", ["DSR301", "dsc", "l2dsr.lb.ip.ttl"])
 
     Raises: UsageError naming the option and the nearest word.
     """
     for word in words:
-        if not _known(word, also):
-            raise UsageError(f"{option} {word!r}: {_unknown(word, also)}")
+        if not _known(word):
+            raise UsageError(f"{option} {word!r}: {_unknown(word)}")
 
 
-def check_spec(spec: Spec, also: Collection[str] = ()) -> None:
+def check_spec(spec: Spec) -> None:
     """The same for the words of ``[rules]`` and ``[[allow]]``.
 
     Raises: SpecError naming the file and the key.
@@ -40,18 +41,18 @@ def check_spec(spec: Spec, also: Collection[str] = ()) -> None:
     keys |= {f"allow[{i}].code": (allow.code,) for i, allow in enumerate(spec.allow)}
     for key, words in keys.items():
         for word in words:
-            if not _known(word, also):
-                raise SpecError(f"{spec.file or 'spec'}: {key}: {word!r}: {_unknown(word, also)}")
+            if not _known(word):
+                raise SpecError(f"{spec.file or 'spec'}: {key}: {word!r}: {_unknown(word)}")
 
 
 def words_to_choose() -> list[str]:
-    """Whole words, for completion: codes, names, cells."""
-    return [*ENTRIES, *BY_NAME, *cell_names()]
+    """Whole words, for completion: codes, names, cells, checks."""
+    return [*ENTRIES, *BY_NAME, *cell_names(), *CHECKS]
 
 
-def _known(word: str, also: Collection[str]) -> bool:
+def _known(word: str) -> bool:
     codes = any(one.startswith(word.upper()) for one in ENTRIES) or word.lower() in BY_NAME
-    return codes or _is_cell(word) or any(one.startswith(word) for one in also)
+    return codes or _is_cell(word) or any(one.startswith(word) for one in CHECKS)
 
 
 def _is_cell(word: str) -> bool:
@@ -70,11 +71,11 @@ def _is_cell(word: str) -> bool:
     return any(f"{way}{one}".startswith(field) for way in _WAYS for one in (*FIELDS, *presence, "mode"))
 
 
-def _unknown(word: str, also: Collection[str]) -> str:
+def _unknown(word: str) -> str:
     area = word[:3].upper()
     if area in AREAS and word[3:4].isdigit():
         return f"there is no such code (dsrkit rules --area {area} lists those of the area)"
-    words = (*cell_names(), *also) if "." in word else (*ENTRIES, *BY_NAME, *ALL_MODES, *AREAS)
+    words = (*cell_names(), *CHECKS) if "." in word else (*ENTRIES, *BY_NAME, *ALL_MODES, *AREAS)
     near = did_you_mean(word.lower(), words, cutoff=0.6) or did_you_mean(word.upper(), words, cutoff=0.6)
     return (
         f"no code, name or cell begins with that: {near.strip() or 'dsrkit rules lists codes, --verbose shows cells'}"

@@ -1,4 +1,4 @@
-"""`explain`: the page about a code, a mode, a field or a cell, as text."""
+"""`explain`: the page about a code, a mode, a field, a cell or a check, as text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from difflib import get_close_matches
 from typing import Final
 
 from dsrkit.diagnose.entry import AREAS, Entry
-from dsrkit.diagnose.explain_tables import cell_names, cell_page, field_named, field_page, mode_page, parsed
+from dsrkit.diagnose.explain_tables import cell_names, cell_page, check_page, field_named, field_page, mode_page, parsed
 from dsrkit.diagnose.page import WIDTH, Page
 from dsrkit.diagnose.registry import BY_NAME, ENTRIES
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES
+from dsrkit.tables.checks import CHECKS
 from dsrkit.tables.fields import FIELDS
 
 _EVIDENCE: Final = {
@@ -23,7 +24,8 @@ _EVIDENCE: Final = {
 
 
 def explain(word: str, *, width: int = WIDTH) -> str:
-    """The page about a code or its name, a mode, a field (``ip.ttl``) or a cell (``l2dsr.lb.ip.ttl``).
+    """The page about a code or its name, a mode, a field (``ip.ttl``), a cell (``l2dsr.lb.ip.ttl``) or a check
+    (``garp.owner.announced``).
 
     >>> print(explain("arp-ignore-on-loopback-only").splitlines()[0])
     ARP102 arp-ignore-on-loopback-only
@@ -42,7 +44,9 @@ def explain(word: str, *, width: int = WIDTH) -> str:
         mode_page(mode, page)
         return page.text()
     cell, field = parsed(lower), field_named(lower)
-    if cell is not None:
+    if lower in CHECKS:
+        check_page(lower, CHECKS[lower], page)
+    elif cell is not None:
         cell_page(cell, page)
     elif field is not None:
         field_page(field, page)
@@ -52,8 +56,8 @@ def explain(word: str, *, width: int = WIDTH) -> str:
 
 
 def words_to_explain() -> list[str]:
-    """Everything that `explain` takes, for completion: codes, names, modes, fields, cells."""
-    return [*ENTRIES, *BY_NAME, *MODES, *FIELDS, *cell_names()]
+    """Everything that `explain` takes, for completion: codes, names, modes, fields, cells, checks."""
+    return [*ENTRIES, *BY_NAME, *MODES, *FIELDS, *cell_names(), *CHECKS]
 
 
 def _unknown(word: str) -> str:
@@ -68,7 +72,7 @@ def _unknown(word: str) -> str:
     near = within[:3] or [lower[one] for one in get_close_matches(word.lower(), lower, n=3, cutoff=0.6)]
     if not near:
         return (
-            f"nothing is known of {word!r}: give a code, a name, a mode, a field or a cell (dsrkit rules lists codes)"
+            f"nothing is known of {word!r}: give a code, a name, a mode, a field, a cell or a check (see dsrkit rules)"
         )
     named = [f"{BY_NAME[one].code} ({one})" if one in BY_NAME else one for one in near]
     return f"nothing is known of {word!r}: did you mean {' or '.join(named)}?"

@@ -1,4 +1,4 @@
-"""Pages about modes, fields and cells, from the rewrite tables."""
+"""Pages about modes, fields, cells and checks, from the tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dsrkit.diagnose.causes import causes_of
 from dsrkit.diagnose.entry import Entry
 from dsrkit.diagnose.page import Page
 from dsrkit.diagnose.registry import ENTRIES
-from dsrkit.model.names import DIRECT_RETURN, Mode
+from dsrkit.model.names import DIRECT_RETURN, Mode, Severity
 from dsrkit.tables import MODES
+from dsrkit.tables.checks.check import Check
 from dsrkit.tables.fields import FIELDS, WIRESHARK
 from dsrkit.tables.nodes import Cell, NodeTable, Presence
 from dsrkit.tables.words import words
@@ -45,6 +46,11 @@ PURPOSE: Final[dict[Mode, str]] = {
     " stands for the VIP; the server puts the VIP back by the tag. Replies go straight to the client, from the VIP.",
     "l7": "A proxy: the client's connection ends at the load balancer, which has another one with a server. No packet"
     " of the one is a packet of the other; what counts is that requests, answers and endings correspond.",
+}
+_BREAK: Final[dict[Severity, str]] = {
+    "error": "A break that does harm is an error.",
+    "warning": "A break that does harm is a warning.",
+    "info": "A break is reported for information, unless it does harm.",
 }
 _DIRECTIONS: Final = {"request": "on the way in", "reply": "on the way back"}
 
@@ -136,6 +142,18 @@ def cell_page(name: CellName, page: Page) -> None:
             " shows what was expected, what was there, and in which frames."
         )
     _causes(causes_of(name.mode, name.nodes, name.rest), page)
+
+
+def check_page(check: str, what: Check, page: Page) -> None:
+    """What a mechanism's check holds machines to, where that is known from, and what its failure may be."""
+    page.line(check)
+    page.paragraph(f"A rule of mode {check.partition('.')[0]}, checked over many packets.", indent=False)
+    page.heading("The rule")
+    page.paragraph(f"{_sentence(what.meaning)} (Source: {what.source})")
+    page.heading("When it fails")
+    page.paragraph(_BREAK[what.severity])
+    if what.codes:
+        _causes([ENTRIES[code] for code in what.codes], page)
 
 
 def _said(node: str, cell: Cell) -> str:

@@ -1,4 +1,5 @@
-"""The rewrite tables: what every node of every mode does to every header field, as data only.
+"""The rewrite tables: what every node of every mode does to every header field, as data only; `checks` has what holds
+beside them.
 
 `craft` writes by them, `verify` judges by them, the docs print them. Nothing here knows bytes, arrays or captures.
 """

@@ -17,7 +17,9 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(app, words)
 
 
-@pytest.mark.parametrize("word", ["DSR301", "vip-missing-on-real-server", "l2dsr", "ip.ttl", "l2dsr.lb.ip.ttl"])
+@pytest.mark.parametrize(
+    "word", ["DSR301", "vip-missing-on-real-server", "l2dsr", "ip.ttl", "l2dsr.lb.ip.ttl", "garp.owner.announced"]
+)
 def test_the_page_and_nothing_else_on_stdout(word: str) -> None:
     result = run("explain", word)
     assert (result.exit_code, result.stderr) == (0, "")

@@ -22,6 +22,8 @@ from dsrkit.diagnose.registry import BY_NAME, ENTRIES
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, SEVERITIES
 from dsrkit.tables import MODES as TABLES
+from dsrkit.tables.checks import CHECKS
+from dsrkit.tables.checks.check import Check
 from dsrkit.tables.fields import FIELDS, WIRESHARK
 
 ROOT = Path(__file__).parents[2]
@@ -258,7 +260,15 @@ def test_an_unknown_word_gets_a_hint(word: str, hint: str) -> None:
 def test_completion_offers_only_what_is_understood() -> None:
     words = words_to_explain()
     assert len(words) == len(set(words))
-    assert {"DSR301", "two-masters", "l2dsr", "ip.ttl", "nat.lb.reply.ip.src"} <= set(words)
+    assert {"DSR301", "two-masters", "l2dsr", "ip.ttl", "nat.lb.reply.ip.src", "garp.owner.announced"} <= set(words)
+
+
+@pytest.mark.parametrize(("check", "what"), CHECKS.items(), ids=CHECKS)
+def test_a_check_is_explained_with_its_source_and_codes(check: str, what: Check) -> None:
+    page = " ".join(dsrkit.explain(check).split())
+    assert page.startswith(f"{check} A rule of mode {check.partition('.')[0]}")
+    assert f"{what.meaning[1:]}. (Source: {what.source})" in page
+    assert all(f"{code} ({ENTRIES[code].name})" in page for code in what.codes)
 
 
 # --- from symptoms to codes -------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from scenarios import loud
 
 import dsrkit
 from dsrkit import craft
-from dsrkit.mechanisms.dns.checks import CHECKS
 from dsrkit.model.report import Report
 from dsrkit.report.text import render
+from dsrkit.tables.checks.dns import CHECKS
 
 FAULTS = {
     "DNS601": ("dns-rr.resolver.shares", "warning", "dns-rr"),

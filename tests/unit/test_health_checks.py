@@ -10,8 +10,8 @@ from scenarios import loud
 
 import dsrkit
 from dsrkit.craft.api import craft
-from dsrkit.mechanisms.health.checks import CHECKS
 from dsrkit.model.report import Report
+from dsrkit.tables.checks.health import CHECKS
 
 PATHS = ("nat", "fullnat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp")
 

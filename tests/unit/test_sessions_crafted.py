@@ -14,12 +14,12 @@ from scenarios import loud, verified
 
 import dsrkit
 from dsrkit.craft.api import craft
-from dsrkit.mechanisms.sessions.checks import CHECKS
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.report import Report
 from dsrkit.model.schema import REPORT_SCHEMA
 from dsrkit.model.sections.session import ENDS, PROOFS, Endpoint, Session
 from dsrkit.report.text import render
+from dsrkit.tables.checks.sessions import CHECKS
 
 VARIATIONS: list[tuple[dict[str, Any], str]] = [
     ({}, "payload"),

@@ -14,10 +14,10 @@ from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap
 
 import dsrkit
-from dsrkit.mechanisms.spread.checks import CHECKS, FLOW_KEPT
 from dsrkit.mechanisms.spread.table import OVER, STATE, FlowTable
 from dsrkit.model.report import CellVerdict, Report
 from dsrkit.model.sections.spread import Spread
+from dsrkit.tables.checks.spread import CHECKS, FLOW_KEPT
 from dsrkit.verify import pipeline
 from dsrkit.verify.batches import Batch, Input
 from dsrkit.verify.scene import Scene

@@ -16,12 +16,12 @@ from dsrkit.craft.options import GARP_FORMS
 from dsrkit.craft.packets.vrrp import advertisement
 from dsrkit.craft.scenario import Scenario
 from dsrkit.mechanisms.health import HealthChecks
-from dsrkit.mechanisms.takeover.checks import CHECKS
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.report import Report
 from dsrkit.model.sections.health_check import Change, HealthCheck, Interval
 from dsrkit.model.sections.takeover import Move, Takeover
 from dsrkit.report.text import render
+from dsrkit.tables.checks.takeover import CHECKS
 from dsrkit.verify.observer import Outcome
 
 SECOND = 1_000_000_000

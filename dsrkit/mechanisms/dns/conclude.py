@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.mechanisms.dns.checks import CHECKS
 from dsrkit.mechanisms.dns.collect import Collector, Sightings, first_of
 from dsrkit.mechanisms.dns.judge import Bench, failed, judge, stale
 from dsrkit.mechanisms.dns.names import Name, names_of
@@ -23,6 +22,7 @@ from dsrkit.model.sections.dns import (
     Result,
 )
 from dsrkit.model.spec import Spec
+from dsrkit.tables.checks.dns import CHECKS
 from dsrkit.verify.frames import REQUEST, TCP
 from dsrkit.verify.observer import Outcome, Told
 from dsrkit.verify.scene import Party, Scene, TapInfo

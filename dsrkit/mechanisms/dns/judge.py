@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.mechanisms.dns.checks import CHECKS
 from dsrkit.mechanisms.dns.collect import Collector, Lookup, first_of
 from dsrkit.mechanisms.dns.names import Name, Source
 from dsrkit.mechanisms.dns.tie import Tie
 from dsrkit.mechanisms.statistics import Fairness
 from dsrkit.model.spec import Dns as Stated
+from dsrkit.tables.checks.dns import CHECKS
 from dsrkit.verify.connections import COPIES
 from dsrkit.verify.frames import REPLY, REQUEST
 from dsrkit.verify.scene import Scene

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dsrkit.mechanisms.health.checks import CHECKS
 from dsrkit.mechanisms.health.recognise import Check, server_text
 from dsrkit.mechanisms.health.series import DOWN, UP
 from dsrkit.mechanisms.health.traffic import Traffic
 from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.model.spec import Health, Spec
+from dsrkit.tables.checks.health import CHECKS
 from dsrkit.verify.frames import REQUEST
 from dsrkit.verify.scene import Party, Scene, TapInfo
 from dsrkit.verify.verdicts import Frame, Verdict

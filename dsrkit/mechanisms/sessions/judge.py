@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dsrkit.mechanisms.sessions.checks import CHECKS
 from dsrkit.mechanisms.sessions.connections import Connection
 from dsrkit.mechanisms.sessions.http import status_of
 from dsrkit.mechanisms.sessions.pair import SLACK, Pairing, differ, translated
 from dsrkit.mechanisms.sessions.parties import names_of
 from dsrkit.mechanisms.sessions.proof import Proxies
 from dsrkit.mechanisms.sessions.proxy_protocol import BadHeader, ProxyHeader
+from dsrkit.tables.checks.sessions import CHECKS
 from dsrkit.verify.frames import REQUEST
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import Frame, Verdict

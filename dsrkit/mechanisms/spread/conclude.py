@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from dsrkit.mechanisms.spread.checks import CHECKS, FLOW_KEPT
 from dsrkit.mechanisms.spread.collect import Collector, Counts
 from dsrkit.mechanisms.spread.moves import Move
 from dsrkit.mechanisms.statistics import fairness
 from dsrkit.model.sections import Spread
 from dsrkit.model.sections.spread import Evenness, Fairness, Load
+from dsrkit.tables.checks.spread import CHECKS, FLOW_KEPT
 from dsrkit.verify.frames import PROTOCOLS, REQUEST, TCP
 from dsrkit.verify.observer import Told
 from dsrkit.verify.scene import Party, Scene

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from dsrkit.mechanisms.takeover import checks
 from dsrkit.mechanisms.takeover.moves import Handed, Takeaway
 from dsrkit.mechanisms.takeover.ownership import SECOND, Ownership, Sign, Story
 from dsrkit.mechanisms.takeover.vanished import Vanished
 from dsrkit.mechanisms.takeover.vrrp import is_virtual
+from dsrkit.tables.checks import takeover as checks
 from dsrkit.verify.frames import REQUEST, TCP
 from dsrkit.verify.scene import TapInfo
 from dsrkit.verify.verdicts import Frame, Verdict

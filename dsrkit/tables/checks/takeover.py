@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsrkit.mechanisms.check import Check
+from dsrkit.tables.checks.check import Check
 
 EXCLUSIVE: Final = "garp.owner.exclusive"
 ANNOUNCED: Final = "garp.owner.announced"

@@ -1,4 +1,4 @@
-"""What the tables of checks are made of; each mechanism has one of its own, by the ids that reports carry."""
+"""What the tables of checks are made of; each mechanism has one of its own."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsrkit.mechanisms.check import Check
+from dsrkit.tables.checks.check import Check
 
 FLOW_KEPT: Final = "lb.flow-kept"
 

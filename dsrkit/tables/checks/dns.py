@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dsrkit.mechanisms.check import Check
+from dsrkit.tables.checks.check import Check
 
 CHECKS: Final[dict[str, Check]] = {
     "dns-rr.resolver.rotates": Check(
