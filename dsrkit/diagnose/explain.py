@@ -72,7 +72,7 @@ def _unknown(word: str) -> str:
     near = within[:3] or [lower[one] for one in get_close_matches(word.lower(), lower, n=3, cutoff=0.6)]
     if not near:
         return (
-            f"nothing is known of {word!r}: give a code, a name, a mode, a field, a cell or a check (see dsrkit rules)"
+            f"nothing is known of {word!r}: give a code or its name, a mode, a field, a cell or a check (dsrkit rules)"
         )
     named = [f"{BY_NAME[one].code} ({one})" if one in BY_NAME else one for one in near]
     return f"nothing is known of {word!r}: did you mean {' or '.join(named)}?"
