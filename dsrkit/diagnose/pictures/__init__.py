@@ -15,9 +15,10 @@ from dsrkit.diagnose.pictures.owner import owner
 from dsrkit.diagnose.pictures.ports import wrong_port
 from dsrkit.diagnose.pictures.proxy import proxy
 from dsrkit.diagnose.pictures.refused import refused
-from dsrkit.diagnose.pictures.silent import bounced, silent, stalled, unheard
+from dsrkit.diagnose.pictures.silent import bounced, silent, stalled
 from dsrkit.diagnose.pictures.takeover import takeover
 from dsrkit.diagnose.pictures.tunnel import tunnel
+from dsrkit.diagnose.pictures.unheard import unheard
 from dsrkit.diagnose.pictures.way import way
 from dsrkit.diagnose.pictures.wrong_address import wrong_address
 

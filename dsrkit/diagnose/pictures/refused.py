@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.evidence import IcmpError
 from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.expired import expired, no_neighbour
+from dsrkit.diagnose.pictures.refusals import (
+    EXPIRED,
+    HOST_UNREACHABLE,
+    PORT_UNREACHABLE,
+    PROHIBITED,
+    PROTOCOL_UNREACHABLE,
+    Kind,
+    Who,
+)
+from dsrkit.diagnose.pictures.tunnel_refused import about_tunnel, fleet, outer_errors
 from dsrkit.verify.connections import Connection, Refusal
-from dsrkit.verify.frames import INITIAL_TTLS, TCP, UDP
+from dsrkit.verify.frames import INITIAL_TTLS, TCP
 from dsrkit.verify.journeys import PLAIN
-from dsrkit.verify.scene import Party
-from dsrkit.verify.verdicts import Frame, Verdict
+from dsrkit.verify.verdicts import Verdict
 
-Who = Literal["balancer", "server", "router", "balancer or server", "other"]
-Kind = tuple[int, int, int]
-"""IP version, ICMP type and code."""
-
-PROTOCOL_UNREACHABLE: Final = ((4, 3, 2), (6, 4, 1))
-PORT_UNREACHABLE: Final = ((4, 3, 3), (6, 1, 4))
-HOST_UNREACHABLE: Final = ((4, 3, 1), (6, 1, 3))
-PROHIBITED: Final = ((4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1))
-EXPIRED: Final = ((4, 11, 0), (6, 3, 0))
-
-_TUNNELS: Final = (4, 41, 47)
 _NAT: Final = ("nat", "fullnat")
-_ROUNDS: Final = 3
-_NEAR_DEATH: Final = 2
-"""A request that reaches the load balancer with so little TTL ends there or at the next router."""
 
 
 def refused(case: Case) -> Iterator[Diagnosis]:
     """One diagnosis per kind of refusal; machines that refuse for the same reason are one."""
     found = unanswered(case.failed(".answered", ".appears"))
     cells = {id(c): v for c, v in found}
-    outer = _outer_errors(case)
+    outer = outer_errors(case)
     told: list[Told] = []
     rest: list[Connection] = []
     for members in grouped((c for c, _ in found), lambda c: c.server).values():
         server = case.server_of(members[0])
         errors = outer.get(server.name, []) if server is not None else []
         if errors and server is not None:
-            told += _about_tunnel(case, server, errors, members)
+            told += about_tunnel(case, server, errors, members)
         else:
             rest += members
     groups = grouped((c for c in rest if c.refusal is not None), lambda c: _key(case, c, cells[id(c)]))
@@ -51,7 +46,7 @@ def refused(case: Case) -> Iterator[Diagnosis]:
         one = _told(case, server_name, who, kind, icmp, members)
         if one is not None:
             told.append(one)
-    for diagnosis in diagnoses(case, _fleet(case, told), cells):
+    for diagnosis in diagnoses(case, fleet(case, told), cells):
         if diagnosis.codes[0] == "DSR306":
             diagnosis.symptoms += case.failed(".lb.eth.dst")
         yield diagnosis
@@ -89,143 +84,7 @@ def _who(case: Case, c: Connection, r: Refusal, cell: Verdict) -> Who:
     return "router" if scene.party_of_ip(r.source) in scene.role("router") else "other"
 
 
-# --- the tunnel's own errors ------------------------------------------------------------------------------------------
-
-
-def _outer_errors(case: Case) -> dict[str, list[IcmpError]]:
-    """Errors about outer headers, by the server that these were addressed to."""
-    out: dict[str, list[IcmpError]] = {}
-    if case.mode != "l3dsr-tunnel":
-        return out
-    for error in case.evidence.facts.errors:
-        party = case.scene.party_of_ip(error.quoted.dst)
-        udp = error.quoted.proto == UDP and error.quoted.dst not in case.scene.vips
-        if party is not None and party.role == "real-server" and (error.quoted.proto in _TUNNELS or udp):
-            out.setdefault(party.name, []).append(error)
-    return out
-
-
-def _about_tunnel(case: Case, server: Party, errors: list[IcmpError], members: list[Connection]) -> Iterator[Told]:
-    """What an error about the outer header says of the server's end of the tunnel.
-
-    Source: Linux 6.1 ip_local_deliver_finish (no handler), ipip_rcv, gre_rcv, gue_udp_recv (no device), __udp4_lib_rcv.
-    """
-    own = [e for e in errors if case.scene.party_of_ip(e.src) is server]
-    error = (own or errors)[-1]
-    kind = (error.version, error.type, error.code)
-    frames = [e.frame for e in (own or errors)[:4]]
-    if own and kind in PROTOCOL_UNREACHABLE:
-        yield Told(
-            ("TUN401",),
-            "answer[s|] the tunnel's packets with ICMP 'protocol unreachable': no device there takes off the outer"
-            " header",
-            (server.name,),
-            members,
-            {
-                "TUN422": "a device that is there but down answers 'port unreachable'",
-                "TUN402": "a packet that is dropped behind the device draws no ICMP error",
-            },
-            frames=frames,
-        )
-    elif own and kind in PORT_UNREACHABLE:
-        yield _device(case, server, own, members)
-    elif kind in PROHIBITED and not own:
-        routers = names([case.scene.party_of_ip(error.src)])
-        yield Told(
-            ("TUN409",),
-            f"{spoken(routers) or case.scene.address(error.src)} refuses the tunnel's packets on their way to the"
-            " servers: the outer protocol is filtered",
-            routers,
-            members,
-            whole=True,
-            frames=frames,
-        )
-    elif kind in PROHIBITED:
-        yield Told(
-            ("DSR319",), "reject[s|] the tunnel's packets: a firewall there", (server.name,), members, frames=frames
-        )
-    elif kind in EXPIRED:
-        yield Told(
-            ("TUN412",),
-            "outer packets run out of TTL between load balancer and servers: the outer TTL is what is left of the"
-            " client's",
-            names(case.scene.role("lb")),
-            members,
-            {"DSR320": "the load balancer still sent the requests on"},
-            whole=True,
-            frames=frames,
-        )
-
-
-def _device(case: Case, server: Party, errors: list[IcmpError], members: list[Connection]) -> Told:
-    """A FOU or GUE socket that took the packet has shortened the outer length before the error was made.
-
-    Source: Linux 6.1 fou.c fou_recv_pull; recorded.
-    """
-    frames = [e.frame for e in errors[:4]]
-    quoted = errors[-1].quoted
-    down = (
-        "ha[s|ve] a device that takes off the outer header, but it is down: ICMP 'port unreachable' about"
-        " the outer packet"
-    )
-    if quoted.proto != UDP:
-        return Told(
-            ("TUN422", "TUN413"),
-            f"{down}, or made for other ends",
-            (server.name,),
-            members,
-            {"TUN401": "without any device for the protocol the error is 'protocol unreachable'"},
-            "ip -d link show on the server: is the tunnel device up, and do its local, remote and key fit?",
-            frames=frames,
-        )
-    sent = case.evidence.facts.requests.outer_lengths
-    lengths = {n for (src, dst, _), known in sent.items() if (src, dst) == (quoted.src, quoted.dst) for n in known}
-    if lengths and all(e.quoted.length not in lengths for e in errors):
-        return Told(
-            ("TUN422",),
-            f"{down}, whose quoted length its socket has shortened",
-            (server.name,),
-            members,
-            {"TUN413": "a port without a socket leaves the quoted length as it was sent"},
-            frames=frames,
-        )
-    if lengths:
-        return Told(
-            ("TUN413", "TUN401"),
-            "ha[s|ve] no socket for the tunnel's UDP packets: ICMP 'port unreachable', the quoted length as it was"
-            " sent;"
-            " port or variant differ from the load balancer's, or nothing was set up",
-            (server.name,),
-            members,
-            {"TUN422": "a socket that took the packet would have shortened the quoted length"},
-            "ss -lun and ip fou show on the server",
-            frames=frames,
-        )
-    return Told(
-        ("TUN413", "TUN422", "TUN401"),
-        "answer[s|] the tunnel's UDP packets with ICMP 'port unreachable': no socket for the port, or its device is"
-        " down",
-        (server.name,),
-        members,
-        settle="a tap behind the load balancer shows whether the quoted length is the one that was sent",
-        frames=frames,
-    )
-
-
-def _fleet(case: Case, told: list[Told]) -> Iterator[Told]:
-    """Where every server refuses the tunnel alike, the load balancer's end of it is as likely to be the wrong one."""
-    servers = set(names(case.servers()))
-    for code, swapped in (("TUN401", ("TUN401", "TUN413")), ("TUN422", ("TUN413", "TUN422"))):
-        alike = [one for one in told if one.codes[0] == code]
-        if servers and {w for one in alike for w in one.who} == servers and len(servers) > 1:
-            for one in alike:
-                if code == "TUN401" or len(one.codes) > 1:
-                    one.codes = swapped
-                    one.settle = "ipvsadm -Ln --tun-info on the load balancer, ip -d link show on a server"
-    yield from told
-
-
-# --- everything else --------------------------------------------------------------------------------------------------
+# --- what it says -----------------------------------------------------------------------------------------------------
 
 
 def _told(case: Case, server: str, who: Who, kind: str, icmp: Kind, members: list[Connection]) -> Told | None:
@@ -233,7 +92,7 @@ def _told(case: Case, server: str, who: Who, kind: str, icmp: Kind, members: lis
     if who == "balancer":
         return _balancer(case, kind, icmp, members)
     if icmp in EXPIRED and kind == "icmp":
-        return _expired(case, who, members)
+        return expired(case, who, members)
     if who in ("router", "other"):
         return None  # what a machine on the way says is not about this service alone
     if who == "balancer or server":
@@ -296,9 +155,9 @@ def _balancer(case: Case, kind: str, icmp: Kind, members: list[Connection]) -> T
     lbs = names(case.scene.role("lb"))
     who = spoken(lbs) or "the load balancer"
     if kind == "icmp" and icmp in EXPIRED:
-        return _expired(case, "balancer", members)
+        return expired(case, "balancer", members)
     if kind == "icmp" and icmp in HOST_UNREACHABLE:
-        return _no_neighbour(case, members)
+        return no_neighbour(case, members)
     how = "resets" if kind == "rst" else "refuses"
     return Told(
         ("HCK706",),
@@ -435,87 +294,3 @@ def _closed_behind_nat(case: Case, who: tuple[str, ...], members: list[Connectio
     ruled = {"DSR319": "a firewall's RST has TOS 0"} if _copied_tos(members) else {}
     codes = ("NAT212",) if ruled or odd else ("NAT212", "DSR319")
     return Told(codes, what, who, members, ruled, "ss -ltn on the server, ipvsadm -Ln on the load balancer")
-
-
-# --- TTL --------------------------------------------------------------------------------------------------------------
-
-
-def _expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
-    lbs = names(case.scene.role("lb"))
-    loops = [c for c in members if _sent_ttl(c) > _NEAR_DEATH + 8]
-    if loops and (any(map(forwarded, members)) or any(map(_goes_round, members)) or who not in ("router", "other")):
-        return _loop(case, members)
-    if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
-        return Told(
-            ("DSR320",),
-            f"requests reach {spoken(lbs) or 'the load balancer'} with their last TTL and end there: their client, or"
-            " the way from it, leaves too little",
-            lbs,
-            members,
-            {"DSR302": "no request was seen twice with a lower TTL"},
-            whole=True,
-        )
-    return None
-
-
-def _goes_round(c: Connection) -> bool:
-    """Whether one tap shows the request again and again with less TTL."""
-    ttls: dict[tuple[int, int], set[int]] = {}
-    for tap, ttl, mac, _ in c.sent:
-        ttls.setdefault((tap, mac), set()).add(ttl)
-    return any(len(known) >= _ROUNDS for known in ttls.values())
-
-
-def _sent_ttl(c: Connection) -> int:
-    return max((ttl for _, ttl, *_ in c.sent), default=0)
-
-
-def _loop(case: Case, members: list[Connection]) -> Told | None:
-    """The TTL of requests is used up behind the load balancer: somebody sends them round."""
-    routed = _hands_to_router(case) if case.mode == "l2dsr" else None
-    if routed is not None:
-        return _no_neighbour(case, members, routed)
-    servers = names(case.server_of(c) for c in members)
-    codes = ("DSR302", "DSR306", "DSR315") if case.mode == "l2dsr" else ("DSR302", "DSR315")
-    ruled = {"DSR320": "these requests had enough TTL left; it falls in a loop"}
-    if servers and case.mode == "l2dsr":
-        codes = ("DSR302", "DSR315")
-        ruled["DSR306"] = "the load balancer sends to a server's MAC, not to a router's"
-    return Told(
-        codes,
-        "requests go round behind the load balancer until their TTL is used up: a server that does not own the VIP and"
-        f" forwards, {spoken(servers) + ' it seems' if servers else 'no tap shows which'}",
-        servers,
-        members,
-        ruled,
-        "ip addr show dev lo and sysctl net.ipv4.ip_forward on the server; a tap there shows the same packet leave"
-        " again",
-        whole=True,
-    )
-
-
-def _hands_to_router(case: Case) -> list[Frame] | None:
-    """Frames for the VIP that the load balancer gives to a router."""
-    lbs, routers = case.scene.macs("lb"), case.scene.macs("router")
-    places = case.evidence.facts.requests.asked
-    found = [p for p in places if p.eth_src in lbs and p.dst in case.scene.vips and p.eth_dst in routers]
-    return [f for p in found for f in places[p].frames] or None
-
-
-def _no_neighbour(case: Case, members: list[Connection], frames: list[Frame] | None = None) -> Told | None:
-    if case.mode != "l2dsr":
-        return None
-    lbs = names(case.scene.role("lb"))
-    return Told(
-        ("DSR306",),
-        f"{spoken(lbs) or 'the load balancer'} cannot hand frames to a server: it gets no answer to its ARP or"
-        " neighbour requests, or gives them to a router, which sends them back; with L2DSR both must be in one"
-        " broadcast domain",
-        lbs,
-        members,
-        {"DSR302": "no server sends the frames back"},
-        "ip route get SERVER and ip neigh on the load balancer; a server that is switched off looks like the first"
-        " case",
-        whole=True,
-        frames=frames or [],
-    )

@@ -1,32 +1,22 @@
-"""Nothing comes back: where requests, or the answers to them, were last seen, and what is silent from there on."""
+"""Nothing comes back: where requests were last seen, and what is silent from there on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, in_order, names, spoken, unanswered
-from dsrkit.diagnose.pictures.wrong_address import MARK_CELLS, NOT_MARKED, not_marked
+from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, not_marked
+from dsrkit.diagnose.pictures.mute import AT_SERVER, MADE_IN, at_server, spoken_against, stale_sum, unwrapped
 from dsrkit.verify.connections import Connection
-from dsrkit.verify.frames import TCP
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Verdict
-from dsrkit.wire import layout
 
 Stage = Literal["server", "way", "behind", "balancer", "unknown"]
 """Where a request was last seen: at its server; on a link behind which another tap would have shown it; behind the load
 balancer; in front of it, where its other side is tapped; or in front of it, where that is not."""
-
-AT_SERVER: Final[dict[str | None, tuple[str, ...]]] = {
-    "l2dsr": ("DSR301", "DSR311", "DSR316", "NAT213", "DSR323"),
-    "l3dsr-tunnel": ("TUN402", "TUN403", "NAT213", "DSR323"),
-    "l3dsr-dscp": ("DSC511", "DSC505", "DSR311", "NAT213", "DSR323"),
-    "nat": ("NAT213", "DSR323"),
-    "fullnat": ("NAT213", "DSR323"),
-}
-"""A server that says nothing, by mode, the likeliest first. Source: the catalogue's decision table."""
 
 _ON_THE_WAY: Final[dict[str | None, tuple[str, ...]]] = {
     "l3dsr-tunnel": ("TUN409", "DSR322"),
@@ -37,7 +27,6 @@ _UNSEEN: Final[dict[str | None, tuple[str, ...]]] = {
     "nat": ("NAT201",),
 }
 """Answers in the server's own name, which no tap shows that only sees what passes the load balancer."""
-_MADE_IN: Final = {"l3dsr-dscp": "DSC516", "nat": "NAT204", "fullnat": "NAT204"}
 _NO_VIP: Final = {"l2dsr": "DSR301", "l3dsr-tunnel": "TUN403", "l3dsr-dscp": "DSC511"}
 
 
@@ -86,7 +75,7 @@ def silent(case: Case) -> Iterator[Diagnosis]:
     for (stage, _), members in stages.items():
         server = case.server_of(members[0])
         if stage == "server" and server is not None:
-            told.append(_at_server(case, server, members))
+            told.append(at_server(case, server, members))
         elif stage == "balancer":
             told.append(_swallowed(case, members))
         elif stage == "way":
@@ -94,7 +83,7 @@ def silent(case: Case) -> Iterator[Diagnosis]:
         else:
             told.append(_somewhere(case, stage, server, members, all_fail))
     for diagnosis in diagnoses(case, _known(case, told, cells), cells):
-        if diagnosis.codes[0] in _MADE_IN.values():
+        if diagnosis.codes[0] in MADE_IN.values():
             diagnosis.symptoms += [v for v in case.failed(".l4.checksum", node="lb") if v not in diagnosis.symptoms]
         if diagnosis.codes[0] in NOT_MARKED:
             diagnosis.symptoms += case.failed(*MARK_CELLS)
@@ -116,7 +105,7 @@ def _known(case: Case, told: list[Told], cells: dict[int, Verdict]) -> list[Told
     return left
 
 
-# --- where --------------------------------------------------------------------------------------------------------
+# --- where ------------------------------------------------------------------------------------------------------------
 
 
 def _stage(case: Case, c: Connection, cell: Verdict) -> Stage:
@@ -130,149 +119,7 @@ def _stage(case: Case, c: Connection, cell: Verdict) -> Stage:
     return "behind"
 
 
-# --- at the server ------------------------------------------------------------------------------------------------
-
-
-def _at_server(case: Case, server: Party, members: list[Connection]) -> Told:
-    return (
-        _stale_sum(case, server, members)
-        or _unwrapped(case, server, members)
-        or _unknown_mac(case, server, members)
-        or _mute(case, server, members)
-    )
-
-
-def _stale_sum(case: Case, server: Party, members: list[Connection]) -> Told | None:
-    """The load balancer replaced an address and left the transport checksum as it was."""
-    stale = case.evidence.facts.requests.stale_sums
-    proven = any(ip in stale for ip in server.ips) or bool(case.failed(".l4.checksum", node="lb"))
-    if case.mode not in _MADE_IN or not proven or any(c.last_sum != layout.SUM_INVALID for c in members):
-        return None
-    lbs = names(case.scene.role("lb"))
-    return Told(
-        (_MADE_IN[case.mode],),
-        f"{spoken(lbs) or 'the load balancer'} replaces the address and leaves the TCP or UDP checksum as it was, right"
-        " for the VIP only: servers drop such packets without a word",
-        lbs,
-        members,
-        {"CAP901": "the checksum is not the sum of the pseudo header, which offload leaves"},
-        whole=True,
-        frames=[x for ip in server.ips if ip in stale for x in stale[ip].frames],
-    )
-
-
-def _unwrapped(case: Case, server: Party, members: list[Connection]) -> Told | None:
-    """What one outer header already says."""
-    if case.mode != "l3dsr-tunnel":
-        return None
-    outer = {o: seen for o, seen in case.evidence.facts.requests.outer.items() if o.dst in server.ips}
-    own = [f for o, seen in outer.items() if o.src in case.scene.vips for f in seen.frames]
-    lbs = names(case.scene.role("lb"))
-    if own and all(o.src in case.scene.vips for o in outer):
-        return Told(
-            ("TUN421",),
-            f"{spoken(lbs) or 'the load balancer'} writes the VIP as the source of its outer packets; servers own that"
-            " address themselves and drop them",
-            lbs,
-            members,
-            whole=True,
-            frames=own[:4],
-        )
-    served = any(case.served_by(p) for p in case.servers() if any(o.dst in p.ips for o in _checked(case)))
-    if outer and all(o.checked for o in outer) and not served:
-        silence = tuple(code for code in AT_SERVER[case.mode] if code not in _excluded(case, server, members))
-        return Told(
-            ("TUN420", *silence),
-            "say[s|] nothing to GRE packets that carry a checksum; a device that was not made for them drops them",
-            (server.name,),
-            members,
-            settle="ip -d link show on the server: has the GRE device icsum (csum)? or ipvsadm --tun-nocsum",
-            frames=[f for seen in outer.values() for f in seen.frames][:4],
-        )
-    return None
-
-
-def _checked(case: Case) -> list[Any]:
-    return [o for o in case.evidence.facts.requests.outer if o.checked]
-
-
-def _unknown_mac(case: Case, server: Party, members: list[Connection]) -> Told | None:
-    """Frames for a MAC that is never heard on a link where its neighbours are."""
-    heard = {mac for _, mac in case.evidence.facts.requests.heard}
-    others = {mac for p in case.servers() if p is not server for mac in p.macs}
-    at_own_tap = case.tap_at(server)
-    if case.mode != "l2dsr" or at_own_tap or server.macs & heard or not others & heard:
-        return None
-    lbs = names(case.scene.role("lb"))
-    return Told(
-        ("DSR305",),
-        f"{spoken(lbs) or 'the load balancer'} sends frames to a MAC that nobody was heard to have, while other servers"
-        " are heard on that link: an old neighbour entry, or a server that is down",
-        (*lbs, server.name),
-        members,
-        settle="ip neigh on the load balancer, ip link on the server",
-        whole=True,
-    )
-
-
-def _mute(case: Case, server: Party, members: list[Connection]) -> Told:
-    excluded = _excluded(case, server, members)
-    codes = tuple(code for code in AT_SERVER[case.mode] if code not in excluded)
-    if _gateway(case, server) == "unanswered" and "NAT213" in codes:
-        codes = ("NAT213", *(code for code in codes if code != "NAT213"))
-    return Told(
-        codes,
-        "get[s|] the requests and send[s|] nothing back, neither an answer nor an error",
-        (server.name,),
-        members,
-        excluded,
-        _DECIDE.get(case.mode or "", _DECIDE["nat"]),
-    )
-
-
-_DECIDE: Final = {
-    "l2dsr": "on the server: ip addr show dev lo (is the VIP there?), sysctl -a | grep rp_filter, ip route get CLIENT,"
-    " nft list ruleset",
-    "l3dsr-tunnel": "on the server: ip addr show (is the VIP there?), rp_filter of the tunnel device, ip route get"
-    " CLIENT, nft list ruleset",
-    "l3dsr-dscp": "on the server: ip addr show dev lo (is the VIP there?), which tag its rule turns into which VIP, ip"
-    " route get CLIENT, nft list ruleset",
-    "nat": "on the server: ip route get CLIENT, nft list ruleset",
-}
-
-
-def _excluded(case: Case, server: Party, members: list[Connection]) -> dict[str, str]:
-    """Causes that something else in this capture speaks against."""
-    out: dict[str, str] = {}
-    if _gateway(case, server) == "answered":
-        out["NAT213"] = "the server asks for its gateway, so it has a route back"
-    protocols = {c.proto for c in members}
-    served = {
-        proto
-        for (at, proto, _), n in case.connections.answered.items()
-        if n and case.servers()[at] is server and at >= 0
-    }
-    if served and not served & protocols:
-        other = "TCP" if TCP in served else "UDP"
-        for code in AT_SERVER[case.mode]:
-            if code not in ("DSR323", "DSC505"):
-                out.setdefault(code, f"the server answers {other} of the same service")
-    return out
-
-
-def _gateway(case: Case, server: Party) -> str:
-    """Whether a server that says nothing was seen to look for its way back, and whether it found it."""
-    scene, facts = case.scene, case.evidence.facts
-    ways = scene.ips("router") | scene.ips("client") | (scene.ips("lb") if not case.direct else set())
-    state = ""
-    for mac, address in facts.arp_asked:
-        if mac in server.macs and (address in ways or address not in scene.ips("lb") | scene.ips("real-server")):
-            found = any(a == address and n for (a, _), n in facts.arp_answered.items())
-            state = "answered" if found or state == "answered" else "unanswered"
-    return state
-
-
-# --- elsewhere ----------------------------------------------------------------------------------------------------
+# --- before the server ------------------------------------------------------------------------------------------------
 
 
 def _swallowed(case: Case, members: list[Connection]) -> Told:
@@ -357,13 +204,13 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
     if wrong is not None:
         return wrong
     if server is not None and stage == "behind":
-        own = _stale_sum(case, server, members) or _unwrapped(case, server, members)
+        own = stale_sum(case, server, members) or unwrapped(case, server, members)
         if own is not None:
             return own
     unmarked = not_marked(case, server) if case.mode == "l3dsr-dscp" and server is not None else None
     if unmarked is not None:
         return Told(unmarked.codes, unmarked.what, tuple(unmarked.who), members, unmarked.ruled_out, whole=True)
-    excluded = _excluded(case, server, members) if server is not None else {}
+    excluded = spoken_against(case, server, members) if server is not None else {}
     codes = [code for code in AT_SERVER[case.mode] if code not in excluded]
     way = list(_ON_THE_WAY.get(case.mode, ("DSR322",)))
     codes = [*way, *codes] if all_fail and case.mode != "l2dsr" else [*codes, *way]
@@ -414,94 +261,4 @@ def stalled(case: Case) -> Iterator[Diagnosis]:
         settle="ipvsadm -Lnc and sysctl net.ipv4.vs.expire_nodest_conn on the load balancer",
         expected="the same packet behind it",
         actual="every copy is lost",
-    )
-
-
-# --- replies ------------------------------------------------------------------------------------------------------
-
-
-def unheard(case: Case) -> Iterator[Diagnosis]:
-    """A server answers, and the client goes on asking: the answers are lost on their way back."""
-    if any(v.failed and v.cell.endswith(".lb.reply.absent") for v in case.verdicts):
-        return  # they go the wrong way, which is a finding of its own
-    found = unanswered(v for v in case.failed(".reply.appears") if v.connections)
-    cells = {id(c): v for c, v in found}
-    groups = grouped((c for c, _ in found), lambda c: cells[id(c)].cell.split(".")[1])
-    for kind, members in groups.items():
-        if kind == "lb":
-            back = case.scene.macs("lb") | case.senders_to_servers()
-            past = [c for c in members if not c.answer_to & back]
-            members = [c for c in members if c.answer_to & back]
-            if past:
-                yield from diagnoses(case, [_past_the_balancer(case, past)], cells)
-            if not members:
-                continue
-            told = _not_forwarded(case, members)
-        elif case.direct:
-            told = _filtered(case, members)
-        else:
-            continue
-        yield from diagnoses(case, [told], cells)
-
-
-def _past_the_balancer(case: Case, members: list[Connection]) -> Told:
-    claims, routers = case.scene.claims, case.scene.macs("router")
-    codes: tuple[str, ...] = ("NAT201", "NAT202")
-    if all(any((c.client >> 16, mac) in claims for mac in c.answer_to) for c in members):
-        codes = ("NAT202",)
-    elif all(c.answer_to <= routers for c in members):
-        codes = ("NAT201",)
-    return Told(
-        codes,
-        "answer[s|] clients past the load balancer: the frames go to another MAC than its",
-        in_order(case, names(case.server_of(c) for c in members)),
-        members,
-        {"NAT214": "the answers are not sent to the load balancer"},
-        "ip route get CLIENT on the server",
-        expected="the answer at the load balancer",
-    )
-
-
-def _not_forwarded(case: Case, members: list[Connection]) -> Told:
-    lbs = names(case.scene.role("lb"))
-    return Told(
-        ("NAT214",),
-        f"{spoken(lbs) or 'the load balancer'} gets the servers' answers on its inside and does not send them on to the"
-        " clients: ip_forward is off, a FORWARD rule drops them, or rp_filter is strict inside",
-        lbs,
-        members,
-        {"NAT201": "the answers do come to the load balancer's MAC"},
-        "sysctl net.ipv4.ip_forward and net.ipv4.conf.all.rp_filter, nft list ruleset on the load balancer",
-        whole=True,
-        expected="the answer outside",
-    )
-
-
-def _filtered(case: Case, members: list[Connection]) -> Told:
-    routers = names(case.scene.role("router"))
-    others = case.replies_pass({c_point.tap for c in members for c_point in c.answer_at}, "udp", "icmp", "icmpv6")
-    where = spoken(routers) or "a router or firewall"
-    codes = ("DSR309",) if others else ("DSR309", "DSR310")
-    if case.mode == "l3dsr-dscp" and not case.sees_replies(members):
-        return Told(
-            (*codes, "DSC505", "DSC506", "DSC507"),
-            "servers answer and the client goes on asking: the answers are lost on their way back, or come from another"
-            " VIP than the one that was asked",
-            (),
-            members,
-            settle="a tap on the clients' side shows whether answers arrive, and from which address",
-            whole=True,
-            expected="the answer at the client",
-        )
-    return Told(
-        codes,
-        f"servers answer in the VIP's name and the client never gets it: {where} on the way back drops the answers, as"
-        " a stateful firewall does that saw no request" + ("" if others else ", or a filter against forged sources"),
-        routers,
-        members,
-        {"DSR310": "UDP or ICMP replies from the VIP do pass"} if others else {},
-        "state and uRPF/anti-spoofing counters of that device"
-        + ("" if others else "; a UDP or ping reply from the VIP that passes speaks for a stateful firewall"),
-        whole=True,
-        expected="the answer at the client",
     )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken, unanswered
-from dsrkit.diagnose.pictures.marks import remarking
-from dsrkit.model.dscp import dscp_text
+from dsrkit.diagnose.pictures.common import agreeing, in_order, spoken, unanswered
+from dsrkit.diagnose.pictures.lost_mark import Found, by_marks, server_of_answer, spoken_marks
+from dsrkit.diagnose.pictures.refusals import EXPIRED, PROHIBITED
 from dsrkit.verify.connections import Connection, WrongAnswer
 from dsrkit.verify.frames import TCP, UDP
 from dsrkit.verify.scene import Party
@@ -33,36 +32,6 @@ FROM_REAL_ADDRESS: Final = (
 )
 """What all look alike to a client that gets its answer from an address that it did not ask."""
 
-NOT_MARKED: Final = ("DSC504", "DSC515", "DSC517")
-MARK_CELLS: Final = (".lb.ip.dsfield.dscp", ".lb.ip.dsfield.ecn")
-
-
-@dataclass(slots=True)
-class _Found:
-    """One cause, at the servers that show it; `who` are to mend it, and the subject of `what` (see `agreeing`) unless
-    that is a whole sentence."""
-
-    codes: tuple[str, ...]
-    what: str
-    who: list[str]
-    servers: list[Party] = field(default_factory=list)
-    answers: list[WrongAnswer] = field(default_factory=list)
-    refused: list[Connection] = field(default_factory=list)
-    ruled_out: dict[str, str] = field(default_factory=dict)
-    settle: str = ""
-    cells: tuple[str, ...] = ()
-    whole: bool = False
-
-
-@dataclass(slots=True)
-class _Marks:
-    """TOS octets of first packets for one server: before the load balancer (of the whole service), behind it, and as
-    they come to the server."""
-
-    before: set[int] = field(default_factory=set)
-    out: set[int] = field(default_factory=set)
-    arriving: set[int] = field(default_factory=set)
-
 
 def wrong_address(case: Case) -> Iterator[Diagnosis]:
     """One diagnosis per cause; servers that answer wrongly for the same reason are one."""
@@ -73,9 +42,9 @@ def wrong_address(case: Case) -> Iterator[Diagnosis]:
         wrong = _proven(case, wrong)
     if not cells and not refused:
         return
-    found: dict[tuple[str, ...], _Found] = {}
+    found: dict[tuple[str, ...], Found] = {}
     by_server: dict[int, list[WrongAnswer]] = {}
-    known_at = {(w.client, w.source): at for w in wrong if (at := _server(case, w)) >= 0}
+    known_at = {(w.client, w.source): at for w in wrong if (at := server_of_answer(case, w)) >= 0}
     for w in wrong:
         by_server.setdefault(known_at.get((w.client, w.source), -1), []).append(w)
     for c, _ in refused:
@@ -107,21 +76,10 @@ def _in_own_name(case: Case, c: Connection) -> bool:
         return False
     server = case.server_of(c)
     own = server is not None and c.refusal.source in server.ips
-    expired = c.refusal.icmp in ((4, 11, 0), (6, 3, 0))
-    prohibited = c.refusal.icmp in ((4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1))
-    return own and not expired and not prohibited
+    return own and c.refusal.icmp not in (*EXPIRED, *PROHIBITED)
 
 
-def _server(case: Case, w: WrongAnswer) -> int:
-    servers = case.servers()
-    by_ip = [i for i, p in enumerate(servers) if w.source in p.ips]
-    by_mac = [i for i, p in enumerate(servers) if w.sender in p.macs]
-    return next(iter(by_ip or by_mac), -1)
-
-
-def _causes(
-    case: Case, server: Party | None, answers: list[WrongAnswer], refused: list[Connection]
-) -> Iterator[_Found]:
+def _causes(case: Case, server: Party | None, answers: list[WrongAnswer], refused: list[Connection]) -> Iterator[Found]:
     """What one server's wrong answers come from. `server` is None where roles are not known."""
     who = [server.name] if server is not None else []
     other = [w for w in answers if case.mode is not None and _of_nobody(case, server, w.source)]
@@ -131,7 +89,7 @@ def _causes(
     if not own and not refused:
         return
     if case.mode == "l3dsr-dscp" and server is not None:
-        one = _datagrams_only(case, server, own, refused) or _by_marks(case, server, own)
+        one = _datagrams_only(case, server, own, refused) or by_marks(case, server, own)
     elif case.mode == "nat":
         one = _past_the_balancer(case, server, own)
     elif case.direct:
@@ -152,168 +110,19 @@ def _of_nobody(case: Case, server: Party | None, source: int) -> bool:
     return server is not None and source not in scene.ips("real-server") and not claimed
 
 
-# --- DSCP mode ----------------------------------------------------------------------------------------------------
-
-
-def _marks(case: Case, server: Party) -> _Marks:
-    scene = case.scene
-    out = _Marks()
-    for place in case.evidence.facts.requests.asked:
-        if place.dst in scene.vips:
-            out.before.add(place.tos)
-        elif place.dst in server.ips and place.eth_src in scene.macs("lb"):
-            out.out.add(place.tos)
-            if place.eth_dst in server.macs:
-                out.arriving.add(place.tos)
-        elif place.dst in server.ips:
-            out.arriving.add(place.tos)
-    return out
-
-
-def _by_marks(case: Case, server: Party, answers: list[WrongAnswer]) -> _Found:
-    """The mark behind the load balancer and at the server decides."""
-    marks = _marks(case, server)
-    sent, came = {t >> 2 for t in marks.out}, {t >> 2 for t in marks.arriving}
-    lbs = names(case.scene.role("lb"))
-    routers = list(names(case.scene.role("router")))
-    if sent:
-        unmarked = _unmarked(case, marks, list(lbs))
-        if unmarked is not None:
-            return unmarked
-    if sent - {0} and came and not came & sent:
-        return _changed_on_the_way(case, server, sent, came, routers)
-    if came - {0} and (not sent or came & sent):
-        return _intact(case, server, came, bool(sent))
-    if came and not sent:
-        return _Found(
-            ("DSC502", "DSC517", "DSC515"),
-            "get[s|] requests without a mark and answer[s|] from [its|their] own address",
-            [server.name],
-            settle="a tap at the load balancer shows whether it marks them",
-        )
-    codes = (
-        ("DSC502", "DSC510", "DSC501", "DSC503")
-        if _all_alike(case)
-        else ("DSC505", "DSC510", "DSC501", "DSC502", "DSC503")
-    )
-    return _Found(
-        codes,
-        "answer[s|] from [its|their] own address; the load balancer marks its requests with DSCP"
-        f" {_spoken_marks(sent)}",
-        [server.name],
-        ruled_out={"DSC517": "the mark is there behind the load balancer"} if sent else {},
-        settle="a tap at the server shows whether the mark arrives",
-    )
-
-
-def _spoken_marks(marks: set[int]) -> str:
-    return spoken(dscp_text(m) for m in sorted(marks)) if marks else "that no tap shows"
-
-
-def not_marked(case: Case, server: Party) -> _Found | None:
-    """The load balancer's own mistake, where its output is seen: no mark, or not the one that is meant."""
-    marks = _marks(case, server)
-    return _unmarked(case, marks, list(names(case.scene.role("lb")))) if marks.out else None
-
-
-def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> _Found | None:
-    """The load balancer replaces the destination and writes no mark, or not the one that is meant."""
-    who = spoken(lbs) or "the load balancer"
-    ecn = any(v.failed and v.cell.endswith(".lb.ip.dsfield.ecn") for v in case.verdicts)
-    cells = MARK_CELLS
-    if ecn and all(t & 3 for t in marks.out):
-        tag = next(iter(marks.out))
-        return _Found(
-            ("DSC504",),
-            f"{who} writes its tag as the whole TOS octet: {tag:#04x} on the wire is DSCP {tag >> 2} and ECN {tag & 3}."
-            f" As a code point, {tag} is TOS {tag << 2 & 0xFF:#04x}",
-            lbs,
-            cells=cells,
-            whole=True,
-            ruled_out={"DSC502": "the mark is wrong already behind the load balancer"},
-        )
-    if any(t >> 2 for t in marks.out) and not (marks.before and marks.out <= marks.before):
-        return None
-    if any(not t >> 2 for t in marks.before) and all(t >> 2 for t in marks.out):
-        return None  # requests that come without a mark leave with one
-    if marks.out - marks.before or not marks.before or not any(t >> 2 for t in marks.before):
-        cleared = bool(marks.before and any(t >> 2 for t in marks.before))
-        if any(t >> 2 for t in marks.out):
-            return None
-        codes = ("DSC515",) if cleared else ("DSC517", "DSC515")
-        what = "clears the DSCP of requests and writes no tag" if cleared else "sends requests on without a tag"
-    elif any(t >> 2 for t in marks.before) and not any(t >> 2 for t in marks.out):
-        codes, what = ("DSC515",), "clears the DSCP of requests and writes no tag"
-    else:
-        codes, what = ("DSC517",), "sends requests on with the DSCP that the client gave them: it writes no tag"
-    ruled = {"DSC502": "the mark is missing already behind the load balancer", "DSC510": "no tag arrives at the server"}
-    return _Found(codes, f"{who} {what}", lbs, ruled_out=ruled, cells=cells, whole=True)
-
-
-def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int], routers: list[str]) -> _Found:
-    gone = came == {0}
-    what = "clears" if gone else "changes"
-    how = "" if gone else remarking({m for m in sent if m}, came)
-    where = spoken(routers) or "a router behind the load balancer"
-    return _Found(
-        ("DSC502",) if gone else ("DSC503",),
-        f"{where} {what} the mark between load balancer and servers: DSCP {_spoken_marks(sent)} behind the load"
-        f" balancer, {_spoken_marks(came)} at {server.name}{f' ({how})' if how else ''}, so servers answer from"
-        " their own addresses",
-        routers,
-        ruled_out={
-            "DSC510": "the tag does not arrive",
-            "DSC517": "the load balancer does write the tag",
-            "NAT201": "the requests are marked",
-        },
-        cells=(".router.ip.dsfield.dscp", ".router.ip.dsfield.ecn"),
-        whole=True,
-    )
-
-
-def _intact(case: Case, server: Party, came: set[int], proven: bool) -> _Found:
-    everyone = _all_alike(case)
-    codes = ("DSC510", "DSC501") if everyone else ("DSC505", "DSC510", "DSC501")
-    if not proven:
-        codes = (*codes, "DSC503")
-    if not proven and all(t & 3 for t in _marks(case, server).arriving):
-        codes = (*codes, "DSC504")
-    ruled = {"DSC502": "the mark is there when the request reaches the server"}
-    if proven:
-        ruled["DSC503"] = "it is the mark that the load balancer wrote"
-        ruled["DSC517"] = "the load balancer does write the tag"
-    return _Found(
-        codes,
-        f"get[s|] requests with DSCP {_spoken_marks(came)} and answer[s|] from [its|their] own address: "
-        + ("no" if everyone else "[its|their] rule waits for another tag, or there is no")
-        + " rule that turns the tagged packets' destination into the VIP, or it is a stateful DNAT, which puts the real"
-        " address back into every reply",
-        [server.name],
-        ruled_out=ruled,
-        settle="nft list ruleset or iptables-save -t raw on the server: is there a stateless rule for this DSCP?",
-        cells=(),
-    )
-
-
-def _all_alike(case: Case) -> bool:
-    """Whether every server that answers does so from its own address."""
-    wrong = {_server(case, w) for w in case.wrong_answers() if w.source not in case.scene.vips}
-    return all(i in wrong for i, p in enumerate(case.servers()) if case.served_by(p)) and len(wrong) > 1
-
-
-# --- other modes --------------------------------------------------------------------------------------------------
+# --- what it comes from -----------------------------------------------------------------------------------------------
 
 
 def _datagrams_only(
     case: Case, server: Party | None, answers: list[WrongAnswer], refused: list[Connection]
-) -> _Found | None:
+) -> Found | None:
     """UDP alone: TCP answers from the address that was asked, a wildcard UDP socket from the interface's."""
     if server is None or not answers or refused or any(w.proto != UDP for w in answers):
         return None
     tcp = any(n for (_, proto, _), n in case.connections.answered.items() if proto == TCP)
     if any(w.proto == TCP for w in case.wrong_answers()) or (case.mode == "l3dsr-dscp" and not tcp):
         return None  # then its TCP might do the same
-    return _Found(
+    return Found(
         ("DSR321",),
         "answer[s|] UDP from [its|their] own address instead of the VIP's: the daemon's socket is bound to all"
         " addresses, and"
@@ -324,7 +133,7 @@ def _datagrams_only(
     )
 
 
-def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnswer]) -> _Found:
+def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnswer]) -> Found:
     who = [server.name] if server is not None else []
     scene = case.scene
     direct = [
@@ -334,7 +143,7 @@ def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnsw
     ]
     sent_by_server = [w for w in answers if server is not None and w.sender in server.macs]
     if direct and len(direct) == len(sent_by_server):
-        return _Found(
+        return Found(
             ("NAT202",),
             "answer[s|] clients of [its|their] own subnet directly, from [its|their] own address: such replies never"
             " pass the load"
@@ -344,7 +153,7 @@ def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnsw
             settle="ip route get CLIENT on the server",
         )
     asked = server is not None and _asks_for_router(case, server)
-    return _Found(
+    return Found(
         ("NAT201",),
         "answer[s|] clients past the load balancer, from [its|their] own address: [its|their] way back to them is not"
         " by"
@@ -364,11 +173,11 @@ def _asks_for_router(case: Case, server: Party) -> bool:
     return any(mac in server.macs and ip in routers for mac, ip in case.evidence.facts.arp_asked)
 
 
-def _from_other_vip(case: Case, who: list[str], server: Party | None, answers: list[WrongAnswer]) -> _Found:
+def _from_other_vip(case: Case, who: list[str], server: Party | None, answers: list[WrongAnswer]) -> Found:
     sources = spoken(sorted({case.scene.address(w.source) for w in answers}))
     asked = spoken(sorted({case.scene.address(r) for w in answers for r in w.right}))
     code = "DSC505" if case.mode == "l3dsr-dscp" else "TUN417"
-    found = _Found(
+    found = Found(
         (code,),
         f"answer[s|] connections to {asked} from {sources}: "
         + (
@@ -384,7 +193,7 @@ def _from_other_vip(case: Case, who: list[str], server: Party | None, answers: l
     return found
 
 
-def _without_mark(case: Case, answers: list[WrongAnswer]) -> _Found | None:
+def _without_mark(case: Case, answers: list[WrongAnswer]) -> Found | None:
     """A load balancer seen to replace the destination and nothing else: DSCP mode without a mark, or NAT past which
     servers answer. Where it hands such requests to a router, servers could not have it as their gateway."""
     rips, asked = {w.source for w in answers}, {a for w in answers for a in w.right}
@@ -403,14 +212,14 @@ def _without_mark(case: Case, answers: list[WrongAnswer]) -> _Found | None:
     servers = [case.scene.address(a) for a in sorted(rips)]
     mark = "keeps the DSCP that clients gave them" if kept else "clears their DSCP" if cleared else "writes no mark"
     if not routed:
-        return _Found(
+        return Found(
             ("NAT201", *unmarked),
             "answer[s|] clients past the load balancer, which replaces the destination of requests and writes no mark",
             servers,
             ruled_out=ruled,
             settle="is the service meant to be NAT (then: ip route get CLIENT on the server) or DSCP mode?",
         )
-    return _Found(
+    return Found(
         (*unmarked, "NAT201"),
         f"{spoken(balancers)} replaces the destination of requests and {mark}, and servers answer from their own"
         " addresses: as DSCP mode, it lacks the tag",
@@ -422,7 +231,7 @@ def _without_mark(case: Case, answers: list[WrongAnswer]) -> _Found | None:
     )
 
 
-def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Found:
+def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> Found:
     """No tap shows more than that the answer has another address."""
     found = _without_mark(case, answers) if case.mode is None else None
     if found is not None:
@@ -445,13 +254,13 @@ def _unspecific(case: Case, who: list[str], answers: list[WrongAnswer]) -> _Foun
         ruled["NAT201"] = "the address that answers is not the one that the load balancer sends to"
     elif came - {0}:
         codes = ("DSC510", "DSC501", "DSC505", "DSC503", "NAT201", "DSC517")
-        ruled["DSC502"] = f"requests come to the server with DSCP {_spoken_marks(came)}"
+        ruled["DSC502"] = f"requests come to the server with DSCP {spoken_marks(came)}"
     elif came:
         codes = ("NAT201", "DSC502", "DSC517", "DSC515")
         ruled["DSC510"] = "requests come to the server without a mark"
     if answers and all(w.proto == UDP for w in answers):
         codes = ("DSR321", *codes)
-    return _Found(
+    return Found(
         codes,
         f"answer[s|] clients that asked {spoken(sorted({case.scene.address(r) for w in answers for r in w.right}))}",
         who or sources,
@@ -469,10 +278,10 @@ def _all_served(case: Case, answers: list[WrongAnswer]) -> bool:
     return neither or all((w.asked[0], w.source) in asked for w in answers)
 
 
-# --- the finding --------------------------------------------------------------------------------------------------
+# --- the finding ------------------------------------------------------------------------------------------------------
 
 
-def _diagnosis(case: Case, one: _Found, symptoms: list[Verdict]) -> Diagnosis:
+def _diagnosis(case: Case, one: Found, symptoms: list[Verdict]) -> Diagnosis:
     count, part = _share(case, one)
     subject = "" if one.whole else f"{spoken(in_order(case, one.who))} "
     frames: list[Frame] = [f for w in one.answers for f in (w.asked, w.answer)]
@@ -500,7 +309,7 @@ def _diagnosis(case: Case, one: _Found, symptoms: list[Verdict]) -> Diagnosis:
     )
 
 
-def _share(case: Case, one: _Found) -> tuple[int, str]:
+def _share(case: Case, one: Found) -> tuple[int, str]:
     """Connections with the servers at fault, and how many others there are."""
     clients = {(w.client, w.proto) for w in one.answers} | {(c.client, c.proto) for c in one.refused}
     failed = len(clients)
