@@ -548,7 +548,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "nft add rule inet filter forward ip saddr RIP_SUBNET accept",
                     "sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.INSIDE.rp_filter=2",
                 ),
-                "the first two are nearly always it; the others only if decide points to them",
+                "the first two are nearly always it; the others only if what settles it points to them",
             ),
         ),
         sources=(
