@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
@@ -52,6 +52,17 @@ def frames_of(connections: Iterable[Connection]) -> list[Frame]:
     return list(dict.fromkeys(out))
 
 
+class Sighting(Protocol):
+    """A fact that knows where it was seen."""
+
+    frames: list[Frame]
+
+
+def sightings(facts: Iterable[Sighting]) -> list[Frame]:
+    """Where to look for facts."""
+    return [frame for one in facts for frame in one.frames]
+
+
 def names(parties: Iterable[Party | None]) -> tuple[str, ...]:
     """Names of machines, once each."""
     return tuple(dict.fromkeys(p.name for p in parties if p is not None))
@@ -71,6 +82,11 @@ def spoken(words: Iterable[str], joint: str = "and") -> str:
     """
     items = list(dict.fromkeys(words))
     return f" {joint} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def balancer(case: Case) -> str:
+    """The load balancers' names, in a sentence."""
+    return spoken(names(case.scene.role("lb"))) or "the load balancer"
 
 
 def agreeing(what: str, count: int) -> str:

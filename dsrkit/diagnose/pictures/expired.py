@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.diagnose.case import Case
-from dsrkit.diagnose.pictures.common import Told, forwarded, names, spoken
+from dsrkit.diagnose.pictures.common import Told, balancer, forwarded, names, spoken
 from dsrkit.diagnose.pictures.refusals import Who
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.verdicts import Frame
@@ -23,8 +23,8 @@ def expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
     if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
         return Told(
             ("DSR320",),
-            f"requests reach {spoken(lbs) or 'the load balancer'} with their last TTL and end there: their client, or"
-            " the way from it, leaves too little",
+            f"requests reach {balancer(case)} with their last TTL and end there: their client, or the way from it,"
+            " leaves too little",
             lbs,
             members,
             {"DSR302": "no request was seen twice with a lower TTL"},
@@ -58,8 +58,8 @@ def _loop(case: Case, members: list[Connection]) -> Told | None:
         ruled["DSR306"] = "the load balancer sends to a server's MAC, not to a router's"
     return Told(
         codes,
-        "requests go round behind the load balancer until their TTL is used up: a server that does not own the VIP and"
-        f" forwards, {spoken(servers) + ' it seems' if servers else 'no tap shows which'}",
+        "requests go round behind the load balancer until their TTL is used up: a server that does not own the VIP"
+        f" and forwards, {spoken(servers) + ' it seems' if servers else 'no tap shows which'}",
         servers,
         members,
         ruled,
@@ -83,9 +83,8 @@ def no_neighbour(case: Case, members: list[Connection], frames: list[Frame] | No
     lbs = names(case.scene.role("lb"))
     return Told(
         ("DSR306",),
-        f"{spoken(lbs) or 'the load balancer'} cannot hand frames to a server: it gets no answer to its ARP or"
-        " neighbour requests, or gives them to a router, which sends them back; with L2DSR both must be in one"
-        " broadcast domain",
+        f"{balancer(case)} cannot hand frames to a server: it gets no answer to its ARP or neighbour requests, or"
+        " gives them to a router, which sends them back; with L2DSR both must be in one broadcast domain",
         lbs,
         members,
         {"DSR302": "no server sends the frames back"},

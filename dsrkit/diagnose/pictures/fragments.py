@@ -9,7 +9,7 @@ from typing import Final
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.facts.fragments import Datagram, Spot
-from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import agreeing, in_order, names, sightings, spoken, unanswered
 from dsrkit.verify.frames import UDP
 from dsrkit.wire.address import mac_text
 
@@ -29,13 +29,13 @@ def fragments(case: Case) -> Iterator[Diagnosis]:
 def _first_only(case: Case) -> Iterator[Diagnosis]:
     """The load balancer finds a server for the first fragment, which has ports, and for no other."""
     lbs = case.scene.macs("lb")
-    sightings: dict[tuple[int, int], list[tuple[Spot, Datagram]]] = defaultdict(list)
+    copies: dict[tuple[int, int], list[tuple[Spot, Datagram]]] = defaultdict(list)
     for spot, one in case.evidence.facts.fragments.datagrams.items():
         if one.print:
-            sightings[spot.ident, one.print].append((spot, one))
+            copies[spot.ident, one.print].append((spot, one))
     cut: list[tuple[Spot, Datagram]] = []
     passed = 0
-    for seen in sightings.values():
+    for seen in copies.values():
         whole = {spot.dst for spot, one in seen if one.whole}
         behind = [(spot, one) for spot, one in seen if whole and spot.dst not in whole]
         behind = [(spot, one) for spot, one in behind if not lbs or spot.eth_src in lbs]
@@ -55,7 +55,7 @@ def _first_only(case: Case) -> Iterator[Diagnosis]:
         " alone: the others have no ports, by which it would find their server",
         who,
         [v for _, v in found if any(id(c) in ours for c in v.connections)],
-        [x for _, one in cut for x in one.frames],
+        sightings(one for _, one in cut),
         failed=len(cut),
         ruled_out={"DSR319": "what the server sends is 'reassembly time exceeded', not a refusal"} if ours else {},
         settle="nf_defrag (conntrack) or reassembly on the load balancer; smaller datagrams",
@@ -92,7 +92,7 @@ def _spoiled(case: Case) -> Iterator[Diagnosis]:
         " firewall drops fragments",
         in_order(case, who),
         [v for _, v in found if v.connections and all(c.client in clients for c in v.connections)],
-        [x for _, one in mute for x in one.frames],
+        sightings(one for _, one in mute),
         failed=len(mute),
         ruled_out={"NAT211": "all fragments come out of the load balancer"},
         settle="nstat UdpInCsumErrors on the server; is the rule DADDR (iptables) or nft ip daddr set?",

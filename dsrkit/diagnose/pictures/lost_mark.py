@@ -112,8 +112,8 @@ def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> Found | None:
         tag = next(iter(marks.out))
         return Found(
             ("DSC504",),
-            f"{who} writes its tag as the whole TOS octet: {tag:#04x} on the wire is DSCP {tag >> 2} and ECN {tag & 3}."
-            f" As a code point, {tag} is TOS {tag << 2 & 0xFF:#04x}",
+            f"{who} writes its tag as the whole TOS octet: {tag:#04x} on the wire is DSCP {tag >> 2} and ECN"
+            f" {tag & 3}. As a code point, {tag} is TOS {tag << 2 & 0xFF:#04x}",
             lbs,
             cells=cells,
             whole=True,
@@ -145,8 +145,8 @@ def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int
     return Found(
         ("DSC502",) if gone else ("DSC503",),
         f"{where} {what} the mark between load balancer and servers: DSCP {spoken_marks(sent)} behind the load"
-        f" balancer, {spoken_marks(came)} at {server.name}{f' ({how})' if how else ''}, so servers answer from"
-        " their own addresses",
+        f" balancer, {spoken_marks(came)} at {server.name}{f' ({how})' if how else ''}, so servers answer from their"
+        " own addresses",
         routers,
         ruled_out={
             "DSC510": "the tag does not arrive",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.facts.seen import Seen
-from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken
+from dsrkit.diagnose.pictures.common import agreeing, balancer, in_order, names, sightings, spoken
 from dsrkit.model.dscp import dscp_text
-from dsrkit.verify.verdicts import Frame
 
 _PRECEDENCE: Final = 0x38
 """The three bits of a code point that were once the IP precedence. Source: RFC 2474 s4.2.2."""
@@ -91,7 +89,7 @@ def _left_by_clients(case: Case) -> Iterator[Diagnosis]:
         lost = [v for v in case.failed(".reply.appears") if v.connections]
         yield Diagnosis(
             ("DSC507",),
-            f"{spoken(lb) or 'the load balancer'} leaves the DSCP of clients as it is in requests for"
+            f"{balancer(case)} leaves the DSCP of clients as it is in requests for"
             f" {spoken(sorted(map(text, meant)))}, which has no tag: {_spoken(before)} means {text(vip)} to the"
             f" servers, which answer from there ({count} connection{'s' if count > 1 else ''})",
             lb,
@@ -135,12 +133,12 @@ def _used_by_others(case: Case) -> Iterator[Diagnosis]:
     kinds = spoken(sorted({f"port {p.port}" for p in found}))
     yield Diagnosis(
         ("DSC506",),
-        f"requests to {spoken(in_order(case, who))} themselves ({kinds}), which the load balancer never saw, carry DSCP"
-        f" {_spoken(marked)}, which is its tag"
+        f"requests to {spoken(in_order(case, who))} themselves ({kinds}), which the load balancer never saw, carry"
+        f" DSCP {_spoken(marked)}, which is its tag"
         + (": the servers answer them from the VIP, and clients do not know such answers" if stray else ""),
         in_order(case, who),
         [],
-        [x for seen in found.values() for x in seen.frames],
+        sightings(found.values()),
         failed=max(seen.count for seen in found.values()),
         settle="which markings the network uses for other traffic; a tag that is none of them",
         severity="warning" if stray else "info",
@@ -192,8 +190,8 @@ def _ecn_lost(case: Case) -> Iterator[Diagnosis]:
     failed, checked = sum(v.failed for v in cells), sum(v.checked for v in cells)
     yield Diagnosis(
         ("DSC508",),
-        f"{spoken(lbs) or 'the load balancer'} overwrites the ECN bits together with the DSCP ({failed} of {checked}"
-        f" packets: {cells[0].expected} comes out as {cells[0].actual}), so congestion is not told between the ends",
+        f"{balancer(case)} overwrites the ECN bits together with the DSCP ({failed} of {checked} packets:"
+        f" {cells[0].expected} comes out as {cells[0].actual}), so congestion is not told between the ends",
         lbs,
         cells,
         failed=failed,
@@ -223,11 +221,11 @@ def _in_replies(case: Case) -> Iterator[Diagnosis]:
     tag = _spoken({dscp for _, dscp in leaked})
     yield Diagnosis(
         ("DSC513",),
-        f"{spoken(in_order(case, who)) or 'the servers'} {agreeing('put[s|]', len(who) or 2)} the tag into SYN-ACKs and"
-        f" data too (DSCP {tag}): harmless, unless another server or a policer on the way back goes by it",
+        f"{spoken(in_order(case, who)) or 'the servers'} {agreeing('put[s|]', len(who) or 2)} the tag into SYN-ACKs"
+        f" and data too (DSCP {tag}): harmless, unless another server or a policer on the way back goes by it",
         in_order(case, who),
         case.failed(".reply.ip.dsfield.dscp"),
-        _frames(leaked.values()),
+        sightings(leaked.values()),
         failed=max(seen.count for seen in leaked.values()),
         settle="sysctl net.ipv4.tcp_reflect_tos on the servers",
         severity="info",
@@ -245,11 +243,11 @@ def _above_the_hook(case: Case) -> Iterator[Diagnosis]:
     taps = spoken(sorted(case.taps[tap].name for tap in above))
     yield Diagnosis(
         ("DSC512",),
-        f"{taps} shows requests after the server's own rewrite of the destination, whose checksum is still the one for"
-        " the server's address: an artefact of where this capture was taken, if clients are served",
+        f"{taps} shows requests after the server's own rewrite of the destination, whose checksum is still the one"
+        " for the server's address: an artefact of where this capture was taken, if clients are served",
         names(case.scene.party(n) for tap in above if (n := case.taps[tap].node) is not None),
         case.failed(".l4.checksum"),
-        _frames(above.values()),
+        sightings(above.values()),
         failed=sum(seen.count for seen in above.values()),
         ruled_out={"DSC516": "the checksum is right for the server's address, which the request was sent to"},
         severity="info",
@@ -268,22 +266,18 @@ def _none_outside(case: Case) -> Iterator[Diagnosis]:
     lbs = names(case.scene.role("lb"))
     yield Diagnosis(
         ("TUN411",),
-        f"{spoken(lbs) or 'the load balancer'} does not copy DSCP and ECN of requests to the outer header"
+        f"{balancer(case)} does not copy DSCP and ECN of requests to the outer header"
         f" ({sum(seen.count for seen in marked.values())} packets): between it and the servers nobody sees them. Some"
         " load balancers always do so; IPVS copies them",
         lbs,
         [],
-        _frames(marked.values()),
+        sightings(marked.values()),
         failed=sum(seen.count for seen in marked.values()),
         severity="info",
         field="ip.dsfield",
         expected="as inside",
         actual="0",
     )
-
-
-def _frames(seen: Iterable[Seen]) -> list[Frame]:
-    return [x for one in seen for x in one.frames]
 
 
 def _spoken(values: set[int]) -> str:

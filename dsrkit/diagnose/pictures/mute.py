@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dsrkit.diagnose.case import Case
-from dsrkit.diagnose.pictures.common import Told, names, spoken
+from dsrkit.diagnose.pictures.common import Told, balancer, names
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.frames import TCP
 from dsrkit.verify.scene import Party
@@ -40,8 +40,8 @@ def stale_sum(case: Case, server: Party, members: list[Connection]) -> Told | No
     lbs = names(case.scene.role("lb"))
     return Told(
         (MADE_IN[case.mode],),
-        f"{spoken(lbs) or 'the load balancer'} replaces the address and leaves the TCP or UDP checksum as it was, right"
-        " for the VIP only: servers drop such packets without a word",
+        f"{balancer(case)} replaces the address and leaves the TCP or UDP checksum as it was, right for the VIP only:"
+        " servers drop such packets without a word",
         lbs,
         members,
         {"CAP901": "the checksum is not the sum of the pseudo header, which offload leaves"},
@@ -60,8 +60,8 @@ def unwrapped(case: Case, server: Party, members: list[Connection]) -> Told | No
     if own and all(o.src in case.scene.vips for o in outer):
         return Told(
             ("TUN421",),
-            f"{spoken(lbs) or 'the load balancer'} writes the VIP as the source of its outer packets; servers own that"
-            " address themselves and drop them",
+            f"{balancer(case)} writes the VIP as the source of its outer packets; servers own that address themselves"
+            " and drop them",
             lbs,
             members,
             whole=True,
@@ -95,8 +95,8 @@ def _unknown_mac(case: Case, server: Party, members: list[Connection]) -> Told |
     lbs = names(case.scene.role("lb"))
     return Told(
         ("DSR305",),
-        f"{spoken(lbs) or 'the load balancer'} sends frames to a MAC that nobody was heard to have, while other servers"
-        " are heard on that link: an old neighbour entry, or a server that is down",
+        f"{balancer(case)} sends frames to a MAC that nobody was heard to have, while other servers are heard on that"
+        " link: an old neighbour entry, or a server that is down",
         (*lbs, server.name),
         members,
         settle="ip neigh on the load balancer, ip link on the server",

@@ -8,7 +8,7 @@ from typing import Final
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.facts.options import Told
-from dsrkit.diagnose.pictures.common import names, spoken
+from dsrkit.diagnose.pictures.common import balancer, names, sightings, spoken
 from dsrkit.verify.connections import COPIES
 from dsrkit.verify.frames import TCP, UDP
 from dsrkit.wire.address import mac_text
@@ -47,11 +47,11 @@ def _another_server(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
     yield Diagnosis(
         ("TUN414",),
         f"{spoken(who)} tells the VIP to one server in the SYN's option, and sends what follows to another"
-        f" ({_addresses(case, resets)}), which knows nothing of it and resets it in its own name"
-        f" ({len(moved)} of {len(told)} connections)",
+        f" ({_addresses(case, resets)}), which knows nothing of it and resets it in its own name ({len(moved)} of"
+        f" {len(told)} connections)",
         who,
         case.failed(".answered-by-vip"),
-        [x for one in moved for x in one.frames],
+        sightings(moved),
         failed=len(moved),
         among=len(told),
         ruled_out={"DSC510": "these servers do answer in the VIP's name where they were told it"},
@@ -76,7 +76,7 @@ def _too_long(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         f" ({len(lost)} of them), while shorter ones are",
         who,
         [],
-        [x for one in lost for x in one.frames],
+        sightings(lost),
         failed=len(lost),
         among=len(told),
         ruled_out={"TUN415": "shorter datagrams with the option are answered"},
@@ -97,12 +97,12 @@ def _dropped(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
     routers = names(case.scene.role("router"))
     yield Diagnosis(
         ("TUN415", "DSR322", "NAT213", "DSR323"),
-        f"requests leave {spoken(who)} with an IP option for {_addresses(case, {a for o in lost for a in o.servers})},"
-        f" are seen nowhere after that, and none of {len(lost)} connections is answered: routers often drop packets"
-        " with options",
+        f"requests leave {spoken(who)} with an IP option for"
+        f" {_addresses(case, {a for o in lost for a in o.servers})}, are seen nowhere after that, and none of"
+        f" {len(lost)} connections is answered: routers often drop packets with options",
         routers,
         [],
-        [x for one in lost for x in one.frames],
+        sightings(lost),
         failed=len(lost),
         among=len(lost),
         settle="a tap at the real server; a packet without options from the load balancer to the same server",
@@ -119,9 +119,9 @@ def _client_hidden(case: Case) -> Iterator[Diagnosis]:
     lbs = names(case.scene.role("lb"))
     yield Diagnosis(
         ("NAT210",),
-        f"{spoken(lbs) or 'the load balancer'} puts no TCP option with the client's address (TOA) into requests"
-        f" ({facts.toa_read} packets looked at): servers see its own address only. That is so by design, unless they"
-        " are meant to know their clients",
+        f"{balancer(case)} puts no TCP option with the client's address (TOA) into requests ({facts.toa_read} packets"
+        " looked at): servers see its own address only. That is so by design, unless they are meant to know their"
+        " clients",
         lbs,
         failed=facts.toa_read,
         severity="info",

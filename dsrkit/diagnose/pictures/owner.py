@@ -9,7 +9,7 @@ from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.facts.owners import Owners
 from dsrkit.diagnose.facts.seen import Seen
-from dsrkit.diagnose.pictures.common import agreeing, in_order, spoken
+from dsrkit.diagnose.pictures.common import agreeing, in_order, sightings, spoken
 from dsrkit.model.names import DIRECT_RETURN
 from dsrkit.verify.verdicts import Frame, Verdict
 from dsrkit.wire.address import mac_text
@@ -19,8 +19,8 @@ _ONE: Final = ("ARP101", "ARP119", "ARP102", "ARP114")
 """A single server that answers may have the VIP on its own network card; all of them hardly have."""
 _CELLS: Final = (".arp-silent", ".vip-frame-to-lb")
 _DECIDE: Final = (
-    "on each real server: ip addr show (is the VIP on lo?), sysctl net.ipv4.conf.all.arp_ignore and that of the network"
-    " card"
+    "on each real server: ip addr show (is the VIP on lo?), sysctl net.ipv4.conf.all.arp_ignore and that of the"
+    " network card"
 )
 
 
@@ -204,7 +204,7 @@ def _strangers(case: Case, loud: set[int]) -> Iterator[Diagnosis]:
         + (", gets requests of those who believe it, and refuses them" if harmed else "; which answer wins is chance"),
         names,
         refused if harmed else [],
-        [x for seen in beside.values() for x in seen.frames],
+        sightings(beside.values()),
         failed=count,
         ruled_out={"ARP101": "it is none of the machines that requests are forwarded to"} if harmed else {},
         settle=f"whose MAC is {spoken(names)}? arping -D -I IFACE VIP from a third machine shows both",
@@ -239,7 +239,7 @@ def _undetermined(case: Case) -> Iterator[Diagnosis]:
             + (" may be the load balancer" if several and rest else ""),
             who,
             cells,
-            [x for seen in claimants.values() for x in seen.frames],
+            sightings(claimants.values()),
             ruled_out={"ARP104": "several machines answer one and the same question, so the VIP has not moved"},
             settle=_DECIDE if serving else f"whose MAC is {spoken(mac_text(m) for m in sorted(chosen))}?",
             field="arp.src.hw_mac",
@@ -263,8 +263,8 @@ def _vips(case: Case) -> str:
 
 
 def _frames(owners: Owners, addresses: set[int], macs: set[int], *how: str) -> list[Frame]:
-    claims = [seen for (a, m, kind), seen in owners.claims.items() if a in addresses and m in macs and kind in how]
-    return [x for seen in claims for x in seen.frames]
+    claims = owners.claims.items()
+    return sightings(seen for (a, m, kind), seen in claims if a in addresses and m in macs and kind in how)
 
 
 def _frames_of(cells: list[Verdict]) -> list[Frame]:

@@ -79,7 +79,7 @@ def _translated(case: Case) -> Iterator[Diagnosis]:
         if v.field == "mode" and v.expected == "l7" and v.actual in ("nat", "fullnat"):
             diagnosis = from_check(("PRX804",), v, settle="the kind of load balancing that this VIP is configured for")
             diagnosis.message = (
-                f"a proxy (l7) is stated, but the sessions of clients go on behind the load balancer with the same"
+                "a proxy (l7) is stated, but the sessions of clients go on behind the load balancer with the same"
                 f" sequence numbers: it translates addresses ({v.actual})"
             )
             yield diagnosis

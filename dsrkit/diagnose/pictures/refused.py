@@ -7,7 +7,7 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
 from dsrkit.diagnose.pictures.expired import expired, no_neighbour
 from dsrkit.diagnose.pictures.refusals import (
     EXPIRED,
@@ -153,7 +153,7 @@ def _relayed_tunnel(case: Case, who: tuple[str, ...], icmp: Kind, members: list[
 
 def _balancer(case: Case, kind: str, icmp: Kind, members: list[Connection]) -> Told | None:
     lbs = names(case.scene.role("lb"))
-    who = spoken(lbs) or "the load balancer"
+    who = balancer(case)
     if kind == "icmp" and icmp in EXPIRED:
         return expired(case, "balancer", members)
     if kind == "icmp" and icmp in HOST_UNREACHABLE:
@@ -161,8 +161,8 @@ def _balancer(case: Case, kind: str, icmp: Kind, members: list[Connection]) -> T
     how = "resets" if kind == "rst" else "refuses"
     return Told(
         ("HCK706",),
-        f"{who} {how} connections to the VIP itself and sends nothing on: no real server stands behind it, or the load"
-        " balancer's own firewall rejects",
+        f"{who} {how} connections to the VIP itself and sends nothing on: no real server stands behind it, or the"
+        " load balancer's own firewall rejects",
         lbs,
         members,
         {"DSR303": "the request never left the load balancer"},
@@ -237,8 +237,7 @@ def _reset(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
         return Told(
             ("DSR303", "DSR307"),
             "ha[s|ve] the VIP, but nothing listens there for it on that port: the RST carries the SYN's TOS, as a"
-            " closed"
-            " port's does",
+            " closed port's does",
             who,
             members,
             {"DSR319": "a firewall's RST has TOS 0", "DSR301": "a server without the VIP stays silent"},
@@ -268,7 +267,7 @@ def _untranslated(case: Case, server: str, members: list[Connection]) -> Told | 
     ended = outside and any(e.eth_dst in lbs for e in own)
     if not bare and (told or not ended):
         return None
-    names_of_lb = spoken(names(scene.role("lb"))) or "the load balancer"
+    names_of_lb = balancer(case)
     done = "passes it on untranslated, with the server's address in it" if bare else "does not pass it on to the client"
     text = members[0].refusal.text.split(" from ")[0] if members[0].refusal is not None else "an ICMP error"
     return Told(

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
 from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, not_marked
 from dsrkit.diagnose.pictures.mute import AT_SERVER, MADE_IN, at_server, spoken_against, stale_sum, unwrapped
 from dsrkit.verify.connections import Connection
@@ -124,13 +124,13 @@ def _stage(case: Case, c: Connection, cell: Verdict) -> Stage:
 
 def _swallowed(case: Case, members: list[Connection]) -> Told:
     lbs = names(case.scene.role("lb"))
-    who = spoken(lbs) or "the load balancer"
+    who = balancer(case)
     served = sum(case.connections.answered.values())
     if case.mode == "fullnat" and served:
         return Told(
             ("NAT205", "HCK706"),
-            f"{who} gets new connections and does not send them on, while others work: its own addresses have no source"
-            " port left for them",
+            f"{who} gets new connections and does not send them on, while others work: its own addresses have no"
+            " source port left for them",
             lbs,
             members,
             {"NAT208": "these are new connections, not open ones"},
@@ -140,9 +140,9 @@ def _swallowed(case: Case, members: list[Connection]) -> Told:
     before = ", though it did before" if served else ""
     return Told(
         ("ARP104", "HCK706") if served else ("HCK706", "ARP104"),
-        f"{who} gets requests and sends nothing on{before}, and does not say why: the VIP is not its own any more, and"
-        " its"
-        " new owner has not told the neighbours, or no real server stands behind it, or its firewall drops them",
+        f"{who} gets requests and sends nothing on{before}, and does not say why: the VIP is not its own any more,"
+        " and its new owner has not told the neighbours, or no real server stands behind it, or its firewall drops"
+        " them",
         lbs,
         members,
         settle="ip addr show, ipvsadm -Ln and nft list ruleset on the load balancer; a tap at the other load balancer,"
@@ -188,8 +188,7 @@ def _misdirected(case: Case, members: list[Connection]) -> Told | None:
         return None
     return Told(
         ("TUN418",),
-        f"{spoken(names(scene.role('lb'))) or 'the load balancer'} sends its outer packets to a MAC that nobody was"
-        " heard to have: a wrong next hop",
+        f"{balancer(case)} sends its outer packets to a MAC that nobody was heard to have: a wrong next hop",
         names(scene.role("lb")),
         members,
         settle="ip neigh on the load balancer, or the gateway's MAC that it was configured with",
@@ -220,7 +219,7 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["DSR309", "DSR310"]
     elif not case.sees_replies(members) or stage == "unknown":
         codes += ["NAT214"]
-    lbs = spoken(names(case.scene.role("lb"))) or "the load balancer"
+    lbs = balancer(case)
     if stage == "behind":
         what = "give[s|] no answer that clients get: " if server is not None else "clients get no answer: "
         what += f"requests leave {lbs} and are lost behind it, or are not answered, or the answers are lost"
@@ -249,10 +248,9 @@ def stalled(case: Case) -> Iterator[Diagnosis]:
     failed, checked = sum(v.failed for v in kept), sum(v.checked for v in kept)
     yield Diagnosis(
         ("NAT208", "NAT207"),
-        f"{spoken(lbs) or 'the load balancer'} gets packets of open connections and sends no copy of them on ({failed}"
-        " of"
-        f" {checked} packets), while new connections work: the server they belong to was removed, or their entries have"
-        " timed out",
+        f"{balancer(case)} gets packets of open connections and sends no copy of them on ({failed} of {checked}"
+        " packets), while new connections work: the server they belong to was removed, or their entries have timed"
+        " out",
         lbs,
         kept,
         failed=failed,

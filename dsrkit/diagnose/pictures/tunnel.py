@@ -11,7 +11,7 @@ from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.evidence import IcmpError
 from dsrkit.diagnose.facts.sizes import header
-from dsrkit.diagnose.pictures.common import agreeing, in_order, names, spoken
+from dsrkit.diagnose.pictures.common import agreeing, balancer, in_order, names, sightings, spoken
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Frame, Verdict
 
@@ -88,7 +88,7 @@ def _does_not_fit(case: Case, limit: _Limit) -> Diagnosis:
     version = limit.errors[0].version if limit.errors else 4
     offered = _offered(case, version)
     lbs = names(case.scene.role("lb"))
-    lb = spoken(lbs) or "the load balancer"
+    lb = balancer(case)
     sizes = case.evidence.facts.sizes
     told = (
         f"{lb} answers requests of {limit.longest} octets with ICMP 'too big': at most {limit.mtu} fit into the tunnel"
@@ -154,8 +154,7 @@ def _merged(case: Case, limit: _Limit, offered: set[int], told: str, lbs: tuple[
         case,
         limit,
         codes,
-        f"{told}{known}: receive offload (GRO or LRO) on {spoken(lbs) or 'the load balancer'} has put several segments"
-        " together",
+        f"{told}{known}: receive offload (GRO or LRO) on {balancer(case)} has put several segments together",
         lbs,
         {"CAP902": "the load balancer itself refuses the long packet, so it is none of the capture's making"},
         "ethtool -k on the load balancer: generic-receive-offload, large-receive-offload",
@@ -245,11 +244,11 @@ def _cut(case: Case) -> Iterator[Diagnosis]:
     count = sum(seen.count for seen in cut.values())
     yield Diagnosis(
         ("TUN407",),
-        f"{spoken(lbs) or 'the load balancer'} sends outer packets in fragments ({count} of them): it clears DF"
-        " outside, though it is set inside, so that what does not fit is cut instead of refused",
+        f"{balancer(case)} sends outer packets in fragments ({count} of them): it clears DF outside, though it is set"
+        " inside, so that what does not fit is cut instead of refused",
         lbs,
         case.failed(".outer.flags.df", ".outer.len"),
-        [x for seen in cut.values() for x in seen.frames],
+        sightings(cut.values()),
         failed=count,
         ruled_out={"TUN404": "long requests do arrive, in pieces"},
         settle="sysctl net.ipv4.vs.pmtu_disc on the load balancer: 1 refuses what does not fit; and the servers' MSS"
@@ -275,8 +274,8 @@ def _misled(case: Case) -> Iterator[Diagnosis]:
     frames = len(dict.fromkeys(m.frame for m in misled))
     yield Diagnosis(
         ("TUN406",),
-        f"{spoken(lbs) or 'the load balancer'} sends ICMP 'too big' about replies to the wrong server ({ways}): the one"
-        " that sent the reply never learns that it is too long",
+        f"{balancer(case)} sends ICMP 'too big' about replies to the wrong server ({ways}): the one that sent the"
+        " reply never learns that it is too long",
         lbs,
         [v for v in case.failed(".router.reply.appears") if not v.connections],
         [m.frame for m in misled],
@@ -319,7 +318,7 @@ def _replies_inside(case: Case) -> Iterator[Diagnosis]:
         f" tunnel to {to}, instead of straight to the clients; {to} owns that address itself and drops them",
         who,
         [*case.failed(".lb.reply.absent"), *(v for v in case.failed(".reply.appears") if v.connections)],
-        [x for seen in wrapped.values() for x in seen.frames],
+        sightings(wrapped.values()),
         failed=max(seen.count for seen in wrapped.values()),
         ruled_out={"DSR308": "the replies have an outer header, they are not only sent to the wrong neighbour"},
         settle="ip route get CLIENT on the server: its device must not be the tunnel",
@@ -339,8 +338,8 @@ def _unmarked(case: Case) -> Iterator[Diagnosis]:
     marks = " and ".join(dict.fromkeys("ECN" if v.field.endswith("ecn") else "DSCP" for v in cells))
     yield Diagnosis(
         ("TUN411",),
-        f"{spoken(lbs) or 'the load balancer'} does not copy {marks} to the outer header ({failed} packets): queues and"
-        " congestion marks between it and the servers do not see them",
+        f"{balancer(case)} does not copy {marks} to the outer header ({failed} packets): queues and congestion marks"
+        " between it and the servers do not see them",
         lbs,
         cells,
         failed=failed,

@@ -89,8 +89,8 @@ def _device(case: Case, server: Party, errors: list[IcmpError], members: list[Co
     frames = [e.frame for e in errors[:4]]
     quoted = errors[-1].quoted
     down = (
-        "ha[s|ve] a device that takes off the outer header, but it is down: ICMP 'port unreachable' about"
-        " the outer packet"
+        "ha[s|ve] a device that takes off the outer header, but it is down: ICMP 'port unreachable' about the outer"
+        " packet"
     )
     if quoted.proto != UDP:
         return Told(
@@ -117,8 +117,7 @@ def _device(case: Case, server: Party, errors: list[IcmpError], members: list[Co
         return Told(
             ("TUN413", "TUN401"),
             "ha[s|ve] no socket for the tunnel's UDP packets: ICMP 'port unreachable', the quoted length as it was"
-            " sent;"
-            " port or variant differ from the load balancer's, or nothing was set up",
+            " sent; port or variant differ from the load balancer's, or nothing was set up",
             (server.name,),
             members,
             {"TUN422": "a socket that took the packet would have shortened the quoted length"},

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, diagnoses, grouped, in_order, names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, grouped, in_order, names, spoken, unanswered
 from dsrkit.verify.connections import Connection
 
 
@@ -56,8 +56,8 @@ def _not_forwarded(case: Case, members: list[Connection]) -> Told:
     lbs = names(case.scene.role("lb"))
     return Told(
         ("NAT214",),
-        f"{spoken(lbs) or 'the load balancer'} gets the servers' answers on its inside and does not send them on to the"
-        " clients: ip_forward is off, a FORWARD rule drops them, or rp_filter is strict inside",
+        f"{balancer(case)} gets the servers' answers on its inside and does not send them on to the clients:"
+        " ip_forward is off, a FORWARD rule drops them, or rp_filter is strict inside",
         lbs,
         members,
         {"NAT201": "the answers do come to the load balancer's MAC"},
@@ -75,8 +75,8 @@ def _filtered(case: Case, members: list[Connection]) -> Told:
     if case.mode == "l3dsr-dscp" and not case.sees_replies(members):
         return Told(
             (*codes, "DSC505", "DSC506", "DSC507"),
-            "servers answer and the client goes on asking: the answers are lost on their way back, or come from another"
-            " VIP than the one that was asked",
+            "servers answer and the client goes on asking: the answers are lost on their way back, or come from"
+            " another VIP than the one that was asked",
             (),
             members,
             settle="a tap on the clients' side shows whether answers arrive, and from which address",

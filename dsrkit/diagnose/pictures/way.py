@@ -7,7 +7,7 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import agreeing, in_order, names, share, spoken, unanswered
+from dsrkit.diagnose.pictures.common import agreeing, balancer, in_order, names, share, sightings, spoken, unanswered
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.verdicts import Verdict
 from dsrkit.wire.address import mac_text
@@ -33,7 +33,7 @@ def _by_the_balancer(case: Case) -> Iterator[Diagnosis]:
         return
     failed, checked = sum(v.failed for v in cells), sum(v.checked for v in cells)
     who = in_order(case, (n for v in cells for n in v.nodes))
-    lbs = spoken(names(case.scene.role("lb"))) or "the load balancer"
+    lbs = balancer(case)
     lost = [v for v in case.failed(".reply.appears") if v.connections]
     members = [c for c, _ in unanswered(lost)]
     dead = f", and {len(members)} connections never get their answer" if members else ""
@@ -73,7 +73,7 @@ def _to_itself(case: Case) -> Iterator[Diagnosis]:
         f" ({share(case, len(stuck), [])[1]})",
         who,
         cells,
-        [x for seen in own.values() for x in seen.frames],
+        sightings(own.values()),
         failed=len(stuck),
         ruled_out={"DSR305": "the MAC is the load balancer's own, not one that nobody has"},
         settle="ip neigh on the load balancer: what it holds for the real servers' addresses",
@@ -109,11 +109,11 @@ def _ping_pong(case: Case) -> Iterator[Diagnosis]:
     ends = f" until their TTL is used up ({share(case, len(stuck), [])[1]})" if stuck else ""
     yield Diagnosis(
         ("DSR315",),
-        f"{spoken(who)} {agreeing('balance[s|]', len(who))} requests again that {spoken(first)} had already forwarded,"
-        f" so that they go to and fro between load balancers{ends}",
+        f"{spoken(who)} {agreeing('balance[s|]', len(who))} requests again that {spoken(first)} had already"
+        f" forwarded, so that they go to and fro between load balancers{ends}",
         who,
         cells,
-        [x for seen in handed.values() for x in seen.frames],
+        sightings(handed.values()),
         failed=len(stuck),
         ruled_out={"DSR302": "those who send them on are load balancers, not real servers"},
         settle="sysctl net.ipv4.vs.backup_only on both load balancers: it must be 1",
@@ -169,7 +169,7 @@ def _swapped(case: Case) -> Iterator[Diagnosis]:
         f" go to the servers in the servers' own names ({sources}), still for the VIP",
         who,
         case.failed(".answered", ".appears", ".lb.ip.src", ".lb.ip.dst"),
-        [x for seen in swapped.values() for x in seen.frames],
+        sightings(swapped.values()),
         failed=sum(seen.count for seen in swapped.values()),
         ruled_out={"NAT201": "requests do not even reach the servers in their clients' names"},
         field="ip.src",

@@ -125,8 +125,7 @@ def _datagrams_only(
     return Found(
         ("DSR321",),
         "answer[s|] UDP from [its|their] own address instead of the VIP's: the daemon's socket is bound to all"
-        " addresses, and"
-        " nothing tells the kernel which one was asked",
+        " addresses, and nothing tells the kernel which one was asked",
         [server.name],
         ruled_out={"DSC510": "TCP is answered in the VIP's name"} if tcp else {},
         settle="ss -lunp on the server" + ("" if tcp else "; a TCP connection to the same server"),
@@ -146,8 +145,7 @@ def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnsw
         return Found(
             ("NAT202",),
             "answer[s|] clients of [its|their] own subnet directly, from [its|their] own address: such replies never"
-            " pass the load"
-            " balancer, whatever the gateway is",
+            " pass the load balancer, whatever the gateway is",
             who,
             ruled_out={"NAT201": "the replies go to the client's own MAC, not to a gateway"},
             settle="ip route get CLIENT on the server",
