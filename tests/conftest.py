@@ -1,10 +1,19 @@
-"""Counts that tests make for people to read, at the end of the run."""
+"""What holds for every test, and counts that tests make for people to read at the end of the run."""
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Output to a pipe is as wide as its lines, unless the environment says otherwise, as that of a parallel run does.
+os.environ.pop("COLUMNS", None)
+
+# How long an example takes is the machine's affair: no test is about time.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

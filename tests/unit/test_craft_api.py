@@ -254,7 +254,9 @@ def test_copies_are_as_complete_as_what_they_are_copied_from(mode: str, tmp_path
     file = tmp_path / "many.pcapng"
     assert many.write(file) == sum(counted.values())
     report = dsrkit.verify(file)
-    assert (report.mode, report.findings) == (mode, ())
+    assert report.mode == mode
+    # full NAT hides the client: a fact that is worth a word, and no fault
+    assert [f.code for f in report.findings] == (["NAT210"] if mode == "fullnat" else [])
 
 
 def test_many_connections_are_the_same_each_time() -> None:
