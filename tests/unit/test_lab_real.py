@@ -167,9 +167,9 @@ def test_a_fault_shows_to_clients_and_in_the_capture(tmp_path: Path, engine: str
     assert truth["served"] < truth["asked"] == 12
     assert truth["picture"].startswith("RST")
     (finding,) = truth["verified"]["spec"]["findings"]
-    assert (finding["code"], finding["nodes"]) == ("l2dsr.real-server.answered", ["web1"])
+    assert (finding["code"], finding["nodes"]) == ("DSR303", ["web1"])
     assert found["said"].splitlines()[-1] == (
-        f"lab: clients were served {truth['served']} of 12 requests, and verify finds l2dsr.real-server.answered "
+        f"lab: clients were served {truth['served']} of 12 requests, and verify finds DSR303 "
         f"(exit 1); recording in {tmp_path / 'kept'}"
     )
 
