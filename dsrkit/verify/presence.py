@@ -27,6 +27,7 @@ from dsrkit.wire.address import mac_text
 
 _SHARE_REFUSED: Final = 0.05
 _SHARE_SILENT: Final = 0.2
+_SHARE_SILENT_DATAGRAMS: Final = 0.7
 _RARE: Final = 0.01
 _MOST_LOST: Final = 50_000
 _MOST_KEPT: Final = 1000
@@ -153,9 +154,9 @@ class Presence:
             members = len(groups[group]) + answered + c.unknown[group]
             if group[0] < 0:
                 members = sizes[group[1:]]
-            # A datagram may be lost like any packet; nobody repeats it.
-            many = group[1] == TCP or sum(x.copies for x in silent) >= COPIES
-            if many and len(silent) >= _SHARE_SILENT * members:
+            kin = [x for g, xs in groups.items() if g[1:] == group[1:] and g != group for x in xs if x.refusal is None]
+            rate = len(kin) / max(1, sizes[group[1:]] - members)
+            if len(silent) >= _SHARE_SILENT * members and (group[1] == TCP or _not_loss(silent, members, rate)):
                 guilty = guilty + silent
             self._count_answers(out, group, judged - len(guilty), guilty)
         return list(out.values())
@@ -558,6 +559,18 @@ def _count_frames(f: Frames, rows: Ints, into: _Frames) -> None:
     into.frames += [f.ref(r) for r in rows[: max(room, 0)]]
     for macs in (f.eth_src[rows], f.eth_dst[rows]):
         into.ends.update({int(m): 1 for m in np.unique(macs)})
+
+
+def _not_loss(silent: list[Connection], members: int, elsewhere: float) -> bool:
+    """Whether unanswered datagrams are more than loss on a path that leaves this share unanswered elsewhere.
+
+    Nobody repeats a datagram: a few per cent of loss at each hop there and back leave many of them unanswered.
+    """
+    sent = sum(x.copies for x in silent)
+    most = len(silent) >= _SHARE_SILENT_DATAGRAMS * members
+    return (
+        most and sent >= COPIES and (elsewhere >= _SHARE_SILENT_DATAGRAMS or max(elsewhere, 0.05) ** sent < _RARE / 2)
+    )
 
 
 def _improbable(loss: _Lost) -> list[int]:
