@@ -10,11 +10,11 @@ from dsrkit.diagnose.evidence import Evidence
 from dsrkit.model.names import DIRECT_RETURN
 from dsrkit.model.spec import Spec
 from dsrkit.verify.connections import Connection, Connections, WrongAnswer
-from dsrkit.verify.frames import REPLY, REQUEST
+from dsrkit.verify.frames import REPLY
 from dsrkit.verify.journeys import REWRITTEN
 from dsrkit.verify.judge import Judge
 from dsrkit.verify.scene import Party, Scene, TapInfo
-from dsrkit.verify.verdicts import Point, Verdict
+from dsrkit.verify.verdicts import Verdict
 
 if TYPE_CHECKING:
     from dsrkit.diagnose.diagnosis import Diagnosis
@@ -97,10 +97,6 @@ class Case:
     def tap_at(self, party: Party) -> bool:
         """Whether a tap was taken at this machine, so that its silence is silence."""
         return any(t.node == party.name for t in self.taps)
-
-    def points(self, direction: int = REQUEST) -> list[Point]:
-        """Observation points in path order."""
-        return self.judge.joiner.points(direction)
 
     def at_balancer(self, tap: int) -> bool:
         """Whether a tap was taken at a load balancer."""

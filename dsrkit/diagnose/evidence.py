@@ -47,7 +47,6 @@ class IcmpError:
     sport: int  # ports of the innermost packet quoted
     dport: int
     client: int  # its source address
-    inner_length: int  # octets of a tunnel packet's inner packet, 0 where it could not be read
     ttl: int  # what is left of the error's own TTL
 
 
@@ -137,7 +136,6 @@ class Evidence(Observer):
                     int(f.rec["q_sport"][row]),
                     int(f.rec["q_dport"][row]),
                     int(f.quoted_src[row]),
-                    int(f.rec["qi_len"][row]) + (40 if f.rec["qi_ver"][row] == 6 else 0),
                     int(f.ttl[row]),
                 )
             )

@@ -11,7 +11,7 @@ from dsrkit.diagnose.diagnosis import Diagnosis, Picture
 from dsrkit.diagnose.evidence import Evidence
 from dsrkit.diagnose.pictures import PICTURES
 from dsrkit.diagnose.registry import ENTRIES
-from dsrkit.model.frame import FrameRef
+from dsrkit.model.frame import FrameRef, frame_filter
 from dsrkit.model.names import SEVERITIES, Severity
 from dsrkit.model.report import Finding
 from dsrkit.model.spec import Spec
@@ -78,7 +78,7 @@ def _finding(case: Case, d: Diagnosis) -> Finding:
         expected=d.expected,
         actual=d.actual,
         fix=_fix(case, d),
-        filter=_filter(refs),
+        filter=frame_filter(refs),
         candidates=d.codes,
         symptoms=tuple(dict.fromkeys(v.cell for v in d.symptoms)),
         ruled_out=d.ruled_out,
@@ -102,9 +102,3 @@ def _of_family(command: str, vip: str) -> bool:
     """Whether a command is of use for this VIP: one that names an IP version is for that one alone."""
     v6 = ":" in vip
     return not (_ONLY_V4 if v6 else _ONLY_V6).search(command)
-
-
-def _filter(frames: list[FrameRef]) -> str | None:
-    """A display filter for the first file's frames."""
-    numbers = sorted({x.frame for x in frames if x.file == frames[0].file}) if frames else []
-    return "frame.number in {" + ",".join(map(str, numbers)) + "}" if numbers else None

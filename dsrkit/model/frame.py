@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,3 +16,9 @@ class FrameRef:
 
     def to_dict(self) -> dict[str, Any]:
         return {"file": self.file, "frame": self.frame}
+
+
+def frame_filter(frames: Sequence[FrameRef]) -> str | None:
+    """A display filter for those of the first one's file; numbers of frames mean something in one file only."""
+    numbers = sorted({x.frame for x in frames if x.file == frames[0].file})
+    return "frame.number in {" + ",".join(map(str, numbers)) + "}" if numbers else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address
@@ -202,7 +201,3 @@ def slug(name: str) -> str:
     """A name as a word that no shell and no configuration file reads anything into."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:40]
     return plain if plain == name else f"{plain}-{sha256(name.encode()).hexdigest()[:8]}"
-
-
-def backends_of(services: Iterable[Service]) -> tuple[Backend, ...]:
-    return tuple(dict.fromkeys(backend for service in services for backend in service.backends))

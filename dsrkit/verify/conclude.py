@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
-from dsrkit.model.frame import FrameRef
+from dsrkit.model.frame import FrameRef, frame_filter
 from dsrkit.model.names import REWRITES, Direction, FailOn, Mode, Severity
 from dsrkit.model.report import (
     CellVerdict,
@@ -217,7 +217,7 @@ def _finding(taps: list[TapInfo], group: list[Verdict]) -> Finding:
         field=lead.wireshark,
         expected=lead.expected or None,
         actual=lead.actual or None,
-        filter=_filter(frames),
+        filter=frame_filter(frames),
         symptoms=tuple(dict.fromkeys(v.cell for v in group)),
     )
 
@@ -233,14 +233,6 @@ def _message(lead: Verdict, hops: str, failed: int, checked: int) -> str:
     unit = "connections" if kind == "answered" or lead.field == "answered" else "packets"
     values = f": expected {lead.expected}, found {lead.actual}" if lead.expected and lead.actual else ""
     return f"{what}{where} ({failed} of {checked} {unit}){values}"
-
-
-def _filter(frames: list[FrameRef]) -> str | None:
-    """A display filter for the first file's frames."""
-    if not frames:
-        return None
-    numbers = sorted({x.frame for x in frames if x.file == frames[0].file})
-    return "frame.number in {" + ",".join(map(str, numbers)) + "}"
 
 
 def _causes_first(findings: list[Finding]) -> list[Finding]:

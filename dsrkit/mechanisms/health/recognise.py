@@ -17,7 +17,7 @@ from dsrkit.mechanisms.health.collect import Collector
 from dsrkit.mechanisms.health.series import DOWN, UP, Ask, Base, Series
 from dsrkit.model.names import REWRITES
 from dsrkit.model.sections.health_check import Interval
-from dsrkit.verify.frames import ICMP, TUNNEL_NAMES, Ints
+from dsrkit.verify.frames import TUNNEL_NAMES, Ints
 from dsrkit.verify.observer import Told
 from dsrkit.verify.scene import Party, Scene, TapInfo
 from dsrkit.wire.address import mac_text
@@ -162,10 +162,6 @@ def _best(group: list[Check], scene: Scene, taps: list[TapInfo]) -> Check:
 
     best = max(group, key=worth)
     return replace(best, others=[check.series for check in group if check is not best])
-
-
-def is_ping(check: Check) -> bool:
-    return check.series.base.proto == ICMP
 
 
 def server_text(check: Check, scene: Scene) -> str:

@@ -146,17 +146,22 @@ class Collector:
             _add(self.servers.connections, after["service"][other], before["counted"][other], sign=-1)
             _add(self.servers.connections, after["service"][other], after["counted"][other])
 
-    def _answers(self, p: Packets, rows: Ints, likely: Ints) -> None:
-        """Replies: they close connections, and tell the server where no request does."""
-        if not len(rows):
-            return
+    def _carried_on(self, p: Packets, rows: Ints) -> tuple[Ints, Ints, Ints, States, States]:
+        """Each flow's first and last row, its place in the table, its state before, and a copy to change."""
         _, first = _groups(p, rows)
+        last = np.append(first[1:], len(rows)) - 1
         at = self.table.find(p.flow[rows[first]])
         before = self.table.get(at)
         after = before.copy()
         after["flow"], after["service"] = p.flow[rows[first]], p.service[rows[first]]
-        last = np.append(first[1:], len(rows)) - 1
         after["last"] = np.maximum(before["last"], p.when[rows[last]])
+        return first, last, at, before, after
+
+    def _answers(self, p: Packets, rows: Ints, likely: Ints) -> None:
+        """Replies: they close connections, and tell the server where no request does."""
+        if not len(rows):
+            return
+        first, _, at, before, after = self._carried_on(p, rows)
         ended = p.rst[rows] & ((p.server[rows] < 0) | (p.server[rows] == _spread_out(before["server"], first, rows)))
         done = np.where(np.logical_or.reduceat(p.fin[rows], first), SERVER_DONE, 0)
         after["closed"] |= np.where(np.logical_or.reduceat(ended, first), OVER, done).astype(np.uint8)
@@ -171,13 +176,7 @@ class Collector:
         """Each time a flow of datagrams gets a server, that is one decision of the load balancer."""
         if not len(rows):
             return
-        _, first = _groups(p, rows)
-        at = self.table.find(p.flow[rows[first]])
-        before = self.table.get(at)
-        after = before.copy()
-        after["flow"], after["service"] = p.flow[rows[first]], p.service[rows[first]]
-        last = np.append(first[1:], len(rows)) - 1
-        after["last"] = np.maximum(before["last"], p.when[rows[last]])
+        first, last, at, before, after = self._carried_on(p, rows)
         # Datagrams that do not tell their server are with that of the ones before them.
         server = likely[rows].copy()
         server[first] = np.where(server[first] >= 0, server[first], before["counted"])
