@@ -250,8 +250,8 @@ class Columns:
         base, number = _split(name)
         if base in FIELDS:
             base = FIELDS[base].layer
-        if base not in _LAYERS:
-            raise KeyError(_unknown(name, [*_LAYERS, *FIELDS]))
+        if base not in LAYERS:
+            raise KeyError(_unknown(name, [*LAYERS, *FIELDS]))
         return self._layer(base, number)[0]
 
     def __getitem__(self, name: str) -> Array:
@@ -324,7 +324,7 @@ class Columns:
 
     def _layer(self, layer: str, number: int) -> tuple[Mask, Array]:
         """Where a layer is there, and the level of the record that holds it."""
-        return _LAYERS[layer](self, number)
+        return LAYERS[layer](self, number)
 
     def _has(self, bit: int) -> Mask:
         mask: Mask = np.not_equal(self._record("has") & bit, 0)
@@ -426,7 +426,7 @@ def _single(test: Callable[[Columns], Mask]) -> _Layer:
     return layer
 
 
-_LAYERS: Final[dict[str, _Layer]] = {
+LAYERS: Final[dict[str, _Layer]] = {
     "frame": _single(lambda c: np.ones(len(c), bool)),
     "eth": _single(lambda c: c._has(layout.HAS_ETH_DST)),
     "eth.src": _single(lambda c: c._has(layout.HAS_ETH_SRC)),
@@ -455,3 +455,4 @@ _LAYERS: Final[dict[str, _Layer]] = {
     "quoted": _single(lambda c: c._has(layout.HAS_QUOTE)),
     "quoted.inner": _single(lambda c: c._has(layout.HAS_QUOTE_INNER)),
 }
+"""Every layer that `Columns.present` can be asked for: where it is there, and the level of the record that holds it."""
