@@ -183,29 +183,8 @@ class Input:
             if len(self.taps) >= MOST_TAPS:
                 raise UsageError(f"{f.info.file}: more than {MOST_TAPS} interfaces; take out those of one path first")
             f.taps[interface] = len(self.taps)
-            known = f.capture.interfaces
-            name = known[interface].name if interface < len(known) else ""
-            several = len(known) > 1
-            shown = name or str(interface)
-            tap = TapInfo(shown if several else f.info.name, f.info.file, shown if several else None)
-            while any(t.name == tap.name for t in self.taps):
-                tap.name += "'"
-            self.taps.append(tap)
-            self._state(tap)
+            self.taps.append(tap_of(f.info, f.capture, interface, self.taps, self.spec))
         return f.taps[interface]
-
-    def _state(self, tap: TapInfo) -> None:
-        """What the spec says about a tap: its name, node and link."""
-        for stated in self.spec.taps if self.spec is not None else ():
-            same_file = stated.file is not None and os.path.realpath(stated.file) == os.path.realpath(tap.file)
-            by_name = stated.name == tap.name and stated.file is None and stated.interface is None
-            by_interface = stated.interface is not None and stated.interface == tap.interface
-            if (
-                (by_interface and (same_file or stated.file is None))
-                or by_name
-                or (same_file and stated.interface is None)
-            ):
-                tap.name, tap.node, tap.link = stated.name, stated.node, stated.link
 
     def align(self) -> None:
         """Estimate clock differences of whole files from a sample of TCP segments, so that batches line up.
@@ -249,6 +228,29 @@ class Input:
             return np.zeros(0, np.uint64), np.zeros(0, np.int64)
         unique, first = np.unique(np.concatenate(keys), return_index=True)
         return unique, np.concatenate(times)[first]
+
+
+def tap_of(file: TapInfo, capture: Capture, interface: int, others: Sequence[TapInfo], spec: Spec | None) -> TapInfo:
+    """The tap that an interface of a file is; a file with one interface is one tap of the file's name."""
+    known = capture.interfaces
+    name = known[interface].name if interface < len(known) else ""
+    several = len(known) > 1
+    shown = name or str(interface)
+    tap = TapInfo(shown if several else file.name, file.file, shown if several else None)
+    while any(t.name == tap.name for t in others):
+        tap.name += "'"
+    _state(tap, spec)
+    return tap
+
+
+def _state(tap: TapInfo, spec: Spec | None) -> None:
+    """What the spec says about a tap: its name, node and link."""
+    for stated in spec.taps if spec is not None else ():
+        same_file = stated.file is not None and os.path.realpath(stated.file) == os.path.realpath(tap.file)
+        by_name = stated.name == tap.name and stated.file is None and stated.interface is None
+        by_interface = stated.interface is not None and stated.interface == tap.interface
+        if (by_interface and (same_file or stated.file is None)) or by_name or (same_file and stated.interface is None):
+            tap.name, tap.node, tap.link = stated.name, stated.node, stated.link
 
 
 def named_sources(

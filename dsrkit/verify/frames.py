@@ -60,11 +60,20 @@ def mix(*columns: npt.ArrayLike) -> Words:
 
 
 class AddressBook:
-    """IP addresses as small integers, the same for all batches of one verification; 0 is no address."""
+    """IP addresses as small integers, the same for all batches of one verification; 0 is no address.
 
-    def __init__(self) -> None:
-        self._ids: dict[tuple[int, int], int] = {(0, 0): 0}
-        self._halves: list[tuple[int, int]] = [(0, 0)]
+    A book may start from another, with its numbers, and keep what is new to itself: whoever looks at each batch once
+    forgets its addresses with it.
+    """
+
+    def __init__(self, start: AddressBook | None = None) -> None:
+        self._start = start
+        self._first = len(start) if start is not None else 0
+        self._ids: dict[tuple[int, int], int] = {} if start is not None else {(0, 0): 0}
+        self._halves: list[tuple[int, int]] = [] if start is not None else [(0, 0)]
+
+    def __len__(self) -> int:
+        return self._first + len(self._halves)
 
     def intern(self, hi: Words, lo: Words) -> Ints:
         """The numbers of many addresses at once."""
@@ -76,8 +85,10 @@ class AddressBook:
 
     def _id(self, hi: int, lo: int) -> int:
         key = (hi, lo)
+        if self._start is not None and self._start._ids.get(key, self._first) < self._first:
+            return self._start._ids[key]
         if key not in self._ids:
-            self._ids[key] = len(self._halves)
+            self._ids[key] = len(self)
             self._halves.append(key)
         return self._ids[key]
 
@@ -85,12 +96,18 @@ class AddressBook:
         """The number of an address given as text."""
         return self._id(*ip_halves(text))
 
+    def halves(self, number: int) -> tuple[int, int]:
+        """The two halves of an address."""
+        if self._start is not None and number < self._first:
+            return self._start.halves(number)
+        return self._halves[number - self._first]
+
     def text(self, number: int) -> str:
-        return ip_text(*self._halves[number])
+        return ip_text(*self.halves(number))
 
     def sort_key(self, numbers: Iterable[int]) -> list[tuple[int, int]]:
         """Addresses by their value, to order machines."""
-        return sorted(self._halves[n] for n in numbers)
+        return sorted(self.halves(n) for n in numbers)
 
 
 Reader: TypeAlias = Callable[[int, int, int], bytes]

@@ -6,7 +6,7 @@ both; larger ones are read twice, or, from a pipe, decided on the first batch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -22,7 +22,7 @@ from dsrkit.verify.flows import oriented
 from dsrkit.verify.frames import AddressBook, Frames
 from dsrkit.verify.judge import Judge, without_clients
 from dsrkit.verify.observer import Observer
-from dsrkit.verify.scene import Scene
+from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.stated import scene_of
 
 
@@ -63,19 +63,19 @@ def _batches_with_roles(data: Input, scene: Scene) -> Iterator[Batch]:
     batches = data.batches()
     head = next(batches)
     if head.until is None:
-        _decide(data, scene, [head.frames])
+        decide(data.taps, scene, [head.frames])
         return iter([head])
     if not data.rewindable:
-        _decide(data, scene, [head.frames])
+        decide(data.taps, scene, [head.frames])
         scene.notes.append(f"the input cannot be read twice: roles were decided on its first {head.frames.n} packets")
         return chain([head], batches)
     del batches
     data.align()
-    _decide(data, scene, (b.frames for b in data.batches()))
+    decide(data.taps, scene, (b.frames for b in data.batches()))
     return data.batches()
 
 
-def _decide(data: Input, scene: Scene, parts: Iterator[Frames] | list[Frames]) -> None:
+def decide(taps: list[TapInfo], scene: Scene, parts: Iterable[Frames]) -> None:
     """Infer what nothing states, from counts over all packets given."""
     total = roles.Evidence()
     again = roles.Evidence()
@@ -91,7 +91,7 @@ def _decide(data: Input, scene: Scene, parts: Iterator[Frames] | list[Frames]) -
     roles.infer(total, scene)
     if scene.mode == "fullnat":
         scene.services.update({k: ports for k, ports in roles.ports_of(again, scene).items() if k not in stated})
-    for tap, owner in zip(data.taps, roles.owners(total, len(data.taps), scene), strict=True):
+    for tap, owner in zip(taps, roles.owners(total, len(taps), scene), strict=True):
         party = scene.party(owner) if owner is not None else None
         elsewhere = party is not None and party.links and tap.link is not None and tap.link not in party.links
         tap.node = tap.node or (None if elsewhere else owner)

@@ -25,6 +25,8 @@ class HealthChecks(Observer):
         super().__init__(scene, taps, spec)
         self._collector = Collector(scene)
         self._traffic = Traffic(scene, self._collector.own)
+        self.checks: list[Check] = []
+        """What was found to be checks, once concluded."""
 
     def see(self, f: Frames, flows: Flows) -> None:
         self._collector.feed(f, flows)
@@ -34,7 +36,7 @@ class HealthChecks(Observer):
 
     def conclude(self, told: Told) -> Outcome:
         scene = self.scene
-        checks = recognise(self._collector, scene, self.taps, told)
+        checks = self.checks = recognise(self._collector, scene, self.taps, told)
         self._name_the_checker(checks)
         alone = self._collector.nothing_else({check.series.base.source for check in checks})
         if checks and scene.mode is None:

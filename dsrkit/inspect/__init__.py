@@ -1,0 +1,1 @@
+"""Looking at captures frame by frame: roles in load-balancing terms, filters, flows, differences."""
