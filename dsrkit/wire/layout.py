@@ -182,7 +182,8 @@ RECORD: Final = np.dtype(
         ("nxt", _U1, _L),  # protocol behind this header (and its extension headers)
         ("sum_state", _U1, _L),
         ("encap", _U1, _L),
-        ("pad_", _U1, (6,)),  # keeps a row a multiple of 8 octets
+        ("commented", _U1),  # comments of the packet in a pcapng file
+        ("pad_", _U1, (5,)),  # keeps a row a multiple of 8 octets
     ]
 )
 """Dtype of a packet's row. Source: RFC 791 s3.1, 8200 s3, 9293 s3.1, 768, 792, 4443, 826, 4861, 2784, 2890,

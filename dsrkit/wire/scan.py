@@ -128,6 +128,7 @@ TTL = cython.declare(cython.Py_ssize_t, _place("ttl"))
 NXT = cython.declare(cython.Py_ssize_t, _place("nxt"))
 SUM_STATE = cython.declare(cython.Py_ssize_t, _place("sum_state"))
 ENCAP = cython.declare(cython.Py_ssize_t, _place("encap"))
+COMMENTED = cython.declare(cython.Py_ssize_t, _place("commented"))
 
 # values of layout.py, typed
 HAS_ETH_SRC = cython.declare(cython.longlong, layout.HAS_ETH_SRC)
@@ -176,6 +177,8 @@ ENCAP_GENEVE = cython.declare(cython.longlong, layout.ENCAP_GENEVE)
 ANY_IP = cython.declare(cython.longlong, 46)
 MAX_CAPLEN = cython.declare(cython.longlong, 262144)
 """Most octets a record may claim to hold, as libpcap and Wireshark have it: beyond, the file is damaged."""
+HOLE = cython.declare(cython.longlong, 4096)
+"""Octets of zeros, where a record should be, that are a hole."""
 MAX_BLOCK_OCTETS = 16777216
 MAX_BLOCK = cython.declare(cython.longlong, MAX_BLOCK_OCTETS)
 
@@ -256,17 +259,18 @@ class Scanner:
         subsecond: cython.longlong,
         header: cython.longlong,
         linktype: cython.longlong,
+        last: cython.longlong,
     ):
         """Walk classic pcap records of ``buf[at:end]``, from row `row` on.
 
         `base` is the file offset of ``buf[0]``, `subsecond` the nanoseconds per unit (1000 or 1), `header` the
-        record header's length (16; 24 in the modified format). Returns (rows written in all, position reached,
-        status, octets needed from there or claimed).
+        record header's length (16; 24 in the modified format); `last`: nothing follows ``buf[:end]``. Returns (rows
+        written in all, position reached, status, octets needed from there or claimed).
         """
         status: cython.longlong
         self.stop_at = at
         with cython.nogil:
-            status = self.walk_pcap(end, row, base, swapped, subsecond, header, linktype)
+            status = self.walk_pcap(end, row, base, swapped, subsecond, header, linktype, last)
         return self.need_row, self.stop_at, status, self.need
 
     def pcapng(
@@ -321,8 +325,12 @@ class Scanner:
         subsecond: cython.longlong,
         header: cython.longlong,
         linktype: cython.longlong,
+        last: cython.longlong,
     ) -> cython.longlong:
-        """Records of draft-ietf-opsawg-pcap s5 until the buffer or the rows end, or a length cannot be."""
+        """Records of draft-ietf-opsawg-pcap s5 until the buffer or the rows end, or a length cannot be.
+
+        Many headers of zeros are no records but a hole: part of a file that was allocated and never written.
+        """
         at: cython.longlong = self.stop_at
         caplen: cython.longlong = 0
         wirelen: cython.longlong = 0
@@ -336,6 +344,14 @@ class Scanner:
                 break
             caplen = self.n32(at + 8, swapped)
             wirelen = self.n32(at + 12, swapped)
+            if caplen == 0 and wirelen == 0 and self.n32(at, 0) == 0 and self.n32(at + 4, 0) == 0:
+                if at + HOLE > end and last == 0:
+                    self.need = HOLE
+                    break
+                if at + HOLE <= end and self.zeros(at, HOLE) != 0:
+                    status = _DAMAGED
+                    self.need = 0
+                    break
             if caplen > MAX_CAPLEN:
                 status = _DAMAGED
                 self.need = caplen
@@ -373,7 +389,7 @@ class Scanner:
         first: cython.longlong,
         count: cython.longlong,
     ) -> cython.longlong:
-        """Blocks of draft-ietf-opsawg-pcapng s3.1; what is no packet is skipped by its length."""
+        """Blocks of draft-ietf-opsawg-pcapng s3.1, their length at both ends; what is no packet is skipped."""
         at: cython.longlong = self.stop_at
         kind: cython.longlong = 0
         size: cython.longlong = 0
@@ -396,16 +412,26 @@ class Scanner:
                 self.damaged(size, MAX_BLOCK)
                 row += 1
                 break
+            if at + size > end:
+                break
+            if self.n32(at + size - 4, swapped) != size:
+                if row >= self.rows:
+                    status = _ROWS_FULL
+                    break
+                status = _DAMAGED
+                self.open_row(row)
+                self.o64[self.r64 + OFFSET] = base + at
+                self.damaged(size, self.n32(at + size - 4, swapped))
+                row += 1
+                break
             if kind == 6 or kind == 3 or kind == 2:
                 if row >= self.rows:
                     status = _ROWS_FULL
                     break
-                if at + size > end:
-                    break
                 self.open_row(row)
                 self.packet_block(at, kind, size, base, swapped, first, count)
                 row += 1
-            at += size  # beyond `end` for a long block: the caller skips what it has not read
+            at += size
             self.need = 12
         self.stop_at = at
         self.need_row = row
@@ -460,7 +486,40 @@ class Scanner:
             self.o16[self.r16 + LINKTYPE] = self.interfaces[place] & 0xFFFF
             return self.damaged(caplen, size - head - 4)
         self.decode(at + head, caplen, wirelen, self.interfaces[place])
+        if kind != 3:
+            self.comments(at + head + caplen + (-caplen & 3), at + size - 4, swapped)
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def comments(self, at: cython.longlong, end: cython.longlong, swapped: cython.longlong) -> cython.longlong:
+        """Count a packet block's comments among its options. Source: draft-ietf-opsawg-pcapng s3.5."""
+        code: cython.longlong = 0
+        size: cython.longlong = 0
+        count: cython.longlong = 0
+        while at + 4 <= end:
+            code = self.n16(at, swapped)
+            size = self.n16(at + 2, swapped)
+            if code == 0 or at + 4 + size > end:
+                break
+            if code == 1 and count < 255:
+                count += 1
+            at += 4 + size + (-size & 3)
+        self.o8[self.r8 + COMMENTED] = count
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def zeros(self, at: cython.longlong, size: cython.longlong) -> cython.longlong:
+        """Whether these octets are all 0."""
+        end: cython.longlong = at + size
+        while at < end:
+            if self.buf[at] != 0:
+                return 0
+            at += 1
+        return 1
 
     @cython.cfunc
     @cython.nogil

@@ -17,6 +17,7 @@ import pytest
 
 from dsrkit.errors import CaptureError, MissingDependency
 from dsrkit.wire import capture, layout
+from dsrkit.wire.files import reading
 
 sys.path.insert(0, str(Path(__file__).parent))
 import capture_files as make
@@ -87,7 +88,7 @@ def test_pcapng_sections_orders_interfaces_and_blocks_without_packets() -> None:
     assert opened.interfaces == [
         capture.Interface(0, 1, 0, "eth0", "uplink", "hello"),
         capture.Interface(1, 101),
-        capture.Interface(2, 101),
+        capture.Interface(2, 101, section=1),
     ]
 
 
@@ -163,8 +164,8 @@ def test_long_blocks_are_skipped_and_long_records_read() -> None:
 def test_a_record_longer_than_the_window_grows_the_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = rows(of(make.pcap(FRAMES * 50)))
     for size in (64, 200, 1000):
-        monkeypatch.setattr(capture, "WINDOW_OCTETS", size)
-        monkeypatch.setattr(capture, "WINDOW_ROWS", 3)
+        monkeypatch.setattr(reading, "WINDOW_OCTETS", size)
+        monkeypatch.setattr(reading, "WINDOW_ROWS", 3)
         assert (rows(of(make.pcap(FRAMES * 50))) == expected).all()
         octets = make.section() + make.interface() + b"".join(make.enhanced(frame) for frame in FRAMES * 50)
         assert (rows(of(octets))["fp"] == expected["fp"]).all()
