@@ -1,4 +1,8 @@
-"""Compressed captures, unpacked as a stream: gzip by the standard library, zstd and lz4 by optional packages."""
+"""Compressed captures, unpacked as a stream: gzip by the standard library, zstd and lz4 by optional packages.
+
+No more is unpacked at a time than the reader's buffer takes, and no zstd frame gets a larger window than every decoder
+has to offer, so what a file claims or unpacks to costs no memory.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,9 @@ from dsrkit.errors import MissingDependency
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 LZ4: Final = b"\x04\x22\x4d\x18"
+
+ZSTD_WINDOW: Final = 1 << 27
+"""Largest window of a zstd frame; `zstd --long` above 27 asks for more."""
 
 _optional_errors: list[type[Exception]] = []
 
@@ -89,6 +96,19 @@ class _Unpacked(io.RawIOBase):
         return self._packed.read(1 << 16) or b""
 
 
+class _Unzstd(io.RawIOBase):
+    """Zstandard frames; gives what there is instead of waiting for a whole buffer."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        return cast("int | None", self._reader.readinto1(buffer))
+
+
 def decompressor(head: bytes, stream: io.RawIOBase, name: str) -> io.RawIOBase | None:
     """A stream of what `stream` holds compressed, judged by its first octets; None where it is not compressed.
 
@@ -99,7 +119,8 @@ def decompressor(head: bytes, stream: io.RawIOBase, name: str) -> io.RawIOBase |
     if head.startswith(ZSTD):
         zstandard = _package("zstandard", "zstd", name)
         _expect(zstandard.ZstdError)
-        return cast(io.RawIOBase, zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True))
+        unpacking = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+        return _Unzstd(unpacking.stream_reader(stream, read_across_frames=True))
     if head.startswith(LZ4):
         frame = _package("lz4.frame", "lz4", name)
         _expect(RuntimeError)

@@ -20,7 +20,7 @@ from dsrkit.wire.files import headers, resync
 from dsrkit.wire.files.compressed import decompressor, expected_errors
 from dsrkit.wire.files.memory import Memory, Pool
 from dsrkit.wire.files.parts import Interface, Section, Window
-from dsrkit.wire.files.source import Readable, looks_like, reason
+from dsrkit.wire.files.source import Readable, Replay, looks_like, reason
 from dsrkit.wire.layout import RECORD
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ SHOWN_DAMAGES: Final = 10
 """Damaged places that are noted one by one."""
 SEARCH_OCTETS: Final = 1 << 24
 """How far behind a damaged place the next record is looked for, holes of zeros not counted."""
+BOMB_OCTETS: Final = 1 << 32
+BOMB_RATIO: Final = 1000
+"""Compressed data that unpacks to more octets than this, and this many times its size, is read no further."""
 _SLACK: Final = 16
 """Octets behind the scanned part that the scan's aligned reads may touch."""
 
@@ -59,6 +62,7 @@ class Pass:
         self._capture = capture
         self._source = capture._source
         self._raw = raw
+        self._packed: Replay | None = None
         self._module: ModuleType = capture._module
         self._scanner = self._module.Scanner()
         self._interfaces = 0
@@ -104,6 +108,7 @@ class Pass:
         self._ended = False
         replay = self._source.part(self._raw, bytes(head[:got]))
         unpacking = decompressor(bytes(head[:got]), replay, self._source.name)
+        self._packed = replay if unpacking is not None else None
         self._capture.plain = unpacking is None and self._source.rewindable and self._source.on_disk
         return unpacking or replay
 
@@ -124,10 +129,21 @@ class Pass:
                 got = self._cannot_unpack(filled, error)
             except expected_errors() as error:
                 got = self._cannot_unpack(filled, error)
-            if got == 0:
-                self._ended = True
             filled += got
+            if got == 0 or self._is_bomb(filled):
+                self._ended = True
         return filled
+
+    def _is_bomb(self, filled: int) -> bool:
+        """Whether so much has been unpacked from so little that nobody can have meant it, with a note."""
+        unpacked = self._base + self._have + filled
+        if self._packed is None or unpacked <= BOMB_OCTETS or unpacked <= BOMB_RATIO * self._packed.count:
+            return False
+        self._capture.note(
+            f"the compressed data unpacks to more than {BOMB_RATIO} times its size: read as far as offset {unpacked}; "
+            "unpack it first to read the rest"
+        )
+        return True
 
     def _cannot_unpack(self, filled: int, error: Exception) -> int:
         """The compressed data is cut or damaged: an error where nothing could be unpacked, else a note."""
