@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dsrkit.wire import layout
-from dsrkit.wire.dissect import arp, ip, ipv6, link, tcp, tunnels, udp
+from dsrkit.wire.dissect import arp, carriers, gre, icmp, icmpv6, ip, ipv6, link, tcp, tunnels, udp, vrrp
 from dsrkit.wire.dissect.table import Kind, Row, Table, names
 from dsrkit.wire.dissect.tree import Dissection
 from dsrkit.wire.dissect.walk import Next, Walk
@@ -28,7 +28,7 @@ LINKTYPES: Final[Mapping[int, tuple[str, int]]] = MappingProxyType(
         12: ("raw", 7),
         14: ("raw", 7),
         101: ("raw", 7),
-        108: ("null", 142),
+        108: ("null", 174),
         113: ("sll", 25),
         228: ("ip", 129),
         229: ("ipv6", 130),
@@ -49,16 +49,33 @@ _PARSERS: Final[Mapping[str, Callable[[Walk, int], Next]]] = {
     "arp": arp.read,
     "ip": ip.read,
     "ipv6": ipv6.read,
+    "any_ip": link.any_ip,
     "tcp": tcp.read,
     "udp": udp.read,
     "gue": tunnels.gue,
     "gue.bare": tunnels.bare_gue,
     "vxlan": tunnels.vxlan,
     "geneve": tunnels.geneve,
+    "gre": gre.read,
+    "erspan": gre.erspan,
+    "icmp": icmp.read,
+    "icmpv6": icmpv6.read,
+    "redirected": icmpv6.redirected,
+    "vrrp": vrrp.read,
+    "mpls": carriers.mpls,
+    "pppoes": carriers.session,
+    "pppoed": carriers.discovery,
+    "ppp": carriers.ppp,
+    "ah": carriers.authentication,
+    "esp": carriers.esp,
+    "igmp": carriers.igmp,
+    "sctp": carriers.sctp,
 }
 
+_MODULES: Final = (link, arp, ip, ipv6, tcp, udp, tunnels, gre, icmp, icmpv6, vrrp, carriers)
+
 NAMES: Final[Mapping[str, Kind]] = MappingProxyType(
-    names(FRAME, *link.TABLES, *arp.TABLES, *ip.TABLES, *ipv6.TABLES, *tcp.TABLES, *udp.TABLES, *tunnels.TABLES)
+    names(FRAME, *(table for module in _MODULES for table in module.TABLES))
 )
 """Every field that a dissection may have: its kind and where it is defined."""
 

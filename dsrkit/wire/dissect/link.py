@@ -8,18 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.wire import layout
-from dsrkit.wire.dissect.protocols import ETHERTYPES, typed
+from dsrkit.wire.dissect.protocols import ethertype_text, typed
 from dsrkit.wire.dissect.table import Row, Table, hexed
 from dsrkit.wire.dissect.walk import Next, Walk
 
-
-def _ethertype(value: int) -> str:
-    name = ETHERTYPES.get(value, "")
-    return f"0x{value:04x}" + (f" ({name})" if name else "")
-
-
 ETHERNET: Final = Table("eth", "IEEE 802.3 s3.2", 14, (Row("eth.dst", 0, 6, "mac"), Row("eth.src", 6, 6, "mac")))
-TYPE: Final = Row("eth.type", 12, 2, show=_ethertype)
+TYPE: Final = Row("eth.type", 12, 2, show=ethertype_text)
 LENGTH: Final = Row("eth.len", 12, 2)
 VLAN: Final = Table(
     "vlan",
@@ -29,7 +23,7 @@ VLAN: Final = Table(
         Row("vlan.priority", 0, 2, mask=0xE000),
         Row("vlan.dei", 0, 2, mask=0x1000),
         Row("vlan.id", 0, 2, mask=0x0FFF),
-        Row("vlan.etype", 2, 2, show=_ethertype),
+        Row("vlan.etype", 2, 2, show=ethertype_text),
     ),
 )
 SERVICE_TAG: Final = Table(
@@ -49,7 +43,7 @@ LLC: Final = Table(
     (Row("llc.dsap", 0, 1, show=hexed(2)), Row("llc.ssap", 1, 1, show=hexed(2)), Row("llc.control", 2, 1)),
 )
 SNAP: Final = Table(
-    "llc", "IEEE 802 s9.2", 5, (Row("llc.oui", 0, 3, show=hexed(6)), Row("llc.type", 3, 2, show=_ethertype))
+    "llc", "IEEE 802 s9.2", 5, (Row("llc.oui", 0, 3, show=hexed(6)), Row("llc.type", 3, 2, show=ethertype_text))
 )
 COOKED: Final = Table(
     "sll",
@@ -61,13 +55,13 @@ COOKED: Final = Table(
         Row("sll.halen", 4, 2),
     ),
 )
-COOKED_TYPE: Final = Row("sll.etype", 14, 2, show=_ethertype)
+COOKED_TYPE: Final = Row("sll.etype", 14, 2, show=ethertype_text)
 COOKED2: Final = Table(
     "sll",
     "LINKTYPE_LINUX_SLL2",
     20,
     (
-        Row("sll.etype", 0, 2, show=_ethertype),
+        Row("sll.etype", 0, 2, show=ethertype_text),
         Row("sll.ifindex", 4, 4),
         Row("sll.hatype", 8, 2),
         Row("sll.pkttype", 10, 1),

@@ -74,6 +74,12 @@ _BY_PROTOCOL: Final = {
 }
 
 
+def ethertype_text(value: int) -> str:
+    """An Ethernet type with its name: ``0x0800 (IPv4)``."""
+    name = ETHERTYPES.get(value, "")
+    return f"0x{value:04x}" + (f" ({name})" if name else "")
+
+
 def typed(walk: Walk, ethertype: int, at: int) -> Next:
     """What an Ethernet type says follows; a payload where that is unknown."""
     parser = _BY_ETHERTYPE.get(ethertype)
