@@ -9,17 +9,21 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Final
 
 import numpy as np
 
+from dsrkit.inspect.resolution import vrrp_advert
+from dsrkit.inspect.words import Words
 from dsrkit.mechanisms.dns import DnsRoundRobin
 from dsrkit.mechanisms.health import HealthChecks
 from dsrkit.mechanisms.health.recognise import Check
 from dsrkit.mechanisms.sessions import ProxySessions
+from dsrkit.mechanisms.takeover.vrrp import PROTOCOL
 from dsrkit.model.sections.dns import Dns
-from dsrkit.model.sections.session import Session
+from dsrkit.model.sections.session import Endpoint, Session
 from dsrkit.model.spec import Spec
 from dsrkit.verify.batches import tap_of
 from dsrkit.verify.flows import Flows, oriented
@@ -35,12 +39,13 @@ from dsrkit.wire.layout import RECORD
 MOST_ROWS: Final = 48_000
 MOST_OCTETS: Final = 32 << 20
 """What the head may hold; the first of both that is reached ends it."""
+_MOST_ADVERTS: Final = 1000
 
 
-@dataclass(slots=True)
+@dataclass
 class Known:
     """What the head tells. `services` are endpoints that serve, as `oriented` takes them; `whole` says that the head
-    is the whole capture."""
+    is the whole capture; `virtual` are addresses that VRRP calls virtual."""
 
     scene: Scene
     taps: list[TapInfo]
@@ -50,6 +55,28 @@ class Known:
     checks: list[Check] = field(default_factory=list)
     sessions: tuple[Session, ...] = ()
     names: tuple[Dns, ...] = ()
+    virtual: set[int] = field(default_factory=set)
+
+    @cached_property
+    def words(self) -> Words:
+        """What to call addresses."""
+        return Words(self.scene, self.virtual)
+
+    @cached_property
+    def backs(self) -> dict[tuple[int, int], set[Endpoint]]:
+        """A proxy's own sessions: (its endpoint, the server's) -> the clients that they are for."""
+        out: dict[tuple[int, int], set[Endpoint]] = {}
+        for s in self.sessions:
+            out.setdefault((self._end(s.proxy), self._end(s.server)), set()).add(s.client)
+        return out
+
+    @cached_property
+    def fronts(self) -> set[int]:
+        """Endpoints of a proxy that clients connect to."""
+        return {self._end(s.vip) for s in self.sessions}
+
+    def _end(self, end: Endpoint) -> int:
+        return self.scene.book.number(end.ip) << 16 | end.port
 
     def orient(self, f: Frames) -> Flows:
         """Directions, endpoints and identities of packets, by what the head showed to be servers."""
@@ -184,4 +211,7 @@ def _mechanisms(known: Known, f: Frames, flows: Flows, spec: Spec | None) -> Non
         scene.mode, scene.mode_from = shown.mode, "inferred"
         scene.notes.append(f"mode {shown.mode}: {shown.because}")
     known.checks = health.checks
+    for row in np.flatnonzero(f.proto == PROTOCOL)[:_MOST_ADVERTS].tolist():
+        advert = vrrp_advert(f, row)
+        known.virtual |= {scene.book.number(address) for address in advert.addresses} if advert is not None else set()
     known.sessions, known.names = outcomes[1].section, outcomes[2].section

@@ -28,20 +28,23 @@ class Described:
     are unescaped: they may hold what packets and files say.
     """
 
-    def __init__(self, window: Window, frames: Frames, known: Known, repeated: Ints) -> None:
+    def __init__(self, window: Window, frames: Frames, known: Known, repeated: Ints, before: Described | None) -> None:
         self.window = window
         self.first = window.first_row + 1
         self.repeated = repeated
         """Number of the frame that each frame repeats, 0 for none."""
         self._frames = frames
         self._known = known
+        self._before = before
+        if before is not None:
+            before._before = None  # one window back is enough, and memory has an end
 
     def __len__(self) -> int:
         return len(self.window.rec)
 
     @cached_property
     def _roles(self) -> Roles:
-        return Roles(self._frames, self._known)
+        return Roles(self._frames, self._known, self._before._roles if self._before is not None else None)
 
     def role(self, i: int) -> str:
         """What the frame is in load-balancing terms; empty for traffic that has nothing to do with it."""
@@ -57,7 +60,7 @@ class Described:
 
     def packet(self, i: int) -> str:
         """The summary of the innermost packet alone."""
-        return packet_text(self._frames, i, inner=True)
+        return packet_text(self._frames, i, outer=False, content=False)
 
     def defect(self, i: int) -> str:
         """Why the frame could not be read to its end; empty if it could."""
@@ -65,8 +68,7 @@ class Described:
 
     def node(self, i: int) -> str:
         """The machine that sent the frame on its link, as the heading names it; empty if unknown."""
-        party = self._known.scene.party_of_mac(int(self._frames.eth_src[i]))
-        return party.name if party is not None else ""
+        return self._known.words.machine(int(self._frames.rec["eth_src"][i]))
 
     def tap(self, i: int) -> str:
         """The interface that the frame was captured on."""
@@ -117,10 +119,12 @@ class Survey:
         head, self._head = self._head, None
         windows = iter(head) if head is not None else self.capture.windows()
         repeats = Repeats()
+        described: Described | None = None
         for window in windows:
             if len(window.rec):
                 frames = frames_of(window, self._taps, AddressBook(self._known.scene.book))
-                yield Described(window, frames, self._known, repeats.of(frames))
+                described = Described(window, frames, self._known, repeats.of(frames), described)
+                yield described
 
 
 def _name(path: str) -> str:

@@ -82,7 +82,7 @@ def conclude(
         mode_from=scene.mode_from,
         profile=profile if header else None,
         mechanisms=_mechanisms(scene, outcomes),
-        service=_service(scene),
+        service=service_of(scene),
         nodes=tuple(_node(scene.book, p) for p in _in_path_order(scene)),
         path=_path(scene),
         taps=tuple(Tap(t.name, t.file, t.interface, t.node, t.link, t.packets, t.octets, t.offset_ns) for t in taps),
@@ -269,7 +269,8 @@ def _in_path_order(scene: Scene) -> list[Party]:
     return sorted(scene.parties, key=lambda p: order.index(p.role))
 
 
-def _service(scene: Scene) -> Service:
+def service_of(scene: Scene) -> Service:
+    """What is balanced, as reports say it."""
     names = {6: "tcp", 17: "udp"}
     ports = []
     for (proto, vport), rports in sorted(scene.services.items()):

@@ -20,6 +20,7 @@ from dsrkit.verify.journeys import Joiner, Journeys
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import Frame, Point
 from dsrkit.wire import layout
+from dsrkit.wire.icmp import NAMES as ICMP_NAMES
 
 _MOST_OPEN: Final = 200_000
 _RETRANSMISSION_NS: Final = 200_000_000
@@ -393,30 +394,10 @@ def quoted(f: Frames, row: int) -> Quoted:
     )
 
 
-_ICMP_NAMES: Final = {
-    (4, 3, 0): "network unreachable",
-    (4, 3, 1): "host unreachable",
-    (4, 3, 2): "protocol unreachable",
-    (4, 3, 3): "port unreachable",
-    (4, 3, 9): "network administratively prohibited",
-    (4, 3, 10): "host administratively prohibited",
-    (4, 3, 13): "administratively prohibited",
-    (4, 11, 0): "time to live exceeded in transit",
-    (4, 11, 1): "fragment reassembly time exceeded",
-    (6, 1, 0): "no route to destination",
-    (6, 1, 1): "administratively prohibited",
-    (6, 1, 3): "address unreachable",
-    (6, 1, 4): "port unreachable",
-    (6, 3, 0): "hop limit exceeded in transit",
-    (6, 4, 1): "unrecognized next header",
-}
-"""Names of ICMP errors. Source: RFC 792, RFC 1812 s5.2.7.1, RFC 4443 s3."""
-
-
 def icmp_name(f: Frames, row: int) -> str:
     """Type and code of an ICMP error, with their name."""
     version, kind, code = int(f.ver[row]), int(f.icmp_type[row]), int(f.rec["icmp_code"][row])
-    name = _ICMP_NAMES.get((version, kind, code))
+    name = ICMP_NAMES.get((version, kind, code))
     return f"ICMP{'v6' if version == 6 else ''} type {kind} code {code}" + (f" ({name})" if name else "")
 
 
