@@ -103,7 +103,7 @@ def read(walk: Walk, at: int) -> Next:
     whole = walk.room(at, header, layout.LAYER_TCP)
     _options(walk, opened, at + 20, min(at + header, walk.cap))
     opened.stop = min(at + header, walk.cap)
-    walk.put(opened, LENGTH, walk.limit - at - header, at + header, at + header)
+    walk.put(opened, LENGTH, walk.limit - at - header, opened.stop, opened.stop)
     if not whole:
         return None
     walk.payload(at + header)
