@@ -40,6 +40,8 @@ MOST_ROWS: Final = 48_000
 MOST_OCTETS: Final = 32 << 20
 """What the head may hold; the first of both that is reached ends it."""
 _MOST_ADVERTS: Final = 1000
+_BEFORE: Final = 28
+"""Octets before a packet's in its block, which comments are found by."""
 
 
 @dataclass
@@ -162,8 +164,10 @@ def _spent(windows: list[Window]) -> Iterator[Window]:
 def _copied(window: Window) -> Window:
     """A window in memory of its own, without room that others need."""
     rec = window.rec.copy()
-    first = int(rec["offset"].min()) - window.base
+    first = max(0, int(rec["offset"].min()) - window.base - _BEFORE)
     last = int((rec["offset"] + rec["caplen"]).max()) - window.base
+    if rec["commented"].any():
+        last = len(window.buf)  # comments stand behind the octets
     return Window(rec, window.first_row, memoryview(bytes(window.buf[first:last])), window.base + first)
 
 

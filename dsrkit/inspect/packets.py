@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from dsrkit.inspect.said import said
 from dsrkit.verify.frames import ICMP, ICMPV6, TCP, UDP, Frames
 from dsrkit.wire import layout
@@ -95,7 +97,7 @@ def packet_text(f: Frames, i: int, *, outer: bool = True, content: bool = True) 
     return " | ".join([*words, _packet(f, i, depth - 1, content=content)])
 
 
-def tunnel_name(rec: layout.np.void, level: int) -> str:
+def tunnel_name(rec: np.void, level: int) -> str:
     """How the IP header of a level is carried by the one before it."""
     encap = int(rec["encap"][level])
     plain = _PLAIN_TUNNELS.get((int(rec["ver"][level - 1]), int(rec["ver"][level])), "tunnel")
@@ -116,11 +118,11 @@ def flag_words(flags: int) -> str:
     return " ".join(name for bit, name in _FLAGS if flags & bit) or "no flags"
 
 
-def _ends(rec: layout.np.void, level: int) -> str:
+def _ends(rec: np.void, level: int) -> str:
     return f"{address(rec, 'src', level)} → {address(rec, 'dst', level)}"
 
 
-def address(rec: layout.np.void, side: str, level: int) -> str:
+def address(rec: np.void, side: str, level: int) -> str:
     """An address of a header, ``src`` or ``dst``."""
     return ip_text(rec[f"{side}_hi"][level], rec[f"{side}_lo"][level])
 
@@ -148,7 +150,7 @@ def _packet(f: Frames, i: int, level: int, *, content: bool) -> str:
     return " ".join(word for word in words if word)
 
 
-def _tcp(rec: layout.np.void) -> str:
+def _tcp(rec: np.void) -> str:
     flags, size = int(rec["tcp_flags"]), int(rec["payload_len"])
     words = [flag_words(flags), f"seq {int(rec['seq'])}"]
     if flags & 0x10:
@@ -167,7 +169,7 @@ def _fragment(frag: int, ident: int) -> str:
     return f"fragment of 0x{ident:04x} at {8 * (frag & _OFFSET)}{more}"
 
 
-def icmp_text(rec: layout.np.void) -> str:
+def icmp_text(rec: np.void) -> str:
     """What an ICMP message is, with the numbers that matter."""
     version = 4 if int(rec["proto"]) == ICMP else 6
     kind, code, rest = int(rec["icmp_type"]), int(rec["icmp_code"]), int(rec["seq"])
@@ -201,7 +203,7 @@ def _link(f: Frames, i: int, *, content: bool) -> str:
     return " ".join(word for word in words if word) or f"{int(rec['wirelen'])} octets"
 
 
-def _arp(rec: layout.np.void) -> str:
+def _arp(rec: np.void) -> str:
     op = int(rec["res_op"])
     sender, target = (ip_text(rec[f"res_{side}_hi"], rec[f"res_{side}_lo"]) for side in ("spa", "tpa"))
     if op == 1:

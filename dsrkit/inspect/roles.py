@@ -22,7 +22,8 @@ class Roles:
         self._f = f
         self._words = known.words
         flows = known.orient(f)
-        self.service = Service(f, flows, known, known.words, before.service.replies if before else Replies())
+        earlier = before.service.replies if before is not None else Replies()
+        self.service: Service = Service(f, flows, known, known.words, earlier)
         self._talks = (Checks(f, flows, known, known.words), Proxied(f, flows, known, known.words))
         self._names = Named(f, flows, known, known.words)
 

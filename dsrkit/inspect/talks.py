@@ -49,7 +49,7 @@ class Checks:
         way = (f.tunnel == base.tunnel) & (f.outer_dst == base.outer_dst)
         if not base.tunnel and base.mac:
             way &= (f.eth_dst == base.mac) | (f.tap != base.tap)
-        return (flows.direction == REQUEST) & self._between(f, flows, base) & way
+        return np.asarray((flows.direction == REQUEST) & self._between(f, flows, base) & way, bool)
 
     def _between(self, f: Frames, flows: Flows, base: Base) -> Mask:
         asked = (flows.client >> 16 == base.source) & (flows.server >> 16 == base.target)
