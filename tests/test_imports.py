@@ -60,7 +60,7 @@ OUTSIDE: dict[str, set[str]] = {
     "verify": {"numpy", "cython"},
     "mechanisms": {"numpy"},
     "diagnose": {"numpy"},
-    "inspect": {"numpy"},
+    "inspect": {"numpy", "pyarrow"},
     "verification": set(),
     "report": {"rich"},
     "cli": {"typer", "click", "rich"},

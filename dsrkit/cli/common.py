@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import typer
@@ -65,9 +66,14 @@ def writing(stream: TextIO | BinaryIO) -> Iterator[None]:
 
 
 def page(*, no_color: bool, to_stdout: bool = True) -> tuple[bool, int | None]:
-    """Whether text for stdout (or a file) is coloured, and the width that it is wrapped to, if any."""
+    """Whether text for stdout (or a file) is coloured, and the width that it is wrapped to, if any.
+
+    FORCE_COLOR and CLICOLOR_FORCE colour what goes through a pipe, too: for `less -R`.
+    """
     terminal = to_stdout and sys.stdout is not None and sys.stdout.isatty()
-    color = terminal and not no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    forced = to_stdout and any(os.environ.get(name, "0") not in ("", "0") for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    able = forced or (terminal and os.environ.get("TERM") != "dumb")
+    color = able and not no_color and not os.environ.get("NO_COLOR")
     wraps = terminal or (to_stdout and "COLUMNS" in os.environ)
     return color, shutil.get_terminal_size().columns if wraps else None
 
@@ -99,3 +105,32 @@ def chosen(incomplete: str) -> list[str]:
 
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{one}" for one in words_to_choose() if one.lower().startswith(last.lower())]
+
+
+def split(values: list[str] | None) -> tuple[str, ...]:
+    """Values of an option that may be repeated or hold commas."""
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses that are some, in their usual form."""
+    from ipaddress import ip_address
+
+    try:
+        return tuple(str(ip_address(text)) for text in texts)
+    except ValueError as error:
+        raise UsageError(f"--vip: {error}") from None
+
+
+def check_output(output: str | None, inputs: list[str]) -> None:
+    """Refuse a bad -o before the work, not after it."""
+    if output is None or output == "-":
+        return
+    path = Path(output)
+    if any(file != "-" and os.path.realpath(file) == os.path.realpath(path) for file in inputs):
+        raise UsageError(f"-o {output!r} would overwrite an input")
+    if path.is_dir():
+        raise UsageError(f"-o {output!r} is a directory")
+    if not path.parent.is_dir():
+        raise UsageError(f"-o {output!r}: the folder {str(path.parent)!r} does not exist")

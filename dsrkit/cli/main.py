@@ -13,8 +13,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dsrkit import __version__
-from dsrkit.cli import craft, doctor, explain, lab, setup
-from dsrkit.cli.common import chosen, complain, complete, page, user_errors, word, write
+from dsrkit.cli import craft, doctor, explain, inspect, lab, setup
+from dsrkit.cli.common import (
+    addresses,
+    check_output,
+    chosen,
+    complain,
+    complete,
+    page,
+    split,
+    user_errors,
+    word,
+    write,
+)
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 
@@ -53,6 +64,7 @@ def dsrkit(
 
 
 app.add_typer(craft.app, name="craft")
+app.command("inspect")(inspect.command)
 app.command("setup")(setup.command)
 app.command("lab")(lab.command)
 app.command("doctor")(doctor.command)
@@ -146,8 +158,8 @@ def verify(
             raise UsageError("--quiet and --verbose contradict each other")
         source = _sources(capture or [], at or [], has_spec=spec is not None)
         files = source.values() if isinstance(source, dict) else source or ()
-        _check_output(output, [*files, *filter(None, [spec, baseline])])
-        addresses = _addresses(_split(vip))
+        check_output(output, [*files, *filter(None, [spec, baseline])])
+        addresses_given = addresses(split(vip))
 
         from dsrkit import verification
         from dsrkit.wire import scanner
@@ -159,10 +171,10 @@ def verify(
             spec=spec,
             mode=mode,
             profile=profile,
-            vip=addresses,
+            vip=addresses_given,
             fail_on=fail_on,
-            select=_split(select),
-            ignore=_split(ignore),
+            select=split(select),
+            ignore=split(ignore),
             baseline=baseline,
         )
         _emit(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
@@ -200,34 +212,6 @@ def _distinct(files: list[str]) -> None:
             also = "" if seen[real] == file else f" (also as {seen[real]!r})"
             raise UsageError(f"{file!r} is given twice{also}")
         seen[real] = file
-
-
-def _check_output(output: str | None, inputs: list[str]) -> None:
-    """Refuse a bad -o before the work, not after it."""
-    if output is None or output == "-":
-        return
-    path = Path(output)
-    if any(file != "-" and os.path.realpath(file) == os.path.realpath(path) for file in inputs):
-        raise UsageError(f"-o {output!r} would overwrite an input")
-    if path.is_dir():
-        raise UsageError(f"-o {output!r} is a directory")
-    if not path.parent.is_dir():
-        raise UsageError(f"-o {output!r}: the folder {str(path.parent)!r} does not exist")
-
-
-def _split(values: list[str] | None) -> tuple[str, ...]:
-    """Values of an option that may be repeated or hold commas."""
-    parts = (part.strip() for value in values or () for part in value.split(","))
-    return tuple(dict.fromkeys(part for part in parts if part))
-
-
-def _addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
-    from ipaddress import ip_address
-
-    try:
-        return tuple(str(ip_address(text)) for text in texts)
-    except ValueError as error:
-        raise UsageError(f"--vip: {error}") from None
 
 
 def _emit(

@@ -66,7 +66,7 @@ class Batch:
         """One of `ROW` that is text, of one frame: none where there is nothing to say."""
         text = ""
         if name == "frame.comment":
-            return self._capture.comments.get(self.number(i), [])
+            return self.window.comments(i)
         if name == "frame.interface_name":
             interface = int(self.window.rec["iface"][i])
             text = self._capture.interfaces[interface].name if interface < len(self._capture.interfaces) else ""

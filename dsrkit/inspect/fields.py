@@ -35,6 +35,9 @@ ROW: Final[dict[str, tuple[Kind, str]]] = {
 }
 """What there is to say of a frame that is no field of a header: its kind, and what it is."""
 
+DESCRIBED: Final = frozenset({"role", "summary", "node", "defect"})
+"""Those that need the roles of the capture."""
+
 ANY_OF: Final[dict[str, tuple[str, ...]]] = {
     "eth.addr": ("eth.src", "eth.dst"),
     "ip.addr": ("ip.src", "ip.dst"),

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsrkit.inspect.batch import Batch
+from dsrkit.inspect.fields import DESCRIBED
 from dsrkit.inspect.where.select import Selection
 from dsrkit.inspect.where.syntax import parse
 from dsrkit.inspect.where.tree import Expression, fields_of
 from dsrkit.wire.columns import Mask
-
-_OF_ROLES = frozenset({"role", "summary", "node", "defect"})
 
 
 @dataclass(frozen=True)
@@ -37,4 +36,4 @@ def compile_filter(text: str) -> Filter:
     Raises: WhereError, with the place of the mistake.
     """
     expression = parse(text)
-    return Filter(expression, any(field.row and field.name in _OF_ROLES for field in fields_of(expression)))
+    return Filter(expression, any(field.name in DESCRIBED for field in fields_of(expression)))

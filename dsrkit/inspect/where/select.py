@@ -34,6 +34,8 @@ from dsrkit.inspect.where.tree import (
 from dsrkit.wire import layout
 from dsrkit.wire.columns import Array, Mask
 
+_COUNTED: Final = {"defect": "defect", "frame.comment": "commented"}
+"""What rows count, or tell in a word: text is needed only to see which."""
 _CARRIES_FRAMES: Final = (layout.ENCAP_VXLAN, layout.ENCAP_GENEVE)
 _ETHERNET_IN_GRE: Final = (0x6558, 0x88BE, 0x22EB)
 """Protocols in a GRE header behind which comes an Ethernet frame: transparent bridging, ERSPAN."""
@@ -100,8 +102,9 @@ class Selection:
         open_ = self._open([what])
         yes = np.zeros(len(self._batch), bool)
         if what.row:
-            if what.name == "defect":
-                return Known(self._batch.defective, yes)
+            rec = self._batch.window.rec
+            if what.name in _COUNTED:
+                return Known(np.not_equal(rec[_COUNTED[what.name]], 0), yes)
             return Known(~open_, open_)
         for name in what.columns:
             if what.is_layer:
@@ -129,7 +132,9 @@ class Selection:
         """Rows of which columns cannot tell."""
         open_ = np.zeros(len(self._batch), bool)
         for field in fields:
-            if field.row:
+            if field.name in _COUNTED:
+                open_ |= np.not_equal(self._batch.window.rec[_COUNTED[field.name]], 0)
+            elif field.row:
                 open_ |= field.kind == "text"
             elif not field.columns:
                 open_ |= self._possible(field)
