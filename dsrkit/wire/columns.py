@@ -68,11 +68,13 @@ FIELDS: Final[dict[str, Field]] = {
     "frame.interface_id": Field("iface", "frame", "draft-ietf-opsawg-pcapng s4.3"),
     "eth.src": Field("eth_src", "eth.src", "IEEE 802.3", "mac"),
     "eth.dst": Field("eth_dst", "eth.dst", "IEEE 802.3", "mac"),
-    "eth.type": Field("ethertype", "eth.dst", "IEEE 802.3"),
+    "eth.type": Field("eth_type", "eth.type", "IEEE 802.3"),
     "sll.pkttype": Field("pkttype", "sll", "LINKTYPE_LINUX_SLL, LINKTYPE_LINUX_SLL2"),
-    "sll.ifindex": Field("ifindex", "sll", "LINKTYPE_LINUX_SLL2"),
+    "sll.ifindex": Field("ifindex", "sll2", "LINKTYPE_LINUX_SLL2"),
     "vlan.id": Field("vlan", "vlan", "IEEE 802.1Q s9.6", mask=0x0FFF),
     "vlan.priority": Field("vlan", "vlan", "IEEE 802.1Q s9.6", shift=13, mask=7),
+    "ieee8021ad.id": Field("vlan", "ieee8021ad", "IEEE 802.1Q s9.6", mask=0x0FFF),
+    "ieee8021ad.priority": Field("vlan", "ieee8021ad", "IEEE 802.1Q s9.6", shift=13, mask=7),
     "arp.opcode": Field("res_op", "arp", _ARP),
     "arp.src.hw_mac": Field("res_sha", "arp", _ARP, "mac"),
     "arp.dst.hw_mac": Field("res_tha", "arp", _ARP, "mac"),
@@ -98,11 +100,11 @@ FIELDS: Final[dict[str, Field]] = {
     "ipv6.tclass.ecn": Field("tos", "ipv6", "RFC 3168 s5", mask=3),
     "ipv6.flow": Field("flow", "ipv6", "RFC 6437 s2"),
     "ipv6.plen": Field("ip_len", "ipv6", _RFC8200),
-    "ipv6.nxt": Field("nxt", "ipv6", _RFC8200),
+    "ipv6.nxt": Field("nh", "ipv6", _RFC8200),
     "ipv6.hlim": Field("ttl", "ipv6", _RFC8200),
-    "ipv6.fraghdr.offset": Field("frag", "ipv6", "RFC 8200 s4.5", mask=0x1FFF),
-    "ipv6.fraghdr.more": Field("frag", "ipv6", "RFC 8200 s4.5", shift=13, mask=1),
-    "ipv6.fraghdr.ident": Field("ip_id", "ipv6", "RFC 8200 s4.5"),
+    "ipv6.fraghdr.offset": Field("frag", "ipv6.fraghdr", "RFC 8200 s4.5", mask=0x1FFF),
+    "ipv6.fraghdr.more": Field("frag", "ipv6.fraghdr", "RFC 8200 s4.5", shift=13, mask=1),
+    "ipv6.fraghdr.ident": Field("ip_id", "ipv6.fraghdr", "RFC 8200 s4.5"),
     "ipv6.src": Field("src", "ipv6", _RFC8200, "address"),
     "ipv6.dst": Field("dst", "ipv6", _RFC8200, "address"),
     "tcp.srcport": Field("sport", "tcp", _RFC9293),
@@ -120,36 +122,36 @@ FIELDS: Final[dict[str, Field]] = {
     "tcp.urgent_pointer": Field("urgent", "tcp", _RFC9293),
     "tcp.len": Field("payload_len", "tcp", _RFC9293),
     "tcp.options.mss_val": Field("mss", "tcp.mss", "RFC 9293 s3.7.1"),
-    "tcp.options.timestamp.tsval": Field("tsval", "tcp", "RFC 7323 s3.2"),
-    "tcp.options.timestamp.tsecr": Field("tsecr", "tcp", "RFC 7323 s3.2"),
+    "tcp.options.timestamp.tsval": Field("tsval", "tcp.timestamps", "RFC 7323 s3.2"),
+    "tcp.options.timestamp.tsecr": Field("tsecr", "tcp.timestamps", "RFC 7323 s3.2"),
     "udp.srcport": Field("sport", "udp", _UDP),
     "udp.dstport": Field("dport", "udp", _UDP),
-    "udp.length": Field("udp_len", "udp", _UDP),
+    "udp.length": Field("udp_len", "udp.last", _UDP),
     "udp.checksum": Field("l4_sum", "udp", _UDP),
     "udp.checksum.state": Field("l4_state", "udp", _UDP),
     "icmp.type": Field("icmp_type", "icmp", _ICMP),
     "icmp.code": Field("icmp_code", "icmp", _ICMP),
     "icmp.checksum": Field("l4_sum", "icmp", _ICMP),
     "icmp.checksum.state": Field("l4_state", "icmp", _ICMP),
-    "icmp.ident": Field("seq", "icmp", _ICMP, shift=16, mask=0xFFFF),
-    "icmp.seq": Field("seq", "icmp", _ICMP, mask=0xFFFF),
-    "icmp.mtu": Field("seq", "icmp", "RFC 1191 s4", mask=0xFFFF),
+    "icmp.ident": Field("seq", "icmp.echo", _ICMP, shift=16, mask=0xFFFF),
+    "icmp.seq": Field("seq", "icmp.echo", _ICMP, mask=0xFFFF),
+    "icmp.mtu": Field("seq", "icmp.mtu", "RFC 1191 s4", mask=0xFFFF),
     "icmpv6.type": Field("icmp_type", "icmpv6", "RFC 4443 s2.1"),
     "icmpv6.code": Field("icmp_code", "icmpv6", "RFC 4443 s2.1"),
     "icmpv6.checksum": Field("l4_sum", "icmpv6", "RFC 4443 s2.1"),
     "icmpv6.checksum.state": Field("l4_state", "icmpv6", "RFC 4443 s2.1"),
-    "icmpv6.echo.identifier": Field("seq", "icmpv6", "RFC 4443 s4.1", shift=16, mask=0xFFFF),
-    "icmpv6.echo.sequence_number": Field("seq", "icmpv6", "RFC 4443 s4.1", mask=0xFFFF),
-    "icmpv6.mtu": Field("seq", "icmpv6", "RFC 4443 s3.2"),
+    "icmpv6.echo.identifier": Field("seq", "icmpv6.echo", "RFC 4443 s4.1", shift=16, mask=0xFFFF),
+    "icmpv6.echo.sequence_number": Field("seq", "icmpv6.echo", "RFC 4443 s4.1", mask=0xFFFF),
+    "icmpv6.mtu": Field("seq", "icmpv6.mtu", "RFC 4443 s3.2"),
     "icmpv6.nd.type": Field("res_op", "nd", "RFC 4861 s4"),
     "icmpv6.nd.flags": Field("res_flags", "nd", "RFC 4861 s4.4"),
-    "icmpv6.opt.linkaddr": Field("res_sha", "nd", "RFC 4861 s4.6.1", "mac"),
+    "icmpv6.opt.linkaddr": Field("res_sha", "nd.linkaddr", "RFC 4861 s4.6.1", "mac"),
     "icmpv6.nd.source": Field("res_spa", "nd", "RFC 4861 s4", "address"),
     "icmpv6.nd.target": Field("res_tpa", "nd", "RFC 4861 s4", "address"),
     "gre.flags_and_version": Field("tun_word", "gre", "RFC 2784 s2", shift=16, mask=0xFFFF),
     "gre.proto": Field("tun_word", "gre", "RFC 2784 s2", mask=0xFFFF),
-    "gre.key": Field("tun_key", "gre", "RFC 2890 s2"),
-    "gre.checksum.state": Field("tun_state", "gre", "RFC 2784 s2.3"),
+    "gre.key": Field("tun_key", "gre.key", "RFC 2890 s2"),
+    "gre.checksum.state": Field("tun_state", "gre.checksum", "RFC 2784 s2.3"),
     "gue.word": Field("tun_word", "gue", "draft-ietf-intarea-gue s3"),
     "vxlan.vni": Field("tun_key", "vxlan", "RFC 7348 s5"),
     "geneve.vni": Field("tun_key", "geneve", "RFC 8926 s3.4"),
@@ -203,8 +205,19 @@ for _side in ("outer", "inner"):
     for _name, (_record, _kind) in _ANY_VERSION.items():
         FIELDS[f"{_side}.{_name}"] = Field(_record, _side, "RFC 791 s3.1, RFC 8200 s3", _kind)
 
-_PRESENCE: Final = ("has", "depth", "ver", "encap", "proto", "nvlan", "res_op", "linktype", "mss")
+_PRESENCE: Final = ("has", "depth", "ver", "encap", "proto", "nvlan", "nstag", "res_op", "linktype", "mss")
 """Record fields that say what is there: always kept."""
+_PRESENCE_OF: Final = {
+    "tcp.timestamps": ("tsval", "tsecr"),
+    "ipv6.fraghdr": ("frag", "ip_id"),
+    "icmp.echo": ("icmp_type",),
+    "icmp.mtu": ("icmp_type", "icmp_code"),
+    "icmpv6.echo": ("icmp_type",),
+    "icmpv6.mtu": ("icmp_type",),
+    "gre.key": ("tun_word",),
+    "gre.checksum": ("tun_word",),
+}
+"""The same for one layer each: kept with its fields."""
 
 _UDP_TUNNELS: Final = (layout.ENCAP_GUE, layout.ENCAP_GUE1, layout.ENCAP_VXLAN, layout.ENCAP_GENEVE)
 _TUNNEL_OF_UDP: Final = {
@@ -213,7 +226,11 @@ _TUNNEL_OF_UDP: Final = {
     "udp.checksum": "tun_sum",
     "udp.checksum.state": "tun_state",
 }
-"""What is kept of the UDP header that carries a tunnel, which is Wireshark's udp#1 there."""
+"""What is kept of the UDP header of the tunnel next to the innermost packet."""
+_ECHOES: Final = (0, 8, 13, 14, 15, 16, 17, 18)
+"""ICMP types with an identifier and a sequence number. Source: RFC 792."""
+_HAS_CHECKSUM, _HAS_KEY = 0x8000_0000, 0x2000_0000
+"""Bits of a GRE header's first word. Source: RFC 2784 s2.1, 2890 s2."""
 
 
 class Columns:
@@ -267,8 +284,8 @@ class Columns:
         mask, level = self._layer(field.layer, number)
         if field.kind in ("ipv4", "address"):
             return self._address(field, mask, level)
-        if field.layer == "vlan":
-            values = self._record(f"vlan{number - 1}") if number <= 2 else np.zeros(len(self), np.uint16)
+        if field.layer in ("vlan", "ieee8021ad"):
+            values = self._tag(number, service=field.layer != "vlan")
         elif field.layer == "udp":
             values = self._udp(base, field, number)
         else:
@@ -304,12 +321,13 @@ class Columns:
         return halves
 
     def _udp(self, name: str, field: Field, number: int) -> Array:
-        """UDP fields: layer 1 of a packet in a UDP tunnel is the tunnel's header."""
-        values = self._record(field.record)
-        if number > 1:
-            return values
-        tunnel = self._record(_TUNNEL_OF_UDP[name]) if name in _TUNNEL_OF_UDP else np.zeros_like(values)
-        return np.where(self._udp_tunnel(), tunnel, values)
+        """UDP fields: in UDP tunnels the innermost tunnel's header counts before the packet's own."""
+        return np.where(self._udp_tunnels() == number, self._record(_TUNNEL_OF_UDP[name]), self._record(field.record))
+
+    def _tag(self, number: int, *, service: bool) -> Array:
+        """A tag: service tags stand before the others, and two are kept in all."""
+        place = np.full(len(self), number) if service else self._record("nstag") + np.intp(number)
+        return np.where(place == 1, self._record("vlan0"), np.where(place == 2, self._record("vlan1"), 0))
 
     def _innermost(self) -> Array:
         """Level of the innermost IP header, 0 where there is none."""
@@ -321,6 +339,17 @@ class Columns:
 
     def _udp_tunnel(self) -> Mask:
         return np.isin(self._encap(), _UDP_TUNNELS)
+
+    def _udp_tunnels(self) -> Array:
+        """How many UDP headers carry the innermost packet: its own UDP header is the next one."""
+        count: Array = np.isin(self._record("encap"), _UDP_TUNNELS).sum(axis=1)
+        return count
+
+    def _tunnel(self, encap: int, number: int) -> Mask:
+        """The tunnel next to the innermost packet, where it is the number-th of its kind: no other's header is kept."""
+        kinds = self._record("encap") == encap
+        mask: Mask = (self._encap() == encap) & (kinds.sum(axis=1) == number)
+        return mask
 
     def _layer(self, layer: str, number: int) -> tuple[Mask, Array]:
         """Where a layer is there, and the level of the record that holds it."""
@@ -341,11 +370,24 @@ class Columns:
         return wanted.any(axis=1), wanted.argmax(axis=1)
 
     def _udp_layer(self, number: int) -> Mask:
-        """The tunnel's UDP header counts first."""
-        own, tunnel = self._transport(17), self._udp_tunnel()
-        if number == 1:
-            return own | tunnel
-        return own & tunnel if number == 2 else np.zeros(len(self), bool)
+        """The innermost tunnel's UDP header, and the packet's own behind it: those of other tunnels are not kept."""
+        tunnels = self._udp_tunnels()
+        mask: Mask = (self._udp_tunnel() & (tunnels == number)) | (self._transport(17) & (tunnels == number - 1))
+        return mask
+
+    def _icmp(self, protocol: int, types: Collection[int]) -> Mask:
+        mask: Mask = self._transport(protocol) & np.isin(self._record("icmp_type"), tuple(types))
+        return mask
+
+    def _gre(self, number: int, bit: int) -> Mask:
+        """A GRE header with a bit of its first word set."""
+        mask: Mask = self._tunnel(layout.ENCAP_GRE, number) & ((self._record("tun_word") & np.uint32(bit)) != 0)
+        return mask
+
+    def _fragment_header(self, number: int) -> tuple[Mask, Array]:
+        """An IPv6 fragment header, as far as it has anything in it."""
+        mask, level = self._ip_layer(6, number)
+        return mask & ((self._at_level("frag", level) | self._at_level("ip_id", level)) != 0), level
 
 
 def decode(capture: Capture, *, fields: Collection[str] | None = None) -> Columns:
@@ -384,9 +426,9 @@ def _needed(name: str) -> set[str]:
     field = FIELDS[base]
     if field.kind in ("ipv4", "address"):
         return {f"{field.record}_hi", f"{field.record}_lo"}
-    if field.layer == "vlan":
+    if field.layer in ("vlan", "ieee8021ad"):
         return {"vlan0", "vlan1"}
-    return {field.record, *filter(None, [_TUNNEL_OF_UDP.get(base)])}
+    return {field.record, *_PRESENCE_OF.get(field.layer, ()), *filter(None, [_TUNNEL_OF_UDP.get(base)])}
 
 
 def _split(name: str) -> tuple[str, int]:
@@ -431,25 +473,40 @@ LAYERS: Final[dict[str, _Layer]] = {
     "eth": _single(lambda c: c._has(layout.HAS_ETH_DST)),
     "eth.src": _single(lambda c: c._has(layout.HAS_ETH_SRC)),
     "eth.dst": _single(lambda c: c._has(layout.HAS_ETH_DST)),
+    "eth.type": _single(lambda c: c._has(layout.HAS_ETH_DST) & (c._record("eth_type") >= 0x0600)),
     "sll": _single(lambda c: np.isin(c._record("linktype"), (113, 276))),
-    "vlan": lambda c, number: (c._record("nvlan") >= number, c._innermost()),
+    "sll2": _single(lambda c: np.equal(c._record("linktype"), 276)),
+    "vlan": lambda c, number: (c._record("nvlan") >= c._record("nstag") + np.intp(number), c._innermost()),
+    "ieee8021ad": lambda c, number: (c._record("nstag") >= number, c._innermost()),
     "arp": _single(lambda c: c._has(layout.HAS_RES) & (c._record("depth") == 0)),
     "nd": _single(lambda c: c._has(layout.HAS_RES) & (c._record("depth") > 0)),
+    "nd.linkaddr": _single(
+        lambda c: c._has(layout.HAS_RES) & (c._record("depth") > 0) & np.not_equal(c._record("res_sha"), 0)
+    ),
     "ip": lambda c, number: c._ip_layer(4, number),
     "ipv6": lambda c, number: c._ip_layer(6, number),
+    "ipv6.fraghdr": lambda c, number: c._fragment_header(number),
     "ip.any": _single(lambda c: c._has(layout.HAS_IP)),
     "outer": lambda c, number: (c._has(layout.HAS_IP) & (number == 1), np.zeros(len(c), np.intp)),
     "inner": _single(lambda c: c._has(layout.HAS_IP)),
     "tcp": _single(lambda c: c._transport(6)),
     "tcp.mss": _single(lambda c: c._transport(6) & (c._record("mss") != 0)),
+    "tcp.timestamps": _single(lambda c: c._transport(6) & ((c._record("tsval") | c._record("tsecr")) != 0)),
     "udp": lambda c, number: (c._udp_layer(number), c._innermost()),
+    "udp.last": lambda c, number: (c._transport(17) & (c._udp_tunnels() == number - 1), c._innermost()),
     "ports": _single(lambda c: c._transport(6) | c._transport(17)),
     "icmp": _single(lambda c: c._transport(1)),
+    "icmp.echo": _single(lambda c: c._icmp(1, _ECHOES)),
+    "icmp.mtu": _single(lambda c: c._icmp(1, {3}) & (c._record("icmp_code") == 4)),
     "icmpv6": _single(lambda c: c._transport(58)),
-    "gre": _single(lambda c: c._encap() == layout.ENCAP_GRE),
-    "gue": _single(lambda c: c._encap() == layout.ENCAP_GUE),
-    "vxlan": _single(lambda c: c._encap() == layout.ENCAP_VXLAN),
-    "geneve": _single(lambda c: c._encap() == layout.ENCAP_GENEVE),
+    "icmpv6.echo": _single(lambda c: c._icmp(58, {128, 129})),
+    "icmpv6.mtu": _single(lambda c: c._icmp(58, {2})),
+    "gre": lambda c, number: (c._tunnel(layout.ENCAP_GRE, number), c._innermost()),
+    "gre.key": lambda c, number: (c._gre(number, _HAS_KEY), c._innermost()),
+    "gre.checksum": lambda c, number: (c._gre(number, _HAS_CHECKSUM), c._innermost()),
+    "gue": lambda c, number: (c._tunnel(layout.ENCAP_GUE, number), c._innermost()),
+    "vxlan": lambda c, number: (c._tunnel(layout.ENCAP_VXLAN, number), c._innermost()),
+    "geneve": lambda c, number: (c._tunnel(layout.ENCAP_GENEVE, number), c._innermost()),
     "tunnel": _single(lambda c: (c._record("depth") > 1) & (c._encap() != layout.ENCAP_IPIP)),
     "tunnel.udp": _single(lambda c: c._udp_tunnel()),
     "quoted": _single(lambda c: c._has(layout.HAS_QUOTE)),

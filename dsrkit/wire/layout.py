@@ -124,6 +124,7 @@ RECORD: Final = np.dtype(
         ("flow", _U4, _L),  # IPv6 flow label
         # 2-octet fields
         ("linktype", _U2),
+        ("eth_type", _U2),  # in the Ethernet header itself: a tag's, or a length (802.3)
         ("ethertype", _U2),  # behind the tags
         ("vlan0", _U2),  # outermost tag's TCI, as on the wire
         ("vlan1", _U2),
@@ -155,6 +156,7 @@ RECORD: Final = np.dtype(
         ("has", _U1),
         ("pkttype", _U1),  # SLL/SLL2: 0 to us, 1 broadcast, 2 multicast, 3 to another host, 4 sent by us
         ("nvlan", _U1),
+        ("nstag", _U1),  # how many of them, the outermost, are service tags (802.1ad)
         ("depth", _U1),  # number of IP headers
         ("proto", _U1),  # innermost transport protocol, behind extension headers
         ("l4_state", _U1),
@@ -180,10 +182,11 @@ RECORD: Final = np.dtype(
         ("tos", _U1, _L),  # DS field and ECN, one octet; IPv6: traffic class
         ("ttl", _U1, _L),  # TTL or hop limit
         ("nxt", _U1, _L),  # protocol behind this header (and its extension headers)
+        ("nh", _U1, _L),  # protocol that the header itself names (IPv6: perhaps an extension header)
         ("sum_state", _U1, _L),
         ("encap", _U1, _L),
         ("commented", _U1),  # comments of the packet in a pcapng file
-        ("pad_", _U1, (5,)),  # keeps a row a multiple of 8 octets
+        ("pad_", _U1, (6,)),  # keeps a row a multiple of 8 octets
     ]
 )
 """Dtype of a packet's row. Source: RFC 791 s3.1, 8200 s3, 9293 s3.1, 768, 792, 4443, 826, 4861, 2784, 2890,

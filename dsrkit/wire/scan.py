@@ -76,6 +76,7 @@ IP_LEN = cython.declare(cython.Py_ssize_t, _place("ip_len"))
 FLOW = cython.declare(cython.Py_ssize_t, _place("flow"))
 # 2 octets wide
 LINKTYPE = cython.declare(cython.Py_ssize_t, _place("linktype"))
+ETH_TYPE = cython.declare(cython.Py_ssize_t, _place("eth_type"))
 ETHERTYPE = cython.declare(cython.Py_ssize_t, _place("ethertype"))
 VLAN0 = cython.declare(cython.Py_ssize_t, _place("vlan0"))
 VLAN1 = cython.declare(cython.Py_ssize_t, _place("vlan1"))
@@ -107,6 +108,7 @@ HDR_LEN = cython.declare(cython.Py_ssize_t, _place("hdr_len"))
 HAS = cython.declare(cython.Py_ssize_t, _place("has"))
 PKTTYPE = cython.declare(cython.Py_ssize_t, _place("pkttype"))
 NVLAN = cython.declare(cython.Py_ssize_t, _place("nvlan"))
+NSTAG = cython.declare(cython.Py_ssize_t, _place("nstag"))
 DEPTH = cython.declare(cython.Py_ssize_t, _place("depth"))
 PROTO = cython.declare(cython.Py_ssize_t, _place("proto"))
 L4_STATE = cython.declare(cython.Py_ssize_t, _place("l4_state"))
@@ -126,6 +128,7 @@ VER = cython.declare(cython.Py_ssize_t, _place("ver"))
 TOS = cython.declare(cython.Py_ssize_t, _place("tos"))
 TTL = cython.declare(cython.Py_ssize_t, _place("ttl"))
 NXT = cython.declare(cython.Py_ssize_t, _place("nxt"))
+NH = cython.declare(cython.Py_ssize_t, _place("nh"))
 SUM_STATE = cython.declare(cython.Py_ssize_t, _place("sum_state"))
 ENCAP = cython.declare(cython.Py_ssize_t, _place("encap"))
 COMMENTED = cython.declare(cython.Py_ssize_t, _place("commented"))
@@ -858,6 +861,7 @@ class Scanner:
                 return 0
             self.o64[self.r64 + ETH_DST] = self.b48(at)
             self.o64[self.r64 + ETH_SRC] = self.b48(at + 6)
+            self.o16[self.r16 + ETH_TYPE] = self.b16(at + 12)
             self.mark(HAS_ETH_SRC | HAS_ETH_DST)
             return self.ethertype(at + 14, self.b16(at + 12))
         if linktype == 113:
@@ -913,6 +917,8 @@ class Scanner:
                 self.o16[self.r16 + VLAN0] = self.b16(at)
             elif tags == 1:
                 self.o16[self.r16 + VLAN1] = self.b16(at)
+            if kind == 0x88A8 and tags == self.o8[self.r8 + NSTAG] and tags < 255:
+                self.o8[self.r8 + NSTAG] = tags + 1
             if tags < 255:
                 tags += 1
             kind = self.b16(at + 2)
@@ -1084,6 +1090,7 @@ class Scanner:
         self.o16[self.r16 + FRAG + level] = fragment
         self.o8[self.r8 + TTL + level] = self.buf[at + 8]
         self.o8[self.r8 + NXT + level] = self.buf[at + 9]
+        self.o8[self.r8 + NH + level] = self.buf[at + 9]
         self.o8[self.r8 + PROTO] = self.buf[at + 9]
         self.o16[self.r16 + IP_SUM + level] = self.b16(at + 10)
         self.o16[self.r16 + HDR_LEN + level] = header
@@ -1152,6 +1159,7 @@ class Scanner:
         self.o32[self.r32 + IP_LEN + level] = plen
         self.o8[self.r8 + TTL + level] = self.buf[at + 7]
         self.o8[self.r8 + NXT + level] = proto
+        self.o8[self.r8 + NH + level] = proto
         self.o8[self.r8 + PROTO] = proto
         self.o16[self.r16 + HDR_LEN + level] = 40
         if plen != 0 or proto == 59:  # 0 otherwise: a jumbogram (RFC 2675) or BIG TCP, the frame's end is the packet's
