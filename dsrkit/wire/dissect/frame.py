@@ -55,6 +55,7 @@ _PARSERS: Final[Mapping[str, Callable[[Walk, int], Next]]] = {
     "gue": tunnels.gue,
     "gue.bare": tunnels.bare_gue,
     "vxlan": tunnels.vxlan,
+    "vxlan.gpe": tunnels.vxlan_gpe,
     "geneve": tunnels.geneve,
     "gre": gre.read,
     "erspan": gre.erspan,

@@ -52,8 +52,9 @@ TABLES: Final = (
     Table("gre", "RFC 2784 s2.3", 0, CHECKSUM),
 )
 
+_FRAME_TYPE = 0x7C00
 _CHECKSUM, _ROUTING, _KEY, _SEQUENCE, _ACKNOWLEDGEMENT = 0x8000, 0x4000, 0x2000, 0x1000, 0x0080
-_ERSPAN_II, _ERSPAN_III, _PPP = 0x88BE, 0x22EB, 0x880B
+_ERSPAN_II, _ERSPAN_III, _PPP, _WCCP = 0x88BE, 0x22EB, 0x880B, 0x883E
 
 
 def read(walk: Walk, at: int) -> Next:
@@ -81,9 +82,13 @@ def read(walk: Walk, at: int) -> Next:
         return None
     if kind == _PPP:
         return "ppp", place
+    if kind == _WCCP:  # a redirect header where no IPv4 header begins (draft-wilson-wrec-wccp-v2 s4.12.2)
+        there = walk.here(place, 1) and walk.octets[place] >> 4 != 4
+        return "ip", place + 4 * there
     if kind == _ERSPAN_III or (kind == _ERSPAN_II and flags & _SEQUENCE):
         return "erspan", place
-    if kind == _ERSPAN_II:  # type I: Ethernet right behind GRE
+    if kind == _ERSPAN_II:  # type I: no header of its own
+        walk.open("erspan", place)
         return "eth", place
     return typed(walk, kind, place)
 
@@ -110,4 +115,7 @@ def erspan(walk: Walk, at: int) -> Next:
     if version == 2 and walk.octets[at + 11] & 1:  # a platform specific subheader
         size += 8
     opened.stop = at + size
+    if version == 2 and walk.number(at + 10, 2) & _FRAME_TYPE:  # not an Ethernet frame
+        walk.payload(at + size)
+        return None
     return "eth", at + size

@@ -52,9 +52,11 @@ _ECHOES: Final = frozenset({0, 8, 13, 14, 15, 16, 17, 18})
 
 def read(walk: Walk, at: int) -> Next:
     """An ICMP message: the packet that it quotes follows."""
-    opened = walk.take(HEADER, at, layout.LAYER_ICMP)
-    if opened is None:
+    if not walk.here(at, HEADER.size):
+        walk.room(at, 8, layout.LAYER_ICMP)
         return None
+    opened = walk.open("icmp", at)
+    walk.fill(opened, HEADER.rows, at)
     kind, code = walk.octets[at], walk.octets[at + 1]
     if walk.fragmented or walk.limit > walk.cap:
         verdict(opened, CHECKSUM, layout.SUM_UNVERIFIABLE, None)

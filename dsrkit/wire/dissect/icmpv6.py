@@ -141,9 +141,11 @@ _REDIRECTED_HEADER = 4
 
 def read(walk: Walk, at: int) -> Next:
     """An ICMPv6 message: the packet that it quotes follows."""
-    opened = walk.take(HEADER, at, layout.LAYER_ICMP)
-    if opened is None:
+    if not walk.here(at, HEADER.size):
+        walk.room(at, 8, layout.LAYER_ICMP)
         return None
+    opened = walk.open("icmpv6", at)
+    walk.fill(opened, HEADER.rows, at)
     kind = walk.octets[at]
     if walk.fragmented or walk.limit > walk.cap:
         verdict(opened, CHECKSUM, layout.SUM_UNVERIFIABLE, None)

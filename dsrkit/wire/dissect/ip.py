@@ -79,8 +79,9 @@ def read(walk: Walk, at: int) -> Next:
         walk.fill(walk.open("ip", at), VERSION, at)
         walk.defect(layout.DEFECT_VERSION, layout.LAYER_IP, 4, version, layout.BY_HEADER)
         return None
-    opened = walk.take(HEADER, at, layout.LAYER_IP)
-    if opened is None:
+    opened = walk.open("ip", at)
+    if not walk.more(opened, HEADER, at, layout.LAYER_IP):
+        verdict(opened, CHECKSUM, layout.SUM_UNVERIFIABLE, None)
         return None
     if header < 20:
         walk.defect(layout.DEFECT_VERSION, layout.LAYER_IP, 20, header, layout.BY_HEADER)

@@ -133,10 +133,10 @@ def read(walk: Walk, at: int) -> Next:
 def _extensions(walk: Walk, at: int, protocol: int, number: int) -> Next:
     """Extension headers up to the transport, or to the data of a later fragment."""
     while protocol in _EXTENSIONS:
-        opened = walk.open(_EXTENSIONS[protocol].name, at, number=number)
-        walk.fill(opened, _EXTENSIONS[protocol].rows, at)
         if not walk.room(at, 8, layout.LAYER_IPV6_EXT):
             return None
+        opened = walk.open(_EXTENSIONS[protocol].name, at, number=number)
+        walk.fill(opened, _EXTENSIONS[protocol].rows, at)
         size = _size(walk, at, protocol)
         if at + size > walk.limit:
             walk.defect(layout.DEFECT_LENGTH, layout.LAYER_IPV6_EXT, size, walk.limit - at, layout.BY_HEADER)

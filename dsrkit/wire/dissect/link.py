@@ -90,9 +90,10 @@ _FAMILIES: Final = {2: "ip", 10: "ipv6", 24: "ipv6", 28: "ipv6", 30: "ipv6"}
 
 def ethernet(walk: Walk, at: int) -> Next:
     """An Ethernet frame: by type, or 802.3 by length."""
-    opened = walk.take(ETHERNET, at, layout.LAYER_LINK)
-    if opened is None:
+    if not walk.room(at, ETHERNET.size, layout.LAYER_LINK):
         return None
+    opened = walk.open("eth", at)
+    walk.fill(opened, ETHERNET.rows, at)
     kind = walk.number(at + 12, 2)
     walk.fill(opened, (TYPE,) if kind >= _ETHER_TYPES_FROM else (LENGTH,), at)
     if kind >= _ETHER_TYPES_FROM:

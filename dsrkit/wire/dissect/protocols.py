@@ -13,6 +13,7 @@ ETHERTYPES: Final = {
     0x0800: "IPv4",
     0x0806: "ARP",
     0x6558: "transparent Ethernet bridging",
+    0x8035: "RARP",
     0x8100: "802.1Q",
     0x86DD: "IPv6",
     0x8847: "MPLS",
@@ -27,6 +28,7 @@ ETHERTYPES: Final = {
 _BY_ETHERTYPE: Final = {
     0x0800: "ip",
     0x0806: "arp",
+    0x8035: "arp",
     0x86DD: "ipv6",
     0x8100: "vlan",
     0x88A8: "ieee8021ad",
@@ -57,6 +59,7 @@ PROTOCOLS: Final = {
     89: "OSPF",
     112: "VRRP",
     132: "SCTP",
+    143: "Ethernet",
 }
 _BY_PROTOCOL: Final = {
     1: "icmp",
@@ -71,6 +74,7 @@ _BY_PROTOCOL: Final = {
     58: "icmpv6",
     112: "vrrp",
     132: "sctp",
+    143: "eth",
 }
 
 
@@ -78,6 +82,11 @@ def ethertype_text(value: int) -> str:
     """An Ethernet type with its name: ``0x0800 (IPv4)``."""
     name = ETHERTYPES.get(value, "")
     return f"0x{value:04x}" + (f" ({name})" if name else "")
+
+
+def known(ethertype: int) -> bool:
+    """Whether there is a parser for an Ethernet type."""
+    return ethertype in _BY_ETHERTYPE
 
 
 def typed(walk: Walk, ethertype: int, at: int) -> Next:

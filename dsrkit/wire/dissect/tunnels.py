@@ -1,6 +1,8 @@
-"""Tunnels in UDP: GUE, VXLAN, Geneve. Source: draft-ietf-intarea-gue s3, s4; RFC 7348 s5; RFC 8926 s3.4.
+"""Tunnels in UDP: GUE, VXLAN, Geneve, and GRE and MPLS on their ports.
 
 GUE is recognised as the scan does it: by the port, and on any other port where it cannot be chance.
+
+Source: draft-ietf-intarea-gue s3, s4; RFC 7348 s5; RFC 8926 s3.4; draft-ietf-nvo3-vxlan-gpe s3; RFC 8086; RFC 7510.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from dsrkit.wire import layout
-from dsrkit.wire.dissect.protocols import typed
+from dsrkit.wire.dissect.protocols import known, typed
 from dsrkit.wire.dissect.table import Row, Table, hexed
 from dsrkit.wire.dissect.walk import Next, Walk
 
@@ -59,7 +61,9 @@ GENEVE_OPTION: Final = Table(
 GENEVE_DATA: Final = Row("geneve.option", kind="bytes")
 TABLES: Final = (GUE, VXLAN, GENEVE, GENEVE_OPTION, Table("geneve", "RFC 8926 s3.5", 0, (GENEVE_DATA,)))
 
-_VXLAN_PORT, _GENEVE_PORT = 4789, 6081
+_VXLAN_PORT, _GENEVE_PORT, _GPE_PORT, _GRE_PORT, _MPLS_PORT = 4789, 6081, 4790, 4754, 6635
+_GPE_NEXT: Final = {1: "ip", 2: "ipv6", 3: "eth"}
+_MOST_LABELS = 16
 _IPS: Final = {4: "ip", 41: "ipv6"}
 _TRANSPORTS: Final = frozenset({6, 17, 58})
 
@@ -76,7 +80,23 @@ def carried(walk: Walk, at: int, end: int) -> Next:
         return "geneve", inner
     if port in (_VXLAN_PORT, _GENEVE_PORT):
         return None
+    if port == _GPE_PORT and walk.here(inner, 8) and walk.octets[inner] & 0x0C == 0x0C:  # flags I and P
+        return "vxlan.gpe", inner
+    if port == _GRE_PORT and walk.here(inner, 4) and not walk.number(inner, 2) & 0x4FFF:
+        return ("gre", inner) if known(walk.number(inner + 2, 2)) else None
+    if port == _MPLS_PORT:
+        return _labels(walk, inner, limit)
     return _gue_anywhere(walk, inner, limit)
+
+
+def _labels(walk: Walk, at: int, limit: int) -> Next:
+    """MPLS labels with a plausible IP packet behind the last one."""
+    for place in range(at, at + 4 * _MOST_LABELS, 4):
+        if not walk.here(place, 4):
+            return None
+        if walk.octets[place + 2] & 1:
+            return ("mpls", at) if plausible(walk, place + 4, limit) else None
+    return None
 
 
 def _gue(walk: Walk, at: int, limit: int) -> Next:
@@ -163,6 +183,17 @@ def vxlan(walk: Walk, at: int) -> Next:
     if walk.take(VXLAN, at, layout.LAYER_GUE) is None:
         return None
     return "eth", at + 8
+
+
+def vxlan_gpe(walk: Walk, at: int) -> Next:
+    """A VXLAN header that says what follows."""
+    if walk.take(VXLAN, at, layout.LAYER_GUE) is None:
+        return None
+    follow = _GPE_NEXT.get(walk.octets[at + 3])
+    if follow is None:
+        walk.payload(at + 8)
+        return None
+    return follow, at + 8
 
 
 def geneve(walk: Walk, at: int) -> Next:

@@ -50,7 +50,7 @@ def read(walk: Walk, at: int) -> Next:
     row, size = (ADDRESS, 4) if walk.pseudo.version == 4 else (ADDRESS_6, 16)
     place = at + 8
     for _ in range(walk.octets[at + 3]):
-        if not walk.room(place, size, layout.LAYER_FRAME):
+        if not walk.here(place, size):
             break
         walk.put(opened, row, ip_of(walk.octets[place : place + size]), place, place + size)
         place += size

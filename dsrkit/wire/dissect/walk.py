@@ -137,7 +137,13 @@ class Walk:
         return layer
 
     def take(self, table: Table, at: int, layer: int, *, number: int = 0) -> Layer | None:
-        """A new layer with the fields of its table; None, and a defect of `layer`, where it is not all there."""
+        """A new layer with the fields of its table; None, and a defect of `layer`, where it is not all there.
+
+        What is there of it is kept, and nothing where no field is.
+        """
+        if not self.here(at, 1):
+            self.room(at, table.size, layer)
+            return None
         opened = self.open(table.name, at, number=number)
         return opened if self.more(opened, table, at, layer) else None
 
