@@ -1,17 +1,29 @@
-"""Retransmissions: segments that a tap has seen before at the same place of their way."""
+"""Segments that a tap has seen before at the same place of their way: sent again, or copied on the way."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from dsrkit.verify.frames import Frames, Ints, mix
+from dsrkit.verify.frames import Frames, Ints, Mask, Words, mix
 
 _KEPT: Final = 100_000
 """Segments that are remembered from one window to the next."""
 _FIN, _SYN, _RST = 1, 2, 4
 _COPY_NS: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class Repeated:
+    """For each frame the number of the frame whose TCP segment it repeats, 0 for none; and which of them are copies.
+
+    A copy (of a mirror port, say) comes at once and with the same IP id; a retransmission is a packet of its own.
+    """
+
+    of: Ints
+    copied: Mask
 
 
 class Repeats:
@@ -21,27 +33,40 @@ class Repeats:
         self._keys = np.zeros(0, np.uint64)
         self._numbers = np.zeros(0, np.int64)
 
-    def of(self, f: Frames) -> Ints:
-        """For each frame the number of the frame whose TCP segment it repeats, 0 for none.
-
-        The copy that a mirror port makes of a frame is no retransmission: it comes at once, with the same IP id.
-        """
-        out = np.zeros(f.n, np.int64)
+    def see(self, f: Frames) -> Repeated:
+        """What the frames of the next window repeat."""
+        out = Repeated(np.zeros(f.n, np.int64), np.zeros(f.n, bool))
         takes = (f.payload_len > 1) | ((f.flags & (_SYN | _FIN)) != 0)  # one octet may be a keep-alive
         rows = np.flatnonzero(f.is_tcp & takes & ((f.flags & _RST) == 0))
         if not len(rows):
             return out
-        rec = f.rec
-        level = np.maximum(rec["depth"][rows].astype(np.int64) - 1, 0)
-        ends = [rec[f"{side}_{half}"][rows, level] for side in ("src", "dst") for half in ("hi", "lo")]
-        place = (f.tap[rows], f.port_of_tap[rows], f.eth_src[rows], f.eth_dst[rows], f.tunnel[rows], f.wire_ttl[rows])
-        segment = (rec["sport"][rows], rec["dport"][rows], f.seq[rows], f.payload_len[rows], f.flags[rows] & 3)
-        keys = mix(*ends, *place, *segment)
+        keys = _keys(f, rows)
         every = np.concatenate([self._keys, keys])
         numbers = np.concatenate([self._numbers, f.number[rows]])
         _, first, member = np.unique(every, return_index=True, return_inverse=True)
         earlier = numbers[first[member]][len(self._keys) :]
-        out[rows] = np.where(earlier < f.number[rows], earlier, 0)
+        out.of[rows] = np.where(earlier < f.number[rows], earlier, 0)
+        out.copied[rows] = _copies(f, rows, keys)
         fresh = np.sort(first)[-_KEPT:]
         self._keys, self._numbers = every[fresh], numbers[fresh]
         return out
+
+
+def _keys(f: Frames, rows: Ints) -> Words:
+    """What is the same of two transmissions of one segment, and the place where they were seen."""
+    rec = f.rec
+    level = np.maximum(rec["depth"][rows].astype(np.int64) - 1, 0)
+    ends = [rec[f"{side}_{half}"][rows, level] for side in ("src", "dst") for half in ("hi", "lo")]
+    place = (f.tap[rows], f.port_of_tap[rows], f.eth_src[rows], f.eth_dst[rows], f.tunnel[rows], f.wire_ttl[rows])
+    segment = (rec["sport"][rows], rec["dport"][rows], f.seq[rows], f.payload_len[rows], f.flags[rows] & (_SYN | _FIN))
+    return mix(*ends, *place, *segment)
+
+
+def _copies(f: Frames, rows: Ints, keys: Words) -> Mask:
+    """Which rows are the copy of one just before them."""
+    order = np.lexsort((rows, keys))
+    key, ident, ts = keys[order], f.ip_id[rows][order], f.ts[rows][order]
+    same = (key[1:] == key[:-1]) & (ident[1:] == ident[:-1]) & (ident[1:] != 0)
+    out = np.zeros(len(rows), bool)
+    out[order[1:]] = same & (np.abs(ts[1:] - ts[:-1]) < _COPY_NS)
+    return out

@@ -13,10 +13,10 @@ from typing import IO
 from dsrkit.inspect.head import Head, Known, Taps, frames_of, know
 from dsrkit.inspect.listing import heading
 from dsrkit.inspect.packets import defect_text, packet_text
-from dsrkit.inspect.repeats import Repeats
+from dsrkit.inspect.repeats import Repeated, Repeats
 from dsrkit.inspect.roles import Roles
 from dsrkit.model.spec import Spec
-from dsrkit.verify.frames import AddressBook, Frames, Ints
+from dsrkit.verify.frames import AddressBook, Frames
 from dsrkit.wire.capture import Capture, Window, read
 from dsrkit.wire.scanner import GUE_PORTS
 
@@ -28,11 +28,12 @@ class Described:
     are unescaped: they may hold what packets and files say.
     """
 
-    def __init__(self, window: Window, frames: Frames, known: Known, repeated: Ints, before: Described | None) -> None:
+    def __init__(
+        self, window: Window, frames: Frames, known: Known, repeated: Repeated, before: Described | None
+    ) -> None:
         self.window = window
         self.first = window.first_row + 1
         self.repeated = repeated
-        """Number of the frame that each frame repeats, 0 for none."""
         self._frames = frames
         self._known = known
         self._before = before
@@ -49,8 +50,9 @@ class Described:
     def role(self, i: int) -> str:
         """What the frame is in load-balancing terms; empty for traffic that has nothing to do with it."""
         words = [self._roles.text(i)]
-        if self.repeated[i]:
-            words.append(f"retransmission of frame {self.repeated[i]}")
+        earlier = int(self.repeated.of[i])
+        if earlier:
+            words.append(f"{'copy' if self.repeated.copied[i] else 'retransmission'} of frame {earlier}")
         words.append(self.defect(i))
         return ", ".join(word for word in words if word)
 
@@ -95,7 +97,7 @@ class Survey:
     ) -> None:
         loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
         self.capture: Capture = read(source, gue_ports=gue_ports)
-        self._taps = Taps(self.capture, _name(self.capture.path), loaded)
+        self._taps = Taps(self.capture, file_name(self.capture.path), loaded)
         self._head: Head | None = Head(self.capture)
         self._known = know(self._head, self._taps, spec=loaded, mode=mode, vip=vip)
 
@@ -123,9 +125,10 @@ class Survey:
         for window in windows:
             if len(window.rec):
                 frames = frames_of(window, self._taps, AddressBook(self._known.scene.book))
-                described = Described(window, frames, self._known, repeats.of(frames), described)
+                described = Described(window, frames, self._known, repeats.see(frames), described)
                 yield described
 
 
-def _name(path: str) -> str:
+def file_name(path: str) -> str:
+    """What to call a capture of one interface: its file's name without endings."""
     return "stdin" if path == "-" else os.path.basename(path).split(".")[0] or path

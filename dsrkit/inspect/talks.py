@@ -55,6 +55,11 @@ class Checks:
         asked = (flows.client >> 16 == base.source) & (flows.server >> 16 == base.target)
         return np.asarray(asked & (f.proto == base.proto) & ((flows.server & 0xFFFF) == base.port), bool)
 
+    @property
+    def mine(self) -> Mask:
+        """The packets of checks."""
+        return np.asarray(self._of >= 0, bool)
+
     def text(self, i: int) -> str:
         """The role of a packet of a check; empty for others."""
         number = int(self._of[i])
@@ -88,13 +93,13 @@ class Proxied:
     def __init__(self, f: Frames, flows: Flows, known: Known, words: Words) -> None:
         self._f, self._flows, self._words, self._backs = f, flows, words, known.backs
         talk = (flows.direction != 0) & f.is_tcp
-        self._front = talk & np.isin(flows.server, sorted(known.fronts))
+        self.front = talk & np.isin(flows.server, sorted(known.fronts))
         proxies, servers = {end >> 16 for end, _ in known.backs}, {server for _, server in known.backs}
-        self._back = talk & np.isin(flows.client >> 16, sorted(proxies)) & np.isin(flows.server, sorted(servers))
+        self.back = talk & np.isin(flows.client >> 16, sorted(proxies)) & np.isin(flows.server, sorted(servers))
 
     def text(self, i: int) -> str:
         """The role of a packet of either session; empty for others."""
-        front, back = bool(self._front[i]), bool(self._back[i])
+        front, back = bool(self.front[i]), bool(self.back[i])
         if not front and not back:
             return self._header(i)
         asked = int(self._flows.direction[i]) == REQUEST

@@ -346,16 +346,9 @@ class Joiner:
 
     def _servers(self, f: Frames, flows: Flows, way: Way) -> None:
         """Which real server each journey leads to, by any sighting that tells."""
-        scene = self.scene
         for column in range(way.rows.shape[1]):
             seen = way.rows[:, column] >= 0
-            r = way.rows[seen, column]
-            found = np.full(len(r), -1, np.int64)
-            for i, party in enumerate(scene.role("real-server")):
-                ips, macs = list(party.ips - scene.vips), list(party.macs - {0})
-                here = np.isin(f.outer_dst[r], ips) | np.isin(flows.server[r] >> 16, ips)
-                here |= np.isin(f.eth_dst[r] if way.direction == REQUEST else f.eth_src[r], macs)
-                found[here] = i
+            found = servers_of(f, flows, self.scene, way.rows[seen, column])
             way.server[seen] = np.where(found >= 0, found, way.server[seen])
 
     def _share_servers(self, f: Frames, flows: Flows, ways: dict[int, Way]) -> None:
@@ -382,6 +375,20 @@ class Joiner:
                     self.expected.add((id(point), s, p))
         for i, j in zip(*np.nonzero(way.shared()), strict=True):
             self._together.add((id(way.points[i]), id(way.points[j])))
+
+
+def servers_of(f: Frames, flows: Flows, scene: Scene, r: Ints) -> Ints:
+    """Which real server each of some rows comes from or goes to: its index in the scene, -1 where the row does not tell.
+
+    Shape: as `r`.
+    """
+    found = np.full(len(r), -1, np.int64)
+    mac = np.where(flows.direction[r] == REQUEST, f.eth_dst[r], f.eth_src[r])
+    for i, party in enumerate(scene.role("real-server")):
+        ips, macs = list(party.ips - scene.vips), list(party.macs - {0})
+        here = np.isin(f.outer_dst[r], ips) | np.isin(flows.server[r] >> 16, ips)
+        found[here | np.isin(mac, macs)] = i
+    return found
 
 
 def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:

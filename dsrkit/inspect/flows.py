@@ -1,0 +1,205 @@
+"""The flow table: every conversation of a capture with what both sides sent, counted once however many taps saw it.
+
+Columns are summed batch by batch into one row for each conversation; which packets are the same, and which addresses
+stand for the same conversation on both sides of a load balancer, is known from their identities.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, fields
+from typing import IO, Any, Final, TypeAlias
+
+import numpy as np
+
+from dsrkit.inspect.head import Head, Known, Taps, know
+from dsrkit.inspect.listing import heading
+from dsrkit.inspect.packets import endpoint
+from dsrkit.inspect.repeats import Repeats
+from dsrkit.inspect.sums import (
+    CLIENT_RST,
+    FIN_BACK,
+    FIN_THERE,
+    OPENED,
+    RST_BACK,
+    SAID,
+    SYN_BACK,
+    SYN_THERE,
+    Batch,
+    Sums,
+)
+from dsrkit.inspect.survey import file_name
+from dsrkit.model.spec import Spec
+from dsrkit.verify.frames import TCP, AddressBook, Frames
+from dsrkit.wire.address import ip_text, mac_text
+from dsrkit.wire.capture import Window, read
+from dsrkit.wire.dissect.protocols import PROTOCOLS
+from dsrkit.wire.scanner import GUE_PORTS
+
+MOST_FLOWS: Final = 100_000
+_BATCH_ROWS: Final = 16_384
+
+Cell: TypeAlias = str | int | float | None
+Watch: TypeAlias = Callable[[int, int], None]
+"""Told how many octets and frames have been read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One conversation; ``_back`` is what the server's side sent.
+
+    `service` is the endpoint that the client asks, `server` who answers for it, `path` how packets go by the load
+    balancer.  Units: `octets` of the innermost IP packets; `start` and `duration` in seconds, from the first packet of
+    the capture and of the flow.  Absent: `server`, `state` and `path` empty where nothing tells.
+    """
+
+    client: str
+    service: str
+    server: str
+    protocol: str
+    state: str
+    packets: int
+    octets: int
+    packets_back: int
+    octets_back: int
+    start: float
+    duration: float
+    retransmissions: int
+    path: str
+
+
+NAMES: Final = tuple(column.name for column in fields(Flow))
+_NUMBERS: Final = ("packets", "octets", "packets_back", "octets_back", "start", "duration", "retransmissions")
+RIGHT: Final = tuple(name in _NUMBERS for name in NAMES)
+"""Which columns are numbers, to be printed on the right."""
+
+
+@dataclass(slots=True)
+class FlowTable:
+    """Conversations, those with most octets first. Texts are unescaped.
+
+    `heading` is what is known of the set-up, `notes` what is not in the table and what the reader has to say.
+    """
+
+    heading: list[str]
+    notes: list[str]
+    flows: list[Flow] = field(default_factory=list)
+
+    def values(self) -> list[list[Cell]]:
+        """A list for each of `NAMES`: numbers as numbers."""
+        return [[getattr(flow, name) for flow in self.flows] for name in NAMES]
+
+    def texts(self) -> list[list[str]]:
+        """The same as texts."""
+        return [[f"{x:.6f}" if isinstance(x, float) else str(x) for x in column] for column in self.values()]
+
+
+def table(
+    source: str | os.PathLike[str] | IO[bytes],
+    *,
+    spec: Spec | os.PathLike[str] | str | None = None,
+    mode: str | None = None,
+    vip: Collection[str] = (),
+    gue_ports: Collection[int] = GUE_PORTS,
+    most: int = MOST_FLOWS,
+    watch: Watch | None = None,
+) -> FlowTable:
+    """The conversations of a capture; those beyond `most` are counted, not listed.
+
+    Raises: DsrkitError as `Survey`.
+    """
+    loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
+    capture = read(source, gue_ports=gue_ports)
+    taps = Taps(capture, file_name(capture.path), loaded)
+    head = Head(capture)
+    known = know(head, taps, spec=loaded, mode=mode, vip=vip)
+    sums = Sums(known, most)
+    repeats = Repeats()
+    for f in _batches(head, taps, known, watch):
+        sums.add(Batch(f, known, repeats.see(f)))
+    return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known))
+
+
+def _batches(head: Head, taps: Taps, known: Known, watch: Watch | None) -> Iterator[Frames]:
+    """All packets in portions, without their octets."""
+    held: list[tuple[Any, Any, int]] = []
+    rows = 0
+    for window in head:
+        held.append((window.rec.copy(), taps.column(window), window.first_row))
+        rows += len(window.rec)
+        if watch is not None:
+            _tell(watch, window)
+        if rows >= _BATCH_ROWS:
+            yield _frames(held, known)
+            held, rows = [], 0
+    if held:
+        yield _frames(held, known)
+
+
+def _tell(watch: Watch, window: Window) -> None:
+    watch(window.base + len(window.buf), window.first_row + len(window.rec))
+
+
+def _frames(held: list[tuple[Any, Any, int]], known: Known) -> Frames:
+    numbers = [np.arange(len(rec), dtype=np.int64) + first + 1 for rec, _, first in held]
+    rec, tap = (np.concatenate([part[k] for part in held]) for k in (0, 1))
+    return Frames(AddressBook(known.scene.book), rec, tap, np.concatenate(numbers))
+
+
+def _flows(sums: Sums, known: Known) -> list[Flow]:
+    """The rows as people read them."""
+    rows = sums.rows()
+    if not len(rows):
+        return []
+    start = sums.started
+    servers = [_server(known, i) for i in range(len(known.scene.role("real-server")))]
+    out = []
+    for row in rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")]:
+        proto = int(row["proto"])
+        ends = [ip_text(row[f"{end}_hi"], row[f"{end}_lo"]) for end in ("client", "service")]
+        if int(row["service_port"]):
+            ends = [endpoint(end, int(row[f"{k}_port"])) for end, k in zip(ends, ("client", "service"), strict=True)]
+        found = {int(row["server_low"]), int(row["server_high"])} if int(row["server_high"]) >= 0 else set()
+        out.append(
+            Flow(
+                client=ends[0],
+                service=ends[1],
+                server=" or ".join(servers[i] for i in sorted(found)),
+                protocol=PROTOCOLS.get(proto, str(proto)),
+                state=_state(int(row["marks"])) if proto == TCP else "",
+                packets=int(row["packets"]),
+                octets=int(row["octets"]),
+                packets_back=int(row["packets_back"]),
+                octets_back=int(row["octets_back"]),
+                start=round((int(row["first"]) - start) / 1e9, 9),
+                duration=round((int(row["last"]) - int(row["first"])) / 1e9, 9),
+                retransmissions=int(row["repeats"]),
+                path=sums.path(row),
+            )
+        )
+    return out
+
+
+def _server(known: Known, index: int) -> str:
+    """A real server's name, and its address or MAC."""
+    party = known.scene.role("real-server")[index]
+    if party.ips:
+        return f"{party.name} {known.scene.address(min(party.ips))}"
+    return f"{party.name} {mac_text(min(party.macs))}" if party.macs else party.name
+
+
+def _state(marks: int) -> str:
+    """How far a TCP connection got. Source: RFC 9293 s3.3.2, s3.5."""
+    if marks & (CLIENT_RST | RST_BACK) and not (marks & FIN_THERE and marks & FIN_BACK):
+        refused = marks & RST_BACK and not marks & (SYN_BACK | SAID)
+        return "refused" if refused else "reset"
+    if marks & FIN_THERE and marks & FIN_BACK:
+        return "closed"
+    if marks & (FIN_THERE | FIN_BACK):
+        return "closing"
+    if marks & (OPENED | SAID):
+        return "established"
+    if marks & SYN_BACK:
+        return "half-open"
+    return "SYN only" if marks & SYN_THERE else ""
