@@ -96,9 +96,15 @@ _WORDS: Final[dict[str, Mapping[str, int]]] = {
 }
 """Words for numbers."""
 
-_REPEATED: Final = {"ip": layout.LEVELS, "ipv6": layout.LEVELS, "vlan": 2, "udp": 2}
-"""Layers that the scan keeps several of."""
-_PARTS: Final = frozenset({"eth.src", "eth.dst", "tcp.mss", "ip.any", "ports", "tunnel.udp"})
+_REPEATED: Final = {"vlan": 2, "ieee8021ad": 2} | dict.fromkeys(
+    ("ip", "ipv6", "ipv6.fraghdr", "udp", "udp.last", "gre", "gre.key", "gre.checksum", "gue", "vxlan", "geneve"),
+    layout.LEVELS,
+)
+"""Layers of which there may be several in a frame, and the highest number that the scan gives them."""
+_PARTS: Final = frozenset({"eth.src", "eth.dst", "eth.type", "sll2", "tcp.mss", "tcp.timestamps", "udp.last"}) | {
+    *("icmp.echo", "icmp.mtu", "icmpv6.echo", "icmpv6.mtu", "nd.linkaddr", "gre.key", "gre.checksum"),
+    *("ip.any", "ports", "tunnel.udp"),
+}
 """Layers of columns that are no header of their own."""
 _CODE_POINTS: Final = frozenset({"ip.dsfield.dscp", "ipv6.tclass.dscp"})
 _OCTETS: Final = frozenset({"ip.dsfield", "ipv6.tclass", "outer.tos", "inner.tos", "quoted.tos", "quoted.inner.tos"})
@@ -131,9 +137,14 @@ class Reference:
         return DSCP_NAMES if self.kind == "dscp" else _WORDS.get(self.name.partition("#")[0], {})
 
     @property
+    def base(self) -> str:
+        """Its name without a layer number."""
+        return self.name.partition("#")[0]
+
+    @property
     def layer(self) -> str:
         """The first word of its name: the protocol."""
-        return self.name.partition("#")[0].partition(".")[0]
+        return self.base.partition(".")[0]
 
 
 def reference(name: str) -> Reference:

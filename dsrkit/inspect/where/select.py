@@ -37,6 +37,9 @@ from dsrkit.wire.columns import Array, Mask
 _COUNTED: Final = {"defect": "defect", "frame.comment": "commented"}
 """What rows count, or tell in a word: text is needed only to see which."""
 _CARRIES_FRAMES: Final = (layout.ENCAP_VXLAN, layout.ENCAP_GENEVE)
+_UDP_TUNNELS: Final = (layout.ENCAP_GUE, layout.ENCAP_GUE1, layout.ENCAP_VXLAN, layout.ENCAP_GENEVE)
+_OF_TUNNELS: Final = frozenset({"udp", "gre", "gue", "vxlan", "geneve"})
+"""Headers of which columns keep those next to the innermost packet."""
 _ETHERNET_IN_GRE: Final = (0x6558, 0x88BE, 0x22EB)
 """Protocols in a GRE header behind which comes an Ethernet frame: transparent bridging, ERSPAN."""
 
@@ -140,8 +143,10 @@ class Selection:
                 open_ |= self._possible(field)
             elif field.deep:
                 open_ |= self._broken
-                if field.layer in ("eth", "vlan", "arp"):
+                if field.layer in ("eth", "vlan", "ieee8021ad", "arp"):
                     open_ |= self._inner_frames
+                elif field.layer in _OF_TUNNELS:
+                    open_ |= self._tunnels_in_tunnels if field.base != "udp.length" else self._udp_tunnels
         return open_
 
     def _possible(self, field: Reference) -> Mask:
@@ -170,6 +175,18 @@ class Selection:
                 (rec["encap"] == layout.ENCAP_GRE).any(axis=1) & bridged
             )
         return self._carrying
+
+    @property
+    def _tunnels_in_tunnels(self) -> Mask:
+        """Packets in more than one tunnel with a header: columns keep that of the innermost."""
+        mask: Mask = np.greater((self._batch.window.rec["encap"] > layout.ENCAP_IPIP).sum(axis=1), 1)
+        return mask
+
+    @property
+    def _udp_tunnels(self) -> Mask:
+        """Packets in a UDP tunnel, whose UDP length no column holds."""
+        mask: Mask = np.isin(self._batch.window.rec["encap"], _UDP_TUNNELS).any(axis=1)
+        return mask
 
     # --- one by one -----------------------------------------------------------------------------------------------
 
