@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property, lru_cache
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from dsrkit.inspect.survey import Described
 from dsrkit.wire.capture import Capture, Window
 from dsrkit.wire.columns import Array, Columns, Mask
 from dsrkit.wire.dissect.frame import dissect
 from dsrkit.wire.dissect.tree import Dissection
 from dsrkit.wire.scanner import GUE_PORTS
+
+if TYPE_CHECKING:
+    from dsrkit.inspect.survey import Described
 
 _KEPT: Final = 64
 """Frames taken apart that are kept: filters, trees and tables may ask for the same one."""
@@ -37,10 +38,12 @@ class Batch:
         self.window = window
         self.columns = Columns(window.rec)
         self.described = described
-        self.dissection: Callable[[int], Dissection] = lru_cache(_KEPT)(self._dissect)
         self._capture = capture
         self._started = started
         self._gue_ports = gue_ports
+        # No cache that refers back to the batch: a window's memory is used again once nobody holds the window.
+        self._taken: dict[int, Dissection] = {}
+        self._columns: dict[str, tuple[Mask, Array]] = {}
 
     def __len__(self) -> int:
         return len(self.window.rec)
@@ -76,17 +79,20 @@ class Batch:
 
     def column(self, name: str) -> tuple[Mask, Array]:
         """Where a column is there, and its values."""
-        return self._columns(name)
+        if name not in self._columns:
+            self._columns[name] = self.columns.present(name), self.columns[name]
+        return self._columns[name]
 
-    @cached_property
-    def _columns(self) -> Callable[[str], tuple[Mask, Array]]:
-        return lru_cache(None)(lambda name: (self.columns.present(name), self.columns[name]))
-
-    def _dissect(self, i: int) -> Dissection:
-        record = self.window.rec[i]
-        return dissect(
-            bytes(self.window.packet(i)),
-            int(record["linktype"]),
-            wirelen=int(record["wirelen"]),
-            gue_ports=self._gue_ports,
-        )
+    def dissection(self, i: int) -> Dissection:
+        """A frame taken apart."""
+        if i not in self._taken:
+            if len(self._taken) >= _KEPT:
+                self._taken.clear()
+            record = self.window.rec[i]
+            self._taken[i] = dissect(
+                bytes(self.window.packet(i)),
+                int(record["linktype"]),
+                wirelen=int(record["wirelen"]),
+                gue_ports=self._gue_ports,
+            )
+        return self._taken[i]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from dsrkit.inspect.batch import Batch
-from dsrkit.inspect.survey import Described, Survey
-from dsrkit.model.spec import Spec
 from dsrkit.wire.capture import Window, read
 from dsrkit.wire.scanner import GUE_PORTS
+
+if TYPE_CHECKING:
+    from dsrkit.inspect.survey import Described, Survey
+    from dsrkit.model.spec import Spec
 
 
 class View:
@@ -32,7 +34,11 @@ class View:
         gue_ports: Collection[int] = (),
     ) -> None:
         self._gue_ports = GUE_PORTS | frozenset(gue_ports)
-        self._survey = Survey(source, spec=spec, mode=mode, vip=vip, gue_ports=self._gue_ports) if roles else None
+        self._survey: Survey | None = None
+        if roles:  # what only reads columns starts without the inference
+            from dsrkit.inspect.survey import Survey
+
+            self._survey = Survey(source, spec=spec, mode=mode, vip=vip, gue_ports=self._gue_ports)
         self.capture = self._survey.capture if self._survey else read(source, gue_ports=self._gue_ports)
 
     @property
