@@ -12,14 +12,18 @@ from dsrkit.verify.frames import Frames, Ints, Mask, Words, mix
 _KEPT: Final = 100_000
 """Segments that are remembered from one window to the next."""
 _FIN, _SYN, _RST = 1, 2, 4
-_COPY_NS: Final = 1_000_000
+_COPY_NS: Final = 200_000_000
+_TWIN_NS: Final = 1_000_000
+"""A copy comes sooner than the least time-out of a retransmission, and one without an IP id to tell it by at once.
+Source: Linux TCP_RTO_MIN."""
 
 
 @dataclass(slots=True)
 class Repeated:
     """For each frame the number of the frame whose TCP segment it repeats, 0 for none; and which of them are copies.
 
-    A copy (of a mirror port, say) comes at once and with the same IP id; a retransmission is a packet of its own.
+    A copy (of a mirror port, or a second capture of one link) has the same IP id; a retransmission is a packet of its
+    own.
     """
 
     of: Ints
@@ -46,7 +50,7 @@ class Repeats:
         _, first, member = np.unique(every, return_index=True, return_inverse=True)
         earlier = numbers[first[member]][len(self._keys) :]
         out.of[rows] = np.where(earlier < f.number[rows], earlier, 0)
-        out.copied[rows] = _copies(f, rows, keys)
+        out.copied[rows] = copies(f, rows, keys)
         fresh = np.sort(first)[-_KEPT:]
         self._keys, self._numbers = every[fresh], numbers[fresh]
         return out
@@ -62,11 +66,12 @@ def _keys(f: Frames, rows: Ints) -> Words:
     return mix(*ends, *place, *segment)
 
 
-def _copies(f: Frames, rows: Ints, keys: Words) -> Mask:
+def copies(f: Frames, rows: Ints, keys: Words) -> Mask:
     """Which rows are the copy of one just before them."""
-    order = np.lexsort((rows, keys))
+    order = np.lexsort((rows, f.ip_id[rows], keys))
     key, ident, ts = keys[order], f.ip_id[rows][order], f.ts[rows][order]
-    same = (key[1:] == key[:-1]) & (ident[1:] == ident[:-1]) & (ident[1:] != 0)
+    same = (key[1:] == key[:-1]) & (ident[1:] == ident[:-1])
+    gap = np.abs(ts[1:] - ts[:-1])
     out = np.zeros(len(rows), bool)
-    out[order[1:]] = same & (np.abs(ts[1:] - ts[:-1]) < _COPY_NS)
+    out[order[1:]] = same & (gap < np.where(ident[1:] != 0, _COPY_NS, _TWIN_NS))
     return out

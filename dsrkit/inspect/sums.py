@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from dsrkit.inspect.head import Known
-from dsrkit.inspect.repeats import Repeated
+from dsrkit.inspect.repeats import Repeated, copies
 from dsrkit.inspect.service import DIRECT, Replies, Service
 from dsrkit.inspect.talks import Checks, Proxied
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, Words, mix
@@ -52,9 +52,21 @@ _SETTLE_NS: Final = 1_000_000_000
 _MOST_CARRIED: Final = 100_000
 _MOST_ALIASES: Final = 200_000
 _MOST_SERVICES: Final = 100_000
-_COPY_NS: Final = 1_000_000
 _OFFSET: Final = 0x1FFF
 _SHIFT: Final = 56
+
+
+_REQUESTS: Final = {
+    (True, True): "some requests via LB",
+    (True, False): "requests via LB",
+    (False, True): "requests past LB",
+}
+_REPLIES: Final = {
+    (True, True): "some replies via LB",
+    (True, False): "replies via LB",
+    (False, True): "replies bypass LB",
+}
+"""By whether packets were seen to go by way of the load balancer, and past it."""
 
 
 class Batch:
@@ -209,13 +221,14 @@ class Sums:
             part[f"octets{suffix}"] = np.bincount(lead[way], (count * size)[way], len(legs)).astype(_I8)
         np.minimum.at(part["first"], leg[rows], b.f.ts[rows])
         np.maximum.at(part["last"], leg[rows], b.f.ts[rows])
-        np.bitwise_or.at(part["marks"], leg[rows], b.marks()[rows])
+        marks = b.marks()
+        np.bitwise_or.at(part["marks"], leg[rows], marks[rows])
         found = servers_of(b.f, b.flows, self._known.scene, rows)
-        found[~b.served.served[rows]] = -1
+        found[(marks[rows] & (SERVED | CHECK | BACK)) == 0] = -1
         told = found >= 0
         np.minimum.at(part["server_low"], leg[rows][told], found[told])
         np.maximum.at(part["server_high"], leg[rows][told], found[told])
-        part["repeats"] = self._repeats(b, leg, rows, len(legs))
+        part["repeats"] = np.bincount(lead, self._repeats(b, rows, packet, count), len(legs)).astype(_I8)
         self._merge(part)
         self._remember(b, rows)
 
@@ -229,7 +242,8 @@ class Sums:
         _, packet = np.unique(identity, return_inverse=True)
         sighting = mix(identity, place)
         spots, first, spot, seen = np.unique(sighting, return_index=True, return_inverse=True, return_counts=True)
-        seen = seen - np.bincount(spot[self._copies(b, rows, sighting)], minlength=len(spots))
+        copied = copies(f, rows, sighting) & ((f.ip_id[rows] != 0) | f.is_tcp[rows])
+        seen = seen - np.bincount(spot[copied], minlength=len(spots))
         known = np.isin(identity[first], self._seen) & ~np.isin(spots, self._seen_at)
         total = int(packet.max()) + 1
         count = np.zeros(total, np.int64)
@@ -250,15 +264,6 @@ class Sums:
         out[packet[np.isin(spots, self._seen_at)]] = True
         return out
 
-    def _copies(self, b: Batch, rows: Ints, sighting: Words) -> Mask:
-        """Copies of a mirror port: the same packet with an IP id at the same place at once."""
-        order = np.lexsort((rows, sighting))
-        same = sighting[order][1:] == sighting[order][:-1]
-        ts, ident = b.f.ts[rows][order], b.f.ip_id[rows][order]
-        out = np.zeros(len(rows), bool)
-        out[order[1:]] = same & (ident[1:] != 0) & (np.abs(ts[1:] - ts[:-1]) < _COPY_NS)
-        return out
-
     def _alias(self, b: Batch, legs: Any, leg: Ints, rows: Ints, packet: Ints) -> None:
         """Which conversation in front of the load balancer one behind it is, by packets seen on both sides."""
         if self._known.scene.mode not in ("nat", "fullnat", "l3dsr-dscp") or len(self._aliases) >= _MOST_ALIASES:
@@ -273,17 +278,14 @@ class Sums:
         for here, there in np.unique(np.stack([behind[both], front[both]]), axis=1).T.tolist():
             self._aliases.setdefault(int(legs["key"][here]), int(legs["key"][there]))
 
-    def _repeats(self, b: Batch, leg: Ints, rows: Ints, total: int) -> Ints:
-        """Retransmissions of each conversation: of a segment as many as the place saw that saw most."""
-        mine = rows[(b.repeated.of[rows] != 0) & ~b.repeated.copied[rows]]
-        if not len(mine):
-            return np.zeros(total, np.int64)
-        segment = mix(leg[mine], b.direction[mine], b.f.seq[mine], b.f.payload_len[mine])
-        spots, first, seen = np.unique(mix(segment, b.place[mine]), return_index=True, return_counts=True)
-        _, at, group = np.unique(segment[first], return_index=True, return_inverse=True)
-        most = np.zeros(len(at), np.int64)
-        np.maximum.at(most, group, seen)
-        return np.bincount(leg[mine[first[at]]], most, total).astype(np.int64)
+    def _repeats(self, b: Batch, rows: Ints, packet: Ints, count: Ints) -> Ints:
+        """How often each packet is a retransmission: as often as the place saw it as one that saw it most."""
+        mine = (b.repeated.of[rows] != 0) & ~b.repeated.copied[rows]
+        out = np.zeros(len(count), np.int64)
+        if mine.any():
+            _, first, seen = np.unique(mix(packet[mine], b.place[rows[mine]]), return_index=True, return_counts=True)
+            np.maximum.at(out, packet[mine][first], seen)
+        return np.minimum(out, count)
 
     def _merge(self, part: Any) -> None:
         """Add a batch's rows to the table."""
@@ -365,17 +367,7 @@ class Sums:
             if via[REPLY_PAST]:
                 return "replies bypass LB"
             return "via LB" if via[REQUEST_VIA] or via[REPLY_VIA] else ""
-        requests = {
-            (True, True): "some requests via LB",
-            (True, False): "requests via LB",
-            (False, True): "requests past LB",
-        }
-        replies = {
-            (True, True): "some replies via LB",
-            (True, False): "replies via LB",
-            (False, True): "replies bypass LB",
-        }
-        words = requests.get((via[REQUEST_VIA], via[REQUEST_PAST])), replies.get((via[REPLY_VIA], via[REPLY_PAST]))
+        words = _REQUESTS.get((via[REQUEST_VIA], via[REQUEST_PAST])), _REPLIES.get((via[REPLY_VIA], via[REPLY_PAST]))
         return ", ".join(word for word in words if word)
 
     @property
