@@ -378,7 +378,7 @@ class Joiner:
 
 
 def servers_of(f: Frames, flows: Flows, scene: Scene, r: Ints) -> Ints:
-    """Which real server each of some rows comes from or goes to: its index in the scene, -1 where the row does not tell.
+    """Which real server each of some rows comes from or goes to: its index in the scene, -1 where no address tells.
 
     Shape: as `r`.
     """
