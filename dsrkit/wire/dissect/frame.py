@@ -7,7 +7,24 @@ from types import MappingProxyType
 from typing import Final
 
 from dsrkit.wire import layout
-from dsrkit.wire.dissect import arp, carriers, gre, icmp, icmpv6, ip, ipv6, link, tcp, tunnels, udp, vrrp
+from dsrkit.wire.dissect import (
+    arp,
+    carriers,
+    dns,
+    gre,
+    http,
+    icmp,
+    icmpv6,
+    ip,
+    ipv6,
+    link,
+    payloads,
+    proxy,
+    tcp,
+    tunnels,
+    udp,
+    vrrp,
+)
 from dsrkit.wire.dissect.table import Kind, Row, Table, names
 from dsrkit.wire.dissect.tree import Dissection
 from dsrkit.wire.dissect.walk import Next, Walk
@@ -71,9 +88,14 @@ _PARSERS: Final[Mapping[str, Callable[[Walk, int], Next]]] = {
     "esp": carriers.esp,
     "igmp": carriers.igmp,
     "sctp": carriers.sctp,
+    "tcp.payload": payloads.of_tcp,
+    "udp.payload": payloads.of_udp,
+    "dns": dns.read,
+    "proxy": proxy.read,
+    "http": http.read,
 }
 
-_MODULES: Final = (link, arp, ip, ipv6, tcp, udp, tunnels, gre, icmp, icmpv6, vrrp, carriers)
+_MODULES: Final = (link, arp, ip, ipv6, tcp, udp, tunnels, gre, icmp, icmpv6, vrrp, carriers, dns, proxy, http)
 
 NAMES: Final[Mapping[str, Kind]] = MappingProxyType(
     names(FRAME, *(table for module in _MODULES for table in module.TABLES))
@@ -105,7 +127,7 @@ def dissect(
     follow: Next = first, 0
     while follow is not None and len(out.layers) < MAX_LAYERS:
         parser, at = follow
-        follow = _PARSERS[parser](walk, at) if parser in _PARSERS else None
+        follow = _PARSERS[parser](walk, at)
     if follow is not None:
         walk.defect(layout.DEFECT_TOO_DEEP, layout.LAYER_FRAME, MAX_LAYERS + 1, MAX_LAYERS, layout.BY_HEADER)
     return out
