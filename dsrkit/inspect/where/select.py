@@ -179,13 +179,13 @@ class Selection:
     @property
     def _tunnels_in_tunnels(self) -> Mask:
         """Packets in more than one tunnel with a header: columns keep that of the innermost."""
-        mask: Mask = np.greater((self._batch.window.rec["encap"] > layout.ENCAP_IPIP).sum(axis=1), 1)
-        return mask
+        headers: Array = (self._batch.window.rec["encap"] > layout.ENCAP_IPIP).sum(axis=1)
+        return headers > 1
 
     @property
     def _udp_tunnels(self) -> Mask:
         """Packets in a UDP tunnel, whose UDP length no column holds."""
-        mask: Mask = np.isin(self._batch.window.rec["encap"], _UDP_TUNNELS).any(axis=1)
+        mask: Mask = np.logical_or.reduce(np.isin(self._batch.window.rec["encap"], _UDP_TUNNELS), axis=1)
         return mask
 
     # --- one by one -----------------------------------------------------------------------------------------------
