@@ -46,14 +46,18 @@ _BEFORE: Final = 28
 
 @dataclass
 class Known:
-    """What the head tells. `services` are endpoints that serve, as `oriented` takes them; `whole` says that the head
-    is the whole capture; `virtual` are addresses that VRRP calls virtual."""
+    """What the head tells.
+
+    `services` are endpoints that serve, as `oriented` takes them; `whole` says that the head is the whole capture;
+    `ports` are those that a spec states, by protocol; `virtual` are addresses that VRRP calls so.
+    """
 
     scene: Scene
     taps: list[TapInfo]
     services: Ints
     packets: int = 0
     whole: bool = True
+    ports: set[tuple[int, int]] = field(default_factory=set)
     checks: list[Check] = field(default_factory=list)
     sessions: tuple[Session, ...] = ()
     names: tuple[Dns, ...] = ()
@@ -188,9 +192,10 @@ def know(
 ) -> Known:
     """Decide on roles by the head of a capture, as `verify` does by all of it."""
     scene = scene_of(AddressBook(), spec, mode, None, vip)
+    ports = set(scene.services)
     f = head.frames(taps, scene.book)
     decide(taps.known, scene, [f])
-    known = Known(scene, taps.known, np.zeros(0, np.int64), f.n, head.whole)
+    known = Known(scene, taps.known, np.zeros(0, np.int64), f.n, head.whole, ports)
     flows = known.orient(f)
     served = flows.direction == REQUEST
     known.services = np.unique((f.proto << 56 | flows.server)[served])

@@ -81,6 +81,7 @@ def _tags(scene: Scene) -> dict[str, list[int]]:
 def _machine(scene: Scene, party: Party) -> str:
     """A machine's name, with its addresses, else its MACs."""
     addresses = _addresses(scene, party.ips)
+    addresses = [a for a in addresses if not a.startswith("fe80:")] or addresses
     return f"{called(party)} {_listed(addresses or [mac_text(m) for m in sorted(party.macs)])}".strip()
 
 

@@ -41,7 +41,7 @@ class Roles:
             text = talk.text(i)
             if text:
                 return text
-        return self.service.text(i) if bool(self.service.served[i]) else self._names.text(i)
+        return self.service.text(i) or self._names.text(i)
 
     def _error(self, i: int) -> str:
         """``ICMP fragmentation needed (mtu 1480) from router 192.0.2.1 about reply VIP:80 → 198.51.100.7:40000``."""

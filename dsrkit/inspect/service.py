@@ -6,7 +6,7 @@ tells is not said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -41,8 +41,13 @@ class Service:
         scene = self.scene = known.scene
         self.form = forms(f, flows, scene)
         self.balanced = scene.mode in REWRITES
+        self.ports = known.ports
         servers_ask = np.isin(flows.client >> 16, sorted(scene.ips("real-server")))
         self.served = in_service(f, flows, scene, self.form) | ((self.form == BOUNCED) & self._to_vip() & ~servers_ask)
+        if f.fragment.any():  # later fragments have no identity of their own, but belong to the service
+            parts = replace(flows, identity=np.where(f.fragment, np.uint64(1), flows.identity))
+            self.served |= f.fragment & in_service(f, parts, scene, self.form)
+        self.tunnel_part = self._tunnel_parts()
         if not self.balanced:
             self.served &= self._to_vip()
         self.lb = sorted(scene.macs("lb") - {0})
@@ -51,6 +56,14 @@ class Service:
         self.from_server, self.to_server = np.isin(f.eth_src, servers), np.isin(f.eth_dst, servers)
         self.replies = Replies()
         self.via_lb, self.past_lb = self._ways(before)
+
+    def _tunnel_parts(self) -> Mask:
+        """Later fragments of what the load balancer has put into tunnels: nothing of the inner packet can be read."""
+        f, scene = self.f, self.scene
+        if scene.mode != "l3dsr-tunnel" or not f.fragment.any():
+            return np.zeros(f.n, bool)
+        ends = np.isin(f.src, sorted(scene.ips("lb"))) & np.isin(f.dst, sorted(scene.ips("real-server")))
+        return np.asarray(f.fragment & ends & ~f.has_l4, bool)
 
     def _to_vip(self) -> Mask:
         return np.isin(self.flows.server >> 16, sorted(self.scene.vips))
@@ -81,7 +94,11 @@ class Service:
         return np.isin(self.f.tap, np.unique(self.f.tap[handed & self.to_server]))
 
     def text(self, i: int) -> str:
-        """The role of one packet of the service."""
+        """The role of one packet of the service; empty for others."""
+        if bool(self.tunnel_part[i]):
+            return "request after LB, fragment of a tunnel packet"
+        if not bool(self.served[i]):
+            return ""
         asked = int(self.flows.direction[i]) == REQUEST
         if not self.balanced:
             return "request" if asked else "reply"
@@ -124,10 +141,9 @@ class Service:
         return "request before LB"
 
     def _of_service(self, i: int) -> bool:
-        """Whether it goes to a port that is balanced, as far as that is known; fragments have none."""
-        vports = {(proto, vport) for proto, vport in self.scene.services}
+        """Whether it goes to a port that is balanced, where a spec says which ones are; fragments have none."""
         port = int(self.flows.server[i]) & 0xFFFF
-        return not vports or not port or (int(self.f.proto[i]), port) in vports
+        return not self.ports or not port or (int(self.f.proto[i]), port) in self.ports
 
     def _outer(self, i: int) -> str:
         rec = self.f.rec[i]

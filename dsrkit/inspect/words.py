@@ -34,7 +34,8 @@ class Words:
         """The same with a port, where there is one; the only VIP needs no address."""
         if address in self._vips and len(self._vips) == 1:
             return f"VIP:{port}" if port else "VIP"
-        return self.address(endpoint(address, port)[: -len(f":{port}")]) + f":{port}" if port else self.address(address)
+        name = "VIP" if address in self._vips else self._owner.get(address, "")
+        return f"{name} {endpoint(address, port) if port else address}".lstrip()
 
     def machine(self, mac: int) -> str:
         """The machine that a MAC belongs to; empty if unknown."""
