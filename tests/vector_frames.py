@@ -23,7 +23,7 @@ from dsrkit.wire.dissect.frame import NAMES
 from dsrkit.wire.dissect.tree import Dissection, Layer
 from dsrkit.wire.scanner import GUE_PORTS
 
-VECTORS = Path(os.environ.get("DSRKIT_VECTORS", Path(__file__).parents[3] / "shared" / "vectors"))
+VECTORS = Path(os.environ.get("DSRKIT_VECTORS", Path(__file__).parents[2] / "shared" / "vectors"))
 FRAMES = VECTORS / "FRAMES.jsonl"
 
 GUE = GUE_PORTS | {9887}
