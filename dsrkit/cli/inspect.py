@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -26,16 +26,9 @@ from dsrkit.model.names import MODES
 if TYPE_CHECKING:
     from dsrkit.cli.progress import Watch
     from dsrkit.inspect.batch import Batch
-    from dsrkit.inspect.table import Table
     from dsrkit.inspect.view import View
-    from dsrkit.report.frames import Frame
-    from dsrkit.report.paint import Paint
-
-Chosen = Iterable[tuple["Batch", list[int]]]
 
 FORMATS: Final = ("table", "json", "jsonl", "csv")
-_LISTED: Final = ("frame.number", "frame.time_relative", "frame.interface_name", "role")
-_IN_CSV: Final = ("frame.number", "frame.time", "frame.interface_name", "node", "role", "summary", "defect")
 
 
 def _fields(incomplete: str) -> list[str]:
@@ -132,155 +125,85 @@ def command(
     where no frame matches; 2 could not be read, or options that make no sense.
     """
     names = split(fields)
+    detail = tree or octets
     with user_errors():
-        _check(names, tree or octets, flows, parquet, output_format, output)
+        _check(names, detail, parquet, output_format, output)
+        if flows and (names or detail or parquet or where is not None or frames):
+            raise UsageError(
+                "--flows shows whole connections; leave out --where, --frames, --fields, --parquet, -V and -x"
+            )
         check_output(output, [capture, *filter(None, [spec])])
         check_output(parquet, [capture, *filter(None, [spec])])
         from dsrkit.cli.progress import watching
-        from dsrkit.inspect.choose import Numbers, chosen
-        from dsrkit.inspect.table import Table
-        from dsrkit.inspect.view import View
-        from dsrkit.inspect.where import compile_filter
         from dsrkit.report.paint import painter
 
-        numbers = Numbers.parse(frames) if frames else None
-        compiled = compile_filter(where) if where is not None else None
-        table = Table(names) if names else None
-        roles = (compiled is not None and compiled.asks_roles) or (table.asks_roles if table else not parquet)
-        view = View(capture, roles=roles, spec=spec, mode=mode, vip=addresses(split(vip)), gue_ports=gue_port or ())
-        color, _ = page(no_color=no_color, to_stdout=output in (None, "-"))
-        shown = _Shown()
+        stated: dict[str, Any] = {"spec": spec, "mode": mode, "vip": addresses(split(vip))}
+        paint = painter(color=page(no_color=no_color, to_stdout=output in (None, "-"))[0])
         with watching(capture, wanted=not quiet) as watch:
-            picked = shown.counted(chosen(watched(view, watch), numbers=numbers, where=compiled, count=count))
+            if flows:
+                from dsrkit.cli.frames import flow_texts
+                from dsrkit.inspect.flows import table as flow_table
+                from dsrkit.wire.scanner import GUE_PORTS
+
+                found = flow_table(capture, gue_ports=GUE_PORTS.union(gue_port or ()), watch=watch.step, **stated)
+                _write(output, flow_texts(found, output_format, paint, most=count, quiet=quiet), watch)
+                _notes(found.notes)
+                return
+            from dsrkit.cli.frames import texts
+            from dsrkit.inspect.choose import Numbers, chosen
+            from dsrkit.inspect.table import Table
+            from dsrkit.inspect.view import View
+            from dsrkit.inspect.where import compile_filter
+
+            numbers = Numbers.parse(frames) if frames is not None else None
+            compiled = compile_filter(where) if where is not None else None
+            table = Table(names) if names else None
+            asked = (compiled is not None and compiled.asks_roles) or (table.asks_roles if table else not parquet)
+            view = View(capture, roles=asked, gue_ports=gue_port or (), **stated)
+            picked = chosen(_watched(view, watch), numbers=numbers, where=compiled, count=count)
+            counted = _Counted(picked)
             if parquet:
                 from dsrkit.inspect.parquet import write_parquet
 
-                write_parquet(parquet, table, picked)
+                write_parquet(parquet, table, counted)
             else:
-                texts = _texts(view, picked, table, output_format, painter(color=color), tree, octets, quiet)
-                _write(output, texts, watch)
-        _afterwards(view, shown, parquet)
+                shown = texts(view, counted, table, output_format, paint, headers=tree, octets=octets, quiet=quiet)
+                _write(output, shown, watch)
+        _notes(view.capture.notes)
+        if parquet:
+            complain(f"{counted.frames} frames written to {parquet}")
+        elif not counted.frames:
+            complain("no frame matches")
 
 
-def _check(
-    names: tuple[str, ...], detail: bool, flows: bool, parquet: str | None, fmt: str, output: str | None
-) -> None:
-    """Options that contradict each other."""
+def _check(names: tuple[str, ...], detail: bool, parquet: str | None, output_format: str, output: str | None) -> None:
+    """Refuse options that contradict each other."""
     if names and detail:
         raise UsageError("--fields shows chosen fields, -V and -x all of them; give one or the other")
-    if detail and fmt == "csv":
+    if detail and output_format == "csv":
         raise UsageError("-V and -x have no lines of a table; use --format table, json or jsonl")
-    if flows and (names or detail or parquet):
-        raise UsageError("--flows shows connections, not fields of frames")
-    if parquet and (detail or output or fmt != "table"):
+    if parquet and (detail or output or output_format != "table"):
         raise UsageError("--parquet writes a file of its own; leave out -V, -x, -o and --format")
 
 
-class _Shown:
-    """How many frames were chosen."""
+class _Counted:
+    """Chosen frames, counted as they go by."""
 
-    def __init__(self) -> None:
+    def __init__(self, picked: Iterator[tuple[Batch, list[int]]]) -> None:
+        self._picked = picked
         self.frames = 0
 
-    def counted(self, picked: Chosen) -> Iterator[tuple[Batch, list[int]]]:
-        for batch, rows in picked:
+    def __iter__(self) -> Iterator[tuple[Batch, list[int]]]:
+        for batch, rows in self._picked:
             self.frames += len(rows)
             yield batch, rows
 
 
-def watched(view: View, watch: Watch) -> Iterator[Batch]:
+def _watched(view: View, watch: Watch) -> Iterator[Batch]:
     """The batches, with the progress of reading them."""
     for batch in view.batches():
+        watch.step(batch.window.base, batch.window.first_row)
         yield batch
-        watch.step(batch.window.base + len(batch.window.buf), batch.number(len(batch) - 1))
-
-
-def _texts(
-    view: View, picked: Chosen, table: Table | None, fmt: str, paint: Paint, tree: bool, octets: bool, quiet: bool
-) -> Iterator[str]:
-    """What is printed, as it comes."""
-    from dsrkit.report import frames, rows
-    from dsrkit.report.escape import escape
-
-    if fmt == "table" and not table and not quiet:
-        for line in view.heading:
-            yield escape(line) + "\n"
-        if view.heading:
-            yield "\n"
-    if fmt in ("json", "jsonl") and not table:
-        objects = (frames.to_dict(one, headers=tree, octets=octets) for one in _frames(view, picked, detail=tree))
-        yield from rows.objects_as_json(objects) if fmt == "json" else rows.objects_as_jsonl(objects)
-    elif tree or octets:
-        for n, one in enumerate(_frames(view, picked, detail=True)):
-            lines = frames.lines(one, paint, headers=tree, octets=octets)
-            yield ("\n" if n else "") + "\n".join(lines) + "\n"
-    else:
-        yield from _rows(view, picked, table, fmt, paint)
-
-
-def _rows(view: View, picked: Chosen, table: Table | None, fmt: str, paint: Paint) -> Iterator[str]:
-    """Frames as the rows of a table: of the fields asked for, or of what there is to say of each."""
-    from dsrkit.inspect.table import Table as Fields
-    from dsrkit.report import rows
-
-    if fmt in ("json", "jsonl"):
-        assert table
-        values = (table.values(batch, at) for batch, at in picked)
-        yield from rows.as_json(table.names, values) if fmt == "json" else rows.as_jsonl(table.names, values)
-    elif fmt == "csv":
-        table = table or Fields(_IN_CSV)
-        fields = table
-        yield from rows.as_csv(table.names, (fields.texts(batch, at, remarks=False) for batch, at in picked))
-    elif table:
-        asked = table
-        blocks = (asked.texts(batch, at) for batch, at in picked)
-        yield from rows.as_table(table.names, table.right, blocks, paint)
-    else:
-        yield from _listing(view, picked, paint)
-
-
-def _listing(view: View, picked: Chosen, paint: Paint) -> Iterator[str]:
-    """The list of frames. A role says what the outer headers are for, so that the innermost packet goes with it."""
-    from dsrkit.inspect.table import Table as Fields
-    from dsrkit.report import rows
-
-    table = Fields([name for name in _LISTED if name != "frame.interface_name" or view.several_taps])
-    titles = {"frame.number": "frame", "frame.time_relative": "time", "frame.interface_name": "interface"}
-    names = [*(titles.get(name, name) for name in table.names), "packet"]
-
-    def packet(batch: Batch, i: int, role: str) -> str:
-        assert batch.described
-        text = batch.described.packet(i) if role else batch.described.summary(i)
-        return "  # ".join([text, *batch.texts("frame.comment", i)])
-
-    def blocks() -> Iterator[list[list[str]]]:
-        for batch, at in picked:
-            columns = table.texts(batch, at)
-            yield [*columns, [packet(batch, i, role) for i, role in zip(at, columns[-1], strict=True)]]
-
-    return rows.as_table(names, [*table.right, False], blocks(), paint, {"role": "cyan"})
-
-
-def _frames(view: View, picked: Chosen, *, detail: bool) -> Iterator[Frame]:
-    """Each frame with all there is to say of it."""
-    from dsrkit.inspect.table import time_text
-    from dsrkit.report.frames import Frame
-
-    for batch, at in picked:
-        for i in at:
-            say: dict[str, Any] = {
-                name: " | ".join(batch.texts(name, i)) for name in ("node", "role", "summary", "defect")
-            }
-            yield Frame(
-                batch.number(i),
-                time_text(int(batch.window.rec["ts_ns"][i])),
-                int(batch.window.rec["wirelen"][i]),
-                bytes(batch.window.packet(i)),
-                interface=" ".join(batch.texts("frame.interface_name", i)),
-                comments=batch.texts("frame.comment", i),
-                layers=batch.dissection(i).layers if detail else (),
-                **say,
-            )
 
 
 def _write(output: str | None, texts: Iterator[str], watch: Watch) -> None:
@@ -302,11 +225,7 @@ def _around(texts: Iterator[str], watch: Watch) -> Iterator[str]:
         yield text
 
 
-def _afterwards(view: View, shown: _Shown, parquet: str | None) -> None:
-    """What is to be said of the reading, on stderr."""
-    for note in view.capture.notes:
+def _notes(notes: list[str]) -> None:
+    """What the reader has to say, on stderr."""
+    for note in notes:
         complain(f"note: {note}")
-    if parquet:
-        complain(f"{shown.frames} frames written to {parquet}")
-    elif not shown.frames:
-        complain("no frame matches")
