@@ -30,7 +30,9 @@ ARROWS: dict[str, set[str]] = {
     "verification": {"errors", "model", "verify", "mechanisms", "diagnose"},
     "inspect": {"errors", "model", "tables", "wire", "verify", "mechanisms"},
     "report": {"model"},
+    "compare": {"errors", "model", "tables", "wire", "verify", "inspect"},
     "cli": {
+        "compare",
         "errors",
         "model",
         "tables",
@@ -61,6 +63,7 @@ OUTSIDE: dict[str, set[str]] = {
     "mechanisms": {"numpy"},
     "diagnose": {"numpy"},
     "inspect": {"numpy", "pyarrow"},
+    "compare": {"numpy"},
     "verification": set(),
     "report": {"rich"},
     "cli": {"typer", "click", "rich"},

@@ -51,6 +51,20 @@ def write_all(stream: TextIO | None, texts: Iterable[str]) -> None:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def write_to(output: str | None, text: str) -> None:
+    """Write a text to the file of ``-o``, or to stdout without one.
+
+    Raises: UsageError where the file cannot be written.
+    """
+    if output is None or output == "-":
+        write(sys.stdout, text)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(f"cannot write {output!r}: {error.strerror or error}") from None
+
+
 @contextmanager
 def writing(stream: TextIO | BinaryIO) -> Iterator[None]:
     """Flush a standard stream after what is written to it; a reader that has seen enough ends it quietly."""

@@ -6,14 +6,12 @@ Nothing but typer is imported here at module level, so that `--help` and shell c
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dsrkit import __version__
-from dsrkit.cli import craft, doctor, explain, inspect, lab, setup
+from dsrkit.cli import craft, diff, doctor, explain, inspect, lab, setup
 from dsrkit.cli.common import (
     addresses,
     check_output,
@@ -24,7 +22,7 @@ from dsrkit.cli.common import (
     split,
     user_errors,
     word,
-    write,
+    write_to,
 )
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
@@ -65,6 +63,7 @@ def dsrkit(
 
 app.add_typer(craft.app, name="craft")
 app.command("inspect")(inspect.command)
+app.command("diff")(diff.command)
 app.command("setup")(setup.command)
 app.command("lab")(lab.command)
 app.command("doctor")(doctor.command)
@@ -227,10 +226,4 @@ def _emit(
 
         color, width = page(no_color=no_color, to_stdout=to_stdout)
         text = render(report, color=color, width=width, verbose=verbose, quiet=quiet)
-    if output is None or output == "-":
-        write(sys.stdout, text)
-        return
-    try:
-        Path(output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output!r}: {error.strerror or error}") from None
+    write_to(output, text)

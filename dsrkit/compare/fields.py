@@ -1,0 +1,166 @@
+"""Two dissections side by side: which headers are only in one, and which fields of the others differ.
+
+Link headers are matched from the outside, everything behind them from the innermost outwards, so that a header that a
+load balancer puts around a packet is one difference and not one in every field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from dsrkit.wire.dissect.tree import Dissection, Field, Layer
+
+LINK: Final = frozenset({"eth", "vlan", "ieee8021ad", "llc", "sll", "sll2", "null", "raw"})
+NETWORK: Final = frozenset({"ip", "ipv6"})
+_FILE: Final = frozenset({"frame"})
+_OCTETS_SHOWN: Final = 8
+
+_OF_OTHERS: Final = (".checksum_calculated", ".checksum.state")
+_RIGHT: Final = frozenset({"good", "partial", "zero", "unverifiable"})
+INNER: Final = "inner"
+OUTER: Final = "outer"
+QUOTED: Final = "quoted"
+HEADER: Final = "header"
+
+PARTS: Final = frozenset({"ip.dsfield", "ip.flags", "tcp.flags", "ipv6.tclass"})
+"""Fields of which every bit is a field of its own."""
+OF_THE_TAP: Final = frozenset({"sll.pkttype", "sll.ifindex", "sll.hatype", "sll.halen", "sll.unused"})
+"""What a cooked capture says of the place that it was taken at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """One field of a pair: its name with layer number, both values as text (empty where absent).
+
+    `place` says whose field it is: the innermost packet's, a header's around it, a quoted packet's, or a whole header.
+    """
+
+    name: str
+    a: str
+    b: str
+    place: str = INNER
+
+
+def differing(a: Dissection, b: Dissection) -> Iterator[Differing]:
+    """Every difference between two frames, headers first, in the order of the wire."""
+    pairs, less, more = _aligned(_headers(a), _headers(b))
+    if a.linktype != b.linktype:  # how frames were captured, not what they are
+        less, more = ([layer for layer in layers if layer.name not in LINK] for layers in (less, more))
+    for layer in less:
+        yield Differing(f"-{layer.name}", _header(layer), "", HEADER)
+    for layer in more:
+        yield Differing(f"+{layer.name}", "", _header(layer), HEADER)
+    innermost = max((i for i, (one, _) in enumerate(pairs) if one.name in NETWORK and not one.quoted), default=0)
+    for i, (one, other) in enumerate(pairs):
+        around = i < innermost and one.name not in LINK
+        yield from _of_layers(one, other, QUOTED if one.quoted else OUTER if around else INNER)
+    yield from _payload(a, b)
+
+
+def _headers(d: Dissection) -> list[Layer]:
+    return [layer for layer in d.layers if layer.name not in _FILE]
+
+
+def _aligned(a: list[Layer], b: list[Layer]) -> tuple[list[tuple[Layer, Layer]], list[Layer], list[Layer]]:
+    """Layers that belong together, and those that only one side has."""
+    (link_a, rest_a), (link_b, rest_b) = _split(a), _split(b)
+    pairs, less, more = _matched(link_a, link_b)
+    behind, less_in, more_in = _matched(rest_a[::-1], rest_b[::-1])
+    return [*pairs, *behind[::-1]], [*less, *less_in[::-1]], [*more, *more_in[::-1]]
+
+
+def _split(layers: list[Layer]) -> tuple[list[Layer], list[Layer]]:
+    at = next((i for i, layer in enumerate(layers) if layer.name not in LINK), len(layers))
+    return layers[:at], layers[at:]
+
+
+def _matched(a: list[Layer], b: list[Layer]) -> tuple[list[tuple[Layer, Layer]], list[Layer], list[Layer]]:
+    """Layers of the same name in order, as far as both go; what is between is on one side only."""
+    pairs, less, more = [], [], []
+    i = j = 0
+    while i < len(a) and j < len(b):
+        if a[i].name == b[j].name and a[i].quoted == b[j].quoted:
+            pairs.append((a[i], b[j]))
+            i, j = i + 1, j + 1
+        elif a[i].name in [one.name for one in b[j:]]:
+            more.append(b[j])
+            j += 1
+        else:
+            less.append(a[i])
+            i += 1
+    return pairs, [*less, *a[i:]], [*more, *b[j:]]
+
+
+def _header(layer: Layer) -> str:
+    """A header in a few words."""
+    ends = [layer.get(f"{layer.name}.{side}") for side in ("src", "dst", "srcport", "dstport")]
+    return f"{layer.name} " + " → ".join(f.shown for f in ends if f is not None) if any(ends) else layer.name
+
+
+def _of_layers(a: Layer, b: Layer, place: str) -> Iterator[Differing]:
+    """The fields of two like headers; one that is met several times (TCP options) counts by its turn."""
+    theirs: dict[tuple[str, int], Field] = dict(_numbered(b))
+    mine = dict(_numbered(a))
+    for key in [*mine, *(key for key in theirs if key not in mine)]:
+        name = key[0]
+        one, other = mine.get(key), theirs.get(key)
+        if name in PARTS or name in OF_THE_TAP or name.endswith(_OF_OTHERS) or _alike(one, other):
+            continue
+        yield Differing(_labelled(name, a, b), _shown(one), _shown(other), place)
+
+
+def _numbered(layer: Layer) -> Iterator[tuple[tuple[str, int], Field]]:
+    met: dict[str, int] = {}
+    for f in layer.fields:
+        met[f.name] = met.get(f.name, 0) + 1
+        yield (f.name, met[f.name]), f
+
+
+def _alike(a: Field | None, b: Field | None) -> bool:
+    if a is None or b is None:
+        return False
+    if a.remark or b.remark:  # a sum follows from what it covers: only whether it is right counts
+        return _worth(a) == _worth(b)
+    return a.value == b.value
+
+
+def _worth(f: Field) -> str:
+    """What a checksum is worth: one that is left to the network card, or cut, counts as right."""
+    word = f.remark.partition(",")[0]
+    return "right" if word in _RIGHT else word
+
+
+def _shown(f: Field | None) -> str:
+    if f is None:
+        return ""
+    return f.remark if f.remark else f.shown
+
+
+def _labelled(name: str, a: Layer, b: Layer) -> str:
+    quoted = "quoted " if a.quoted else ""
+    if a.number == b.number == 1:
+        return quoted + name
+    if a.number == b.number:
+        return f"{quoted}{name}#{a.number}"
+    return f"{quoted}{name}#{max(a.number, b.number)}"
+
+
+def _payload(a: Dissection, b: Dissection) -> Iterator[Differing]:
+    """The innermost payload, as far as both frames were captured."""
+    if a.payload is None or b.payload is None:
+        return
+    one, other = a.octets[slice(*a.payload)], b.octets[slice(*b.payload)]
+    if len(a.octets) < a.wirelen or len(b.octets) < b.wirelen:  # cut by the snap length: what both have is compared
+        shared = min(len(one), len(other))
+        one, other = one[:shared], other[:shared]
+    if one == other:
+        return
+    at = next((i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y), min(len(one), len(other)))
+    yield Differing("payload", _cut_out(one, at), _cut_out(other, at))
+
+
+def _cut_out(octets: bytes, at: int) -> str:
+    shown = octets[at : at + _OCTETS_SHOWN].hex(" ")
+    return f"{len(octets)} octets, from {at}: {shown}" if shown else f"{len(octets)} octets"
