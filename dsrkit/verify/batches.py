@@ -18,13 +18,15 @@ from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
 from dsrkit.verify.frames import AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
-from dsrkit.wire.capture import Capture, Window, read
+from dsrkit.wire.capture import Capture, read
 from dsrkit.wire.layout import RECORD
 
 PathLike = str | os.PathLike[str]
 
 BATCH_ROWS: Final = 48_000
 """Packets of all taps together in one batch: some 100 MB with their columns and what is carried over."""
+BATCH_OCTETS: Final = 48 << 20
+"""Octets of streams that one batch may ask for again: long packets end a batch before its rows do."""
 MOST_TAPS: Final = 256
 """Every two taps are compared, so thousands of interfaces (a file of thousands of sections) would never end."""
 _NEVER: Final = -(1 << 63)
@@ -66,7 +68,18 @@ class _File:
     taps: dict[int, int] = field(default_factory=dict)  # interface -> index of the tap
     offset: int = 0
     octets: int = 0
-    windows: list[Window] = field(default_factory=list)  # of a stream: what a batch may still ask octets of
+    windows: list[tuple[int, memoryview]] = field(default_factory=list)  # of a stream: what a batch may still ask for
+
+    @property
+    def held(self) -> int:
+        """Octets of the stream that are held."""
+        return sum(len(buf) for _, buf in self.windows)
+
+    def hold(self, base: int, buf: memoryview) -> None:
+        """Keep a window's octets; one that has grown since is kept once."""
+        if self.windows and self.windows[-1][1].obj is buf.obj and self.windows[-1][0] == base:
+            self.windows.pop()
+        self.windows.append((base, buf))
 
 
 class Input:
@@ -107,7 +120,9 @@ class Input:
         count = 0
         stuck = False  # nothing could be handed out: the slowest tap has to be read on
         while live or count:
-            while live and (count < rows or stuck or min(reached[k] for k in live) == _NEVER):
+            while live and (
+                (count < rows and self._held() < BATCH_OCTETS) or stuck or min(reached[k] for k in live) == _NEVER
+            ):
                 stuck = False
                 i = min(live, key=lambda k: reached[k])
                 piece = next(sources[i], None)
@@ -136,21 +151,23 @@ class Input:
                 return
             self._let_go(held)
 
+    def _held(self) -> int:
+        return sum(f.held for f in self._files if f.windows)
+
     def _let_go(self, held: list[list[Piece]]) -> None:
         """Drop the windows of streams of which every packet has been handed out."""
         for f, pieces in zip(self._files, held, strict=True):
             first = min((int(p.rec["offset"].min()) for p in pieces), default=None)
-            f.windows = [w for w in f.windows if first is not None and w.base + len(w.buf) > first]
+            f.windows = [(base, buf) for base, buf in f.windows if first is not None and base + len(buf) > first]
 
     def _octets(self, tap: int, offset: int, size: int) -> bytes:
         """Octets of a packet of the batch that is being looked at."""
         f = next(f for f in self._files if tap in f.taps.values())
         if f.capture.plain:
             return f.capture.octets(offset, size)
-        for window in f.windows:
-            if window.base <= offset < window.base + len(window.buf):
-                start = offset - window.base
-                return bytes(window.buf[start : start + size])
+        for base, buf in f.windows:
+            if base <= offset and offset + size <= base + len(buf):
+                return bytes(buf[offset - base : offset - base + size])
         return b""
 
     def _frames(self, pieces: list[Piece]) -> Frames:
@@ -168,7 +185,7 @@ class Input:
         f.windows = []
         for window in f.capture.windows():
             if keep and not f.capture.plain:
-                f.windows.append(window)
+                f.hold(window.base, window.buf)
             rec = window.rec.copy()  # a window's memory is several times its packets'
             if not len(rec):
                 continue

@@ -5,15 +5,33 @@ from __future__ import annotations
 import os
 import random
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from scenarios import PCAPS
-
+PCAPS = Path(__file__).parents[2] / "pcaps"
 VECTORS = Path(os.environ.get("DSRKIT_VECTORS", Path(__file__).parents[3] / "shared" / "vectors"))
 ENDINGS = (".pcap", ".pcapng", ".cap", ".trace", ".ntar")
-LIES = (0, 1, 3, 4, 15, 16, 28, 0x7F, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x10000, 262144, 262145, 1 << 24, 0x7FFFFFFF, 0xFFFFFFFF)
+LIES = (
+    0,
+    1,
+    3,
+    4,
+    15,
+    16,
+    28,
+    127,
+    255,
+    256,
+    32767,
+    65535,
+    65536,
+    262144,
+    262145,
+    1 << 24,
+    (1 << 31) - 1,
+    (1 << 32) - 1,
+)
 
 
 @cache
@@ -89,10 +107,9 @@ def mutate(octets: bytes, rng: random.Random, other: bytes) -> bytes:
     return bytes(changed)
 
 
-def mutants(count: int, seed: int, files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    """So many mutants of files, the same for the same seed, each with a name to make it again by."""
-    for i in range(count):
-        rng = random.Random(f"{seed}/{i}")
-        name, octets = files[rng.randrange(len(files))]
-        _, other = files[rng.randrange(len(files))]
-        yield f"{name}#{seed}/{i}", mutate(octets, rng, other or b"\0")
+def mutant(i: int, seed: int, files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
+    """The mutant of this number, the same for the same seed and files, with a name to make it again by."""
+    rng = random.Random(f"{seed}/{i}")
+    name, octets = files[rng.randrange(len(files))]
+    _, other = files[rng.randrange(len(files))]
+    return f"{name}#{seed}/{i}", mutate(octets, rng, other or b"\0")

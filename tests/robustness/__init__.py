@@ -1,0 +1,1 @@
+"""Input that cannot hurt: damaged, lying, endless and hostile captures."""
