@@ -160,6 +160,11 @@ def _flows(sums: Sums, known: Known) -> list[Flow]:
         ends = [ip_text(row[f"{end}_hi"], row[f"{end}_lo"]) for end in ("client", "service")]
         if int(row["service_port"]):
             ends = [endpoint(end, int(row[f"{k}_port"])) for end, k in zip(ends, ("client", "service"), strict=True)]
+        packets, octets = (int(row[name]) for name in ("packets", "octets"))
+        packets_back, octets_back = (int(row[f"{name}_back"]) for name in ("packets", "octets"))
+        if not packets and not int(row["marks"]):  # who is the client is not known: then the one who sends
+            ends.reverse()
+            packets, octets, packets_back, octets_back = packets_back, octets_back, packets, octets
         found = {int(row["server_low"]), int(row["server_high"])} if int(row["server_high"]) >= 0 else set()
         out.append(
             Flow(
@@ -168,10 +173,10 @@ def _flows(sums: Sums, known: Known) -> list[Flow]:
                 server=" or ".join(servers[i] for i in sorted(found)),
                 protocol=PROTOCOLS.get(proto, str(proto)),
                 state=_state(int(row["marks"])) if proto == TCP else "",
-                packets=int(row["packets"]),
-                octets=int(row["octets"]),
-                packets_back=int(row["packets_back"]),
-                octets_back=int(row["octets_back"]),
+                packets=packets,
+                octets=octets,
+                packets_back=packets_back,
+                octets_back=octets_back,
                 start=round((int(row["first"]) - start) / 1e9, 9),
                 duration=round((int(row["last"]) - int(row["first"])) / 1e9, 9),
                 retransmissions=int(row["repeats"]),

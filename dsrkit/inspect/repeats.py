@@ -9,7 +9,7 @@ import numpy as np
 
 from dsrkit.verify.frames import Frames, Ints, Mask, Words, mix
 
-_KEPT: Final = 100_000
+_KEPT: Final = 200_000
 """Segments that are remembered from one window to the next."""
 _FIN, _SYN, _RST = 1, 2, 4
 _COPY_NS: Final = 200_000_000
@@ -34,7 +34,7 @@ class Repeats:
     """Feed it the windows of a capture in order."""
 
     def __init__(self) -> None:
-        self._keys = np.zeros(0, np.uint64)
+        self._keys = np.zeros(0, np.uint64)  # sorted
         self._numbers = np.zeros(0, np.int64)
 
     def see(self, f: Frames) -> Repeated:
@@ -45,15 +45,26 @@ class Repeats:
         if not len(rows):
             return out
         keys = _keys(f, rows)
-        every = np.concatenate([self._keys, keys])
-        numbers = np.concatenate([self._numbers, f.number[rows]])
-        _, first, member = np.unique(every, return_index=True, return_inverse=True)
-        earlier = numbers[first[member]][len(self._keys) :]
+        fresh, first, member = np.unique(keys, return_index=True, return_inverse=True)
+        at = np.minimum(np.searchsorted(self._keys, fresh), max(0, len(self._keys) - 1))
+        known = self._keys[at] == fresh if len(self._keys) else np.zeros(len(fresh), bool)
+        since = f.number[rows][first]
+        if known.any():
+            since[known] = self._numbers[at[known]]
+        earlier = since[member]
         out.of[rows] = np.where(earlier < f.number[rows], earlier, 0)
         out.copied[rows] = copies(f, rows, keys)
-        fresh = np.sort(first)[-_KEPT:]
-        self._keys, self._numbers = every[fresh], numbers[fresh]
+        self._keep(fresh[~known], since[~known])
         return out
+
+    def _keep(self, keys: Words, numbers: Ints) -> None:
+        """Remember new segments; when there are too many, the older half is forgotten."""
+        keys, numbers = np.concatenate([self._keys, keys]), np.concatenate([self._numbers, numbers])
+        order = np.argsort(keys, kind="stable")  # two sorted runs
+        if len(order) > _KEPT:
+            late = np.partition(numbers, -_KEPT // 2)[-_KEPT // 2]
+            order = order[numbers[order] >= late]
+        self._keys, self._numbers = keys[order], numbers[order]
 
 
 def _keys(f: Frames, rows: Ints) -> Words:

@@ -23,7 +23,7 @@ def ip_text(hi: int, lo: int) -> str:
     """
     hi, lo = int(hi), int(lo)
     if hi == 0 and lo >> 32 == 0xFFFF:
-        return str(ipaddress.IPv4Address(lo & 0xFFFF_FFFF))
+        return f"{lo >> 24 & 0xFF}.{lo >> 16 & 0xFF}.{lo >> 8 & 0xFF}.{lo & 0xFF}"
     return str(ipaddress.IPv6Address(hi << 64 | lo))
 
 

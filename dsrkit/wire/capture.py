@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import IO, Final
+
+import numpy as np
 
 from dsrkit.errors import CaptureError
 from dsrkit.wire import scanner
@@ -88,12 +91,12 @@ class Capture:
         if text not in self.notes:
             self.notes.append(text)
 
-    def comment(self, frame: int, texts: list[str]) -> None:
-        """Keep a packet's comments, if there are not too many."""
-        if len(self.comments) < MOST_COMMENTED:
-            self.comments[frame] = texts
-        else:
-            self.comments_left_off += 1
+    def comment(self, window: Window) -> None:
+        """Keep the comments of a window's packets, if there are not too many; the rest is only counted."""
+        kept = len(self.comments)
+        self.comments.update(islice(window.commented(), MOST_COMMENTED - kept))
+        left = int(np.count_nonzero(window.rec["commented"])) - (len(self.comments) - kept)
+        self.comments_left_off += left
 
 
 def read(

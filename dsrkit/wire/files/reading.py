@@ -340,8 +340,7 @@ class Pass:
 
     def _window(self, rows: Memory, count: int) -> Window:
         window = Window(rows.rows(count), self._row, self._memory.share(self._have), self._base)
-        for frame, comments in window.commented():
-            self._capture.comment(frame, comments)
+        self._capture.comment(window)
         return window
 
     # --- damage ---------------------------------------------------------------------------------------------------
