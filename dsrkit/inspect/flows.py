@@ -31,7 +31,7 @@ from dsrkit.inspect.sums import (
 )
 from dsrkit.inspect.survey import file_name
 from dsrkit.model.spec import Spec
-from dsrkit.verify.frames import TCP, AddressBook, Frames
+from dsrkit.verify.frames import TCP, AddressBook, Frames, Ints
 from dsrkit.wire.address import ip_text, mac_text
 from dsrkit.wire.capture import Window, read
 from dsrkit.wire.dissect.protocols import PROTOCOLS
@@ -39,6 +39,8 @@ from dsrkit.wire.scanner import GUE_PORTS
 
 MOST_FLOWS: Final = 100_000
 _BATCH_ROWS: Final = 16_384
+_WHOLE_ROWS: Final = 4096
+"""Rows from which a window is a portion of its own; smaller ones are put together."""
 
 Cell: TypeAlias = str | int | float | None
 Watch: TypeAlias = Callable[[int, int], None]
@@ -123,28 +125,31 @@ def table(
 
 def _batches(head: Head, taps: Taps, known: Known, watch: Watch | None) -> Iterator[Frames]:
     """All packets in portions, without their octets."""
-    held: list[tuple[Any, Any, int]] = []
+    held: list[tuple[Any, Any, Ints]] = []
     rows = 0
     for window in head:
-        held.append((window.rec.copy(), taps.column(window), window.first_row))
-        rows += len(window.rec)
-        if watch is not None:
-            _tell(watch, window)
+        part = (window.rec, taps.column(window), _numbered(window))
+        if not held and len(window.rec) >= _WHOLE_ROWS:
+            yield _frames([part], known)
+        else:
+            held.append((part[0].copy(), *part[1:]))
+            rows += len(window.rec)
         if rows >= _BATCH_ROWS:
             yield _frames(held, known)
             held, rows = [], 0
+        if watch is not None:
+            watch(window.base + len(window.buf), window.first_row + len(window.rec))
     if held:
         yield _frames(held, known)
 
 
-def _tell(watch: Watch, window: Window) -> None:
-    watch(window.base + len(window.buf), window.first_row + len(window.rec))
+def _numbered(window: Window) -> Ints:
+    return np.arange(len(window.rec), dtype=np.int64) + window.first_row + 1
 
 
-def _frames(held: list[tuple[Any, Any, int]], known: Known) -> Frames:
-    numbers = [np.arange(len(rec), dtype=np.int64) + first + 1 for rec, _, first in held]
-    rec, tap = (np.concatenate([part[k] for part in held]) for k in (0, 1))
-    return Frames(AddressBook(known.scene.book), rec, tap, np.concatenate(numbers))
+def _frames(held: list[tuple[Any, Any, Ints]], known: Known) -> Frames:
+    rec, tap, numbers = held[0] if len(held) == 1 else (np.concatenate([part[k] for part in held]) for k in range(3))
+    return Frames(AddressBook(known.scene.book), rec, tap, numbers)
 
 
 def _flows(sums: Sums, known: Known) -> list[Flow]:
