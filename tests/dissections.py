@@ -39,8 +39,9 @@ def scanned_differently(frames: Sequence[Frame]) -> tuple[int, list[str]]:
     for name in SHARED:
         for number in range(1, layout.LEVELS + 1):
             key = f"{name}#{number}"
-            texts = columns.text(key)
-            for i in np.flatnonzero(columns.present(key)).tolist():
+            rows = np.flatnonzero(columns.present(key)).tolist()
+            texts = columns.text(key) if rows else []
+            for i in rows:
                 where, row, ours = frames[i]
                 field = ours.get(key)
                 compared += 1

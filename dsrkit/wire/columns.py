@@ -208,6 +208,8 @@ for _side in ("outer", "inner"):
 _PRESENCE: Final = ("has", "depth", "ver", "encap", "proto", "nvlan", "nstag", "res_op", "linktype", "mss")
 """Record fields that say what is there: always kept."""
 _PRESENCE_OF: Final = {
+    "sll": ("caplen",),
+    "sll2": ("caplen",),
     "tcp.timestamps": ("tsval", "tsecr"),
     "ipv6.fraghdr": ("frag", "ip_id"),
     "icmp.echo": ("icmp_type",),
@@ -359,6 +361,16 @@ class Columns:
         mask: Mask = np.not_equal(self._record("has") & bit, 0)
         return mask
 
+    def _tagged(self, place: Array, counted: str) -> Mask:
+        """A tag at a place from the outside: one of those counted, and of the two that are kept."""
+        mask: Mask = (place <= self._record(counted)) & (place <= 2)
+        return mask
+
+    def _cooked(self, linktype: int, size: int) -> Mask:
+        """A cooked header, of which that many octets are there."""
+        mask: Mask = np.equal(self._record("linktype"), linktype) & (self._record("caplen") >= size)
+        return mask
+
     def _transport(self, protocol: int) -> Mask:
         mask: Mask = self._has(layout.HAS_L4) & np.equal(self._record("proto"), protocol)
         return mask
@@ -474,10 +486,10 @@ LAYERS: Final[dict[str, _Layer]] = {
     "eth.src": _single(lambda c: c._has(layout.HAS_ETH_SRC)),
     "eth.dst": _single(lambda c: c._has(layout.HAS_ETH_DST)),
     "eth.type": _single(lambda c: c._has(layout.HAS_ETH_DST) & (c._record("eth_type") >= 0x0600)),
-    "sll": _single(lambda c: np.isin(c._record("linktype"), (113, 276))),
-    "sll2": _single(lambda c: np.equal(c._record("linktype"), 276)),
-    "vlan": lambda c, number: (c._record("nvlan") >= c._record("nstag") + np.intp(number), c._innermost()),
-    "ieee8021ad": lambda c, number: (c._record("nstag") >= number, c._innermost()),
+    "sll": _single(lambda c: c._cooked(113, 16) | c._cooked(276, 20)),
+    "sll2": _single(lambda c: c._cooked(276, 20)),
+    "vlan": lambda c, number: (c._tagged(c._record("nstag") + np.intp(number), "nvlan"), c._innermost()),
+    "ieee8021ad": lambda c, number: (c._tagged(np.full(len(c), number), "nstag"), c._innermost()),
     "arp": _single(lambda c: c._has(layout.HAS_RES) & (c._record("depth") == 0)),
     "nd": _single(lambda c: c._has(layout.HAS_RES) & (c._record("depth") > 0)),
     "nd.linkaddr": _single(

@@ -123,8 +123,8 @@ class Walk:
         self.fragmented |= self.own_fragment
 
     def payload(self, at: int) -> None:
-        """Here the innermost payload begins."""
-        if not self.quoting:
+        """Here the innermost payload begins, if the packet reaches so far."""
+        if not self.quoting and at <= self.cap:
             self.out.payload = at, max(at, min(self.limit, self.cap))
 
     # --- layers and fields --------------------------------------------------------------------------------------------
