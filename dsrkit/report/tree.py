@@ -83,14 +83,10 @@ def title(layer: Layer) -> str:
 def shown(layer: Layer) -> list[tuple[str, str]]:
     """Names of a header's fields, without the header's own, and their values as text, escaped.
 
-    Flags are told with the field that they are bits of, and what a checksum should be only where it is not that.
+    Flags are told with the field that they are bits of, what a checksum should be with the checksum that is not.
     """
-    told: dict[str, str] = {}
     result: list[tuple[str, list[str]]] = []
     bits: dict[str, list[str]] = {}
-    for field in layer.fields:
-        if field.name.endswith("checksum_calculated"):
-            told[field.name.removesuffix("_calculated")] = field.shown
     places: dict[str, int] = {}
     for field in layer.fields:
         parent, _, last = field.name.rpartition(".")
@@ -100,11 +96,8 @@ def shown(layer: Layer) -> list[tuple[str, str]]:
             if field.value:
                 bits.setdefault(parent, []).append(last)
             continue
-        remark = field.remark
-        if remark == "bad" and field.name in told:
-            remark += f", {told[field.name]} would be right"
         places[field.name] = len(result)
-        text = escape(field.shown) + (f"  [{escape(remark)}]" if remark else "")
+        text = escape(field.shown) + (f"  [{escape(field.remark)}]" if field.remark else "")
         result.append((field.name, [text]))
     for parent, names in bits.items():
         texts = result[places[parent]][1]
