@@ -16,7 +16,7 @@ from dsrkit.inspect.packets import address, flag_words, tunnel_name
 from dsrkit.inspect.words import Words
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, Frames, Mask
+from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, Frames, Ints, Mask, mix
 from dsrkit.verify.frames import Words as Hashes
 from dsrkit.verify.journeys import BOUNCED, DECAPSULATED, PLAIN, REWRITTEN, forms, in_service
 from dsrkit.wire.address import mac_text
@@ -33,13 +33,24 @@ class Replies:
     past: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
+def _out_of_tunnels(f: Frames, flows: Flows, form: Ints) -> Ints:
+    """Forms, with all requests at an interface behind a tunnel as such: offload may have joined some of them, which
+    then are no packets that were seen in the tunnel."""
+    inside = form == DECAPSULATED
+    if not inside.any():
+        return form
+    place = mix(f.tap, f.port_of_tap)
+    there = np.isin(place, np.unique(place[inside])) & (flows.direction == REQUEST) & (form == PLAIN)
+    return np.where(there, DECAPSULATED, form)
+
+
 class Service:
     """The packets of the balanced services in one window; `before` is what the window before it showed."""
 
     def __init__(self, f: Frames, flows: Flows, known: Known, words: Words, before: Replies) -> None:
         self.f, self.flows, self.words = f, flows, words
         scene = self.scene = known.scene
-        self.form = forms(f, flows, scene)
+        self.form = _out_of_tunnels(f, flows, forms(f, flows, scene))
         self.balanced = scene.mode in REWRITES
         self.ports = known.ports
         servers_ask = np.isin(flows.client >> 16, sorted(scene.ips("real-server")))
@@ -136,8 +147,9 @@ class Service:
             return "request to the VIP, not of the service"
         if self.scene.mode in ("l2dsr", "l3dsr-tunnel") and bool(self.to_server[i]) and not bool(self.to_lb[i]):
             return f"request, straight to {self._owner(i)}, not by way of the LB" if self.lb else "request"
-        if self.scene.mode == "l2dsr" and not self.lb:
-            return "request"  # nothing tells the two sides of the load balancer apart
+        unclear = not self.lb if self.scene.mode == "l2dsr" else not int(self.f.eth_src[i])
+        if unclear and self.scene.mode in DIRECT:
+            return "request"  # nothing tells it from what a server hands to itself
         return "request before LB"
 
     def _of_service(self, i: int) -> bool:
