@@ -24,7 +24,9 @@ from dsrkit.wire.layout import RECORD
 PathLike = str | os.PathLike[str]
 
 BATCH_ROWS: Final = 48_000
-"""Packets of all taps together in one batch: some 100 MB with their columns and what is carried over."""
+"""Packets of all taps together in the first batch: some 100 MB with their columns and what is carried over."""
+LATER_ROWS: Final = 24_000
+"""Packets in a later one, which shares its memory with all that is remembered of the earlier ones."""
 BATCH_OCTETS: Final = 48 << 20
 """Octets of streams that one batch may ask for again: long packets end a batch before its rows do."""
 MOST_TAPS: Final = 256
@@ -149,6 +151,7 @@ class Input:
                 yield Batch(self._frames(out), until)
             if until is None:
                 return
+            rows = min(rows, LATER_ROWS)
             self._let_go(held)
 
     def _held(self) -> int:

@@ -22,7 +22,8 @@ from dsrkit.verify.verdicts import Frame, Point
 from dsrkit.wire import layout
 from dsrkit.wire.icmp import NAMES as ICMP_NAMES
 
-_MOST_OPEN: Final = 200_000
+_MOST_OPEN: Final = 50_000
+"""Attempts without an answer that are remembered: some 1.6 kB each."""
 _RETRANSMISSION_NS: Final = 200_000_000
 """Least time-out of a retransmission. Source: Linux TCP_RTO_MIN; RFC 6298 s2.4 has 1 s."""
 _TRACING_TTL: Final = 32

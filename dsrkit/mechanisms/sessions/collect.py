@@ -20,8 +20,8 @@ FIN: Final = 0x01
 PREFIX: Final = 2048
 """Octets of a stream, and of each later turn of it, that are kept."""
 _MOST_TURNS: Final = 64
-_MOST_SESSIONS: Final = 40_000
-_MOST_OCTETS: Final = 64 << 20
+_MOST_SESSIONS: Final = 20_000
+_MOST_OCTETS: Final = 24 << 20
 _TOA: Final = {254: (8, 4), 253: (20, 16)}
 """Kinds of the TCP option that hands on a client's address: their length, octets of the address. Source: LVS TOA."""
 
