@@ -105,9 +105,10 @@ def test_every_command_is_documented() -> None:
     assert not missing
 
 
-def test_every_option_of_verify_is_documented() -> None:
-    text = (DOCS / "verify.md").read_text(encoding="utf-8")
-    shown = [p.opts for p in cli().commands["verify"].params if p.param_type_name == "option"]
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_every_option_is_documented(command: str) -> None:
+    text = (DOCS / f"{command}.md").read_text(encoding="utf-8")
+    shown = [p.opts for p in cli().commands[command].params if p.param_type_name == "option"]
     missing = [names for names in shown if not any(f"`{name}" in text for name in names) and names != ["--help"]]
     assert not missing
 
