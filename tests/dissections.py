@@ -64,11 +64,8 @@ def _says_more(name: str, row: Any) -> bool:
 def _rest(columns: Columns, i: int, frame: Frame) -> Iterator[str]:
     """What has other names here and there: the defect, quoted packets, neighbours."""
     _, row, ours = frame
-    scanned = tuple(int(row[f"defect{part}"]) for part in ("", "_layer", "_need", "_have", "_by"))
-    if scanned[0] not in (layout.DEFECT_NONE, layout.DEFECT_TOO_DEEP):
-        found = ours.defect
-        if found is None or (found.kind, found.layer, found.need, found.have, found.claimed_by) != scanned:
-            yield f"scanned {scanned}, dissected {found}"
+    if row["defect"] not in (layout.DEFECT_NONE, layout.DEFECT_TOO_DEEP) and ours.defect is None:
+        yield f"only the scan has a defect: {row['defect']} of layer {row['defect_layer']}"
     quoted = [layer for layer in ours.layers if layer.quoted and layer.name in _QUOTED]
     redirect = row["icmp_type"] == _REDIRECT
     for prefix, record, layer in zip(("q_", "qi_"), (layout.HAS_QUOTE, layout.HAS_QUOTE_INNER), quoted, strict=False):

@@ -1241,25 +1241,42 @@ class Scanner:
         """If what follows the level at `at` carries an IP packet: its version (or ANY_IP), at `inner_at`; else 0."""
         kind: cython.longlong = 0
         if proto == 4 or proto == 41:
-            self.forget_tunnel()
             self.encap = ENCAP_IPIP
             self.inner_at = at
-            if proto == 4:
-                return 4
-            return 6
+            kind = 4
+            if proto == 41:
+                kind = 6
+            if self.legible(at, kind):
+                self.forget_tunnel()
+            return kind
         if proto == 47:
             kind = self.gre(at, self.limit, self.cap)
-            if kind != 0:
+            if kind != 0 and self.legible(self.inner_at, kind):
                 self.forget_tunnel()
                 self.keep_gre(at)
             return kind
         if proto == 17 and at + 8 <= self.cap:
             kind = self.udp_tunnel(at, self.limit, self.cap)
-            if kind != 0:
+            if kind != 0 and self.legible(self.inner_at, kind):
                 self.forget_tunnel()
                 self.keep_udp_tunnel(at)
             return kind
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def legible(self, at: cython.longlong, kind: cython.longlong) -> cython.bint:
+        """Whether the IP header at `at` will be the next level: else what is kept is still the tunnel before it."""
+        version: cython.longlong = 0
+        if self.level + 1 == LEVELS or at + 20 > self.cap:
+            return False
+        version = self.buf[at] >> 4
+        if kind != ANY_IP and version != kind:
+            return False
+        if version == 4:
+            return (self.buf[at] & 15) >= 5
+        return version == 6 and at + 40 <= self.cap
 
     @cython.cfunc
     @cython.nogil

@@ -150,6 +150,18 @@ def test_the_scan_and_the_dissector_agree() -> None:
     assert compared > 70_000
 
 
+def test_defects_of_the_scan_are_defects_of_the_dissector() -> None:
+    seen = 0
+    for vector, ours in dissected():
+        scanned = tuple(int(vector.row[f"defect{part}"]) for part in ("", "_layer", "_need", "_have", "_by"))
+        if scanned[0] != layout.DEFECT_NONE:
+            assert ours.defect is not None, vector
+            found = (ours.defect.kind, ours.defect.layer, ours.defect.need, ours.defect.have, ours.defect.claimed_by)
+            assert found == scanned, f"{vector.pcap}:{vector.number}"
+            seen += 1
+    assert seen > 500
+
+
 def test_payloads_lie_where_the_scan_sees_them() -> None:
     seen = 0
     for vector, ours in dissected():

@@ -71,9 +71,10 @@ def read(walk: Walk, at: int) -> Next:
     )
     for table, there in parts:
         if there:
-            if not walk.more(opened, table, place, layout.LAYER_GRE):
-                return None
+            walk.fill(opened, table.rows, place)
             place += table.size
+    if not walk.room(at, place - at, layout.LAYER_GRE):
+        return None
     if flags & _CHECKSUM:
         _judge(walk, opened, at)
     opened.stop = place

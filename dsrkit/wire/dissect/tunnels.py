@@ -74,12 +74,14 @@ def carried(walk: Walk, at: int, end: int) -> Next:
     limit = end if walk.fragmented else walk.limit
     if port in walk.gue_ports:
         return _gue(walk, inner, limit)
-    if port == _VXLAN_PORT and walk.here(inner, 8) and walk.octets[inner] & 0x08:  # flag I: the VNI is valid
-        return "vxlan", inner
-    if port == _GENEVE_PORT and walk.here(inner, 8) and not walk.octets[inner] & 0xC0:
-        return "geneve", inner
     if port in (_VXLAN_PORT, _GENEVE_PORT):
-        return None
+        if not walk.here(inner, 8):
+            walk.cut(inner, 8, layout.LAYER_GUE)
+            return None
+        first = walk.octets[inner]
+        if port == _VXLAN_PORT:
+            return ("vxlan", inner) if first & 0x08 else None  # flag I: the VNI is valid
+        return None if first & 0xC0 else ("geneve", inner)
     if port == _GPE_PORT and walk.here(inner, 8) and walk.octets[inner] & 0x0C == 0x0C:  # flags I and P
         return "vxlan.gpe", inner
     if port == _GRE_PORT and walk.here(inner, 4) and not walk.number(inner, 2) & 0x4FFF:
@@ -102,6 +104,7 @@ def _labels(walk: Walk, at: int, limit: int) -> Next:
 def _gue(walk: Walk, at: int, limit: int) -> Next:
     """GUE of either variant at `at`, where it carries a plausible IP packet."""
     if not walk.here(at, 4):
+        walk.cut(at, 4, layout.LAYER_GUE)
         return None
     first, protocol = walk.octets[at], walk.octets[at + 1]
     if first >> 6 == 1:
@@ -146,13 +149,17 @@ def _gue_anywhere(walk: Walk, at: int, limit: int) -> Next:
 def plausible(walk: Walk, at: int, limit: int) -> str:
     """The parser of an IP packet at `at` whose lengths fit before `limit`; else nothing."""
     if not walk.here(at, 20):
+        walk.cut(at, 20, layout.LAYER_IP)
         return ""
     version = walk.octets[at] >> 4
     if version == 4:
         header, total = (walk.octets[at] & 15) * 4, walk.number(at + 2, 2)
         if header < 20 or total < header:
             return ""
-    elif version == 6 and walk.here(at, 40):
+    elif version == 6:
+        if not walk.here(at, 40):
+            walk.cut(at, 40, layout.LAYER_IP)
+            return ""
         total = 40 + walk.number(at + 4, 2)
     else:
         return ""

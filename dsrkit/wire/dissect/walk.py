@@ -94,6 +94,11 @@ class Walk:
             self.defect(layout.DEFECT_TRUNCATED, layer, size, self.cap - at, self.cap_by)
         return False
 
+    def cut(self, at: int, size: int, layer: int) -> None:
+        """A tunnel's header is not all there: a defect where the snap length cut it, none where it is another thing."""
+        if at + size <= self.limit and not self.fragmented:
+            self.defect(layout.DEFECT_TRUNCATED, layer, size, self.cap - at, self.cap_by)
+
     def defect(self, kind: int, layer: int, need: int, have: int, by: int) -> None:
         """Note why reading stopped, or what lied: the first defect stays, a quoted packet has none."""
         if self.out.defect is None and not self.quoting:
