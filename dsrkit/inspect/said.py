@@ -14,6 +14,7 @@ from dsrkit.wire import layout
 DNS_PORT: Final = 53
 _MOST_OCTETS: Final = 2048
 _MOST_TEXT: Final = 60
+_MOST_ADDRESSES: Final = 8
 _REQUEST: Final = re.compile(rb"([A-Z]{3,10}) (\S{1,1024}) HTTP/\d")
 _STATUS: Final = re.compile(rb"HTTP/\d(?:\.\d)? (\d{3})")
 _HELLOS: Final = {1: "TLS ClientHello", 2: "TLS ServerHello"}
@@ -64,7 +65,9 @@ def dns_text(message: Message) -> str:
     """A DNS message in one line: ``DNS answer www.example.com → 10.0.0.21 10.0.0.22``."""
     if not message.response:
         return f"DNS query {message.name} {message.kind}"
-    found = " ".join(message.addresses) or _CODES.get(message.rcode, "no address")
+    found = " ".join(message.addresses[:_MOST_ADDRESSES]) or _CODES.get(message.rcode, "no address")
+    left = len(message.addresses) - _MOST_ADDRESSES
+    found += f" and {left} more" if left > 0 else ""
     return f"DNS answer {message.name} → {found}" + (" (truncated)" if message.cut else "")
 
 

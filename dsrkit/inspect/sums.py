@@ -77,8 +77,9 @@ class Batch:
         self.flows = known.orient(f)
         self.direction = self.flows.direction.copy()
         self.client, self.service = self.flows.client.copy(), self.flows.server.copy()
-        self._without_direction()
+        self._direct_first_fragments()
         self._follow_first_fragments()
+        self._without_direction()
         self.wanted = f.has_ip & (self.direction != 0)
         self.served = Service(f, self.flows, known, known.words, Replies())
 
@@ -95,10 +96,21 @@ class Batch:
         self.client[rows] = np.where(up, f.src[rows], f.dst[rows]) << 16
         self.service[rows] = np.where(up, f.dst[rows], f.src[rows]) << 16
 
+    def _direct_first_fragments(self) -> None:
+        """Where nothing but fragments tells who serves, the lower port does."""
+        f = self.f
+        rows = np.flatnonzero(f.fragment & f.has_l4 & (self.direction == 0) & np.isin(f.proto, (TCP, UDP)))
+        if not len(rows):
+            return
+        up = f.field("dport")[rows] < f.field("sport")[rows]
+        self.direction[rows] = np.where(up, REQUEST, REPLY)
+        self.client[rows] = np.where(up, f.source[rows], f.target[rows])
+        self.service[rows] = np.where(up, f.target[rows], f.source[rows])
+
     def _follow_first_fragments(self) -> None:
         """Later fragments have no ports: they belong to the conversation of their datagram's first one."""
         f = self.f
-        part = np.flatnonzero(f.fragment & f.has_ip & (self.direction != 0))
+        part = np.flatnonzero(f.fragment & f.has_ip)
         if not len(part):
             return
         offset = f.inner("frag")[part] & _OFFSET

@@ -125,7 +125,8 @@ class Survey:
         for window in windows:
             if len(window.rec):
                 frames = frames_of(window, self._taps, AddressBook(self._known.scene.book))
-                described = Described(window, frames, self._known, repeats.see(frames), described)
+                before = described if self.several_taps else None
+                described = Described(window, frames, self._known, repeats.see(frames), before)
                 yield described
 
 

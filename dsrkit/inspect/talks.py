@@ -128,22 +128,23 @@ def header_text(header: ProxyHeader) -> str:
 
 
 class Named:
-    """DNS messages about addresses, and what clients do with them where that is how load is balanced."""
+    """DNS messages about names of several addresses, and what clients do with them where that balances load."""
 
     def __init__(self, f: Frames, flows: Flows, known: Known, words: Words) -> None:
         self._f, self._flows, self._words = f, flows, words
         self._rewrites = known.scene.mode in REWRITES
+        several = [name for name in known.names if len(name.records) > 1]
+        self._spread = {name.name for name in several}
         self._names: dict[int, set[str]] = {}
-        if known.scene.mode == "dns-rr":
-            for name in known.names:
-                for record in name.records if len(name.records) > 1 else ():
-                    self._names.setdefault(known.scene.book.number(record.address), set()).add(name.name)
+        for name in several if known.scene.mode == "dns-rr" else ():
+            for record in name.records:
+                self._names.setdefault(known.scene.book.number(record.address), set()).add(name.name)
 
     def text(self, i: int) -> str:
         """The role of a packet; empty for others."""
         message = None if self._rewrites else dns_of(self._f, i)
         if message is not None:
-            return dns_text(message)
+            return dns_text(message) if message.name in self._spread or len(message.addresses) > 1 else ""
         server = int(self._flows.server[i]) >> 16
         names = self._names.get(server)
         if not names or not int(self._flows.direction[i]):
