@@ -112,7 +112,7 @@ OPTION: Final = Table(
     "icmpv6",
     "RFC 4861 s4.6",
     2,
-    (Row("icmpv6.opt.type", 0, 1, show=named(OPTION_NAMES)), Row("icmpv6.opt.length", 1, 1, scale=8)),
+    (Row("icmpv6.opt.type", 0, 1, show=named(OPTION_NAMES)), Row("icmpv6.opt.length", 1, 1)),
 )
 ADDRESS: Final = Row("icmpv6.opt.linkaddr", 2, 6, "mac", source="RFC 4861 s4.6.1")
 KNOWN_OPTIONS: Final = {

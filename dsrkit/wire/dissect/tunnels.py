@@ -68,10 +68,9 @@ _IPS: Final = {4: "ip", 41: "ipv6"}
 _TRANSPORTS: Final = frozenset({6, 17, 58})
 
 
-def carried(walk: Walk, at: int, end: int) -> Next:
-    """The tunnel header behind the UDP header at `at`, whose datagram ends at `end`; None where it is no tunnel."""
+def carried(walk: Walk, at: int, limit: int) -> Next:
+    """The tunnel header behind the UDP header at `at`, whose datagram ends at `limit`; None where it is no tunnel."""
     inner, port = at + 8, walk.number(at + 2, 2)
-    limit = end if walk.fragmented else walk.limit
     if port in walk.gue_ports:
         return _gue(walk, inner, limit)
     if port in (_VXLAN_PORT, _GENEVE_PORT):

@@ -40,9 +40,10 @@ def read(walk: Walk, at: int) -> Next:
         verdict(opened, CHECKSUM, layout.SUM_UNVERIFIABLE, None)
         walk.payload(at + 8)
         return None
+    end = at + size if walk.fragmented else min(at + size, walk.limit)
     if not walk.own_fragment:  # in a fragment the length speaks of the whole datagram, not of this part
         walk.claim(at + size, size, at, layout.BY_UDP_LEN, layout.LAYER_UDP)
-    carried = tunnels.carried(walk, at, at + size)
+    carried = tunnels.carried(walk, at, end)
     _judge(walk, opened, at, size, tunnel=carried is not None)
     if carried is not None:
         return carried
