@@ -109,6 +109,7 @@ def _frames(picked: Chosen, headers: bool) -> Iterator[Frame]:
             say: dict[str, Any] = {
                 name: " | ".join(batch.texts(name, i)) for name in ("node", "role", "summary", "defect")
             }
+            taken = batch.dissection(i) if headers else None
             yield Frame(
                 batch.number(i),
                 time_text(int(batch.window.rec["ts_ns"][i])),
@@ -116,6 +117,7 @@ def _frames(picked: Chosen, headers: bool) -> Iterator[Frame]:
                 bytes(batch.window.packet(i)),
                 interface=" ".join(batch.texts("frame.interface_name", i)),
                 comments=batch.texts("frame.comment", i),
-                layers=batch.dissection(i).layers if headers else (),
+                layers=taken.layers if taken else (),
+                padding=taken.trailer[0] if taken and taken.trailer else None,
                 **say,
             )

@@ -27,6 +27,8 @@ class Frame:
     defect: str = ""
     comments: Sequence[str] = ()
     layers: Sequence[Layer] = field(default_factory=list)
+    padding: int | None = None
+    """The first octet that no header claims."""
 
 
 def lines(frame: Frame, paint: Paint, *, headers: bool, octets: bool) -> Iterator[str]:
@@ -47,7 +49,7 @@ def lines(frame: Frame, paint: Paint, *, headers: bool, octets: bool) -> Iterato
     if headers:
         yield from tree.lines(frame.layers, paint)
     if octets:
-        yield from hexdump.lines(frame.octets, frame.layers, paint)
+        yield from hexdump.lines(frame.octets, frame.layers, paint, padding=frame.padding)
 
 
 def to_dict(frame: Frame, *, headers: bool, octets: bool) -> dict[str, Any]:

@@ -16,8 +16,11 @@ _TOLD: Final = 40
 """Characters of a field's value beside the octets."""
 
 
-def lines(octets: bytes, layers: Sequence[Layer], paint: Paint) -> Iterator[str]:
-    """Every octet once, in order: the headers that were recognised, and what lies between and behind them."""
+def lines(octets: bytes, layers: Sequence[Layer], paint: Paint, *, padding: int | None = None) -> Iterator[str]:
+    """Every octet once, in order: the headers that were recognised, and what lies between and behind them.
+
+    From octet `padding` on is nothing that a header claims.
+    """
     at = 0
     for layer in sorted((one for one in layers if one.stop > one.start), key=lambda one: one.start):
         start, stop = max(layer.start, at), min(layer.stop, len(octets))
@@ -28,12 +31,15 @@ def lines(octets: bytes, layers: Sequence[Layer], paint: Paint) -> Iterator[str]
         yield f"  {paint(title(layer), 'bold')}"
         yield from _header(octets, start, stop, layer.fields, paint)
         at = stop
-    if at < len(octets):
-        yield from _data(octets, at, len(octets), paint)
+    end = len(octets) if padding is None else max(at, min(padding, len(octets)))
+    if at < end:
+        yield from _data(octets, at, end, paint)
+    if end < len(octets):
+        yield from _data(octets, end, len(octets), paint, "padding")
 
 
-def _data(octets: bytes, start: int, stop: int, paint: Paint) -> Iterator[str]:
-    yield f"  {paint('data', 'bold')}"
+def _data(octets: bytes, start: int, stop: int, paint: Paint, name: str = "data") -> Iterator[str]:
+    yield f"  {paint(name, 'bold')}"
     for at in range(start, stop, _IN_DATA):
         part = octets[at : min(at + _IN_DATA, stop)]
         yield f"    {paint(f'{at:04x}', 'dim')}  {part.hex(' '):<{3 * _IN_DATA - 1}}  {_characters(part)}"

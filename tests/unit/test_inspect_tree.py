@@ -85,6 +85,16 @@ def test_octets_stand_beside_their_fields() -> None:
     assert any("58–61 src 198.51.100.10" in line for line in text)
 
 
+def test_octets_that_no_header_claims_are_padding() -> None:
+    octets = frame("ipvs-tun-gue", 6).octets[:14] + bytes.fromhex(
+        "4500001c 00000000 40010000 0a000001 0a000002 0800f7ff 00000000"
+    )
+    taken = dissect(octets + bytes(18), 1)
+    assert taken.trailer
+    text = list(hexdump.lines(taken.octets, taken.layers, PLAIN, padding=taken.trailer[0]))
+    assert [line for line in text if not line.startswith("    ")] == ["  eth", "  ip", "  icmp", "  padding"]
+
+
 def test_a_wrong_checksum_is_told_with_the_right_one() -> None:
     octets = bytearray(frame("ipvs-tun-gue", 6).octets)
     octets[14 + 8] -= 1  # the outer TTL
