@@ -85,16 +85,16 @@ LINKTYPES: Final = {
 """Names of link types that are not decoded. Source: www.tcpdump.org/linktypes.html."""
 
 
-def packet_text(f: Frames, i: int, *, outer: bool = True, content: bool = True) -> str:
-    """One frame; `outer` shows the headers around the innermost packet, `content` what is known of its payload."""
+def packet_text(f: Frames, i: int, *, outer: bool = True, known: str = "") -> str:
+    """One frame; `outer` shows the headers around the innermost packet, and what `known` says is not said again."""
     rec = f.rec[i]
     depth = int(rec["depth"])
     if not depth:
-        return _link(f, i, content=content)
+        return _link(f, i, known)
     words = []
     if outer:
         words = [f"{tunnel_name(rec, level + 1)} {_ends(rec, level)}" for level in range(depth - 1)]
-    return " | ".join([*words, _packet(f, i, depth - 1, content=content)])
+    return " | ".join([*words, _packet(f, i, depth - 1, known)])
 
 
 def tunnel_name(rec: np.void, level: int) -> str:
@@ -127,7 +127,7 @@ def address(rec: np.void, side: str, level: int) -> str:
     return ip_text(rec[f"{side}_hi"][level], rec[f"{side}_lo"][level])
 
 
-def _packet(f: Frames, i: int, level: int, *, content: bool) -> str:
+def _packet(f: Frames, i: int, level: int, known: str) -> str:
     """The innermost packet."""
     rec = f.rec[i]
     proto = int(rec["proto"])
@@ -141,13 +141,16 @@ def _packet(f: Frames, i: int, level: int, *, content: bool) -> str:
         ends = [endpoint(address(rec, s, level), int(rec[p])) for s, p in (("src", "sport"), ("dst", "dport"))]
         words.insert(0, f"{name} {ends[0]} → {ends[1]}")
         words.append(_tcp(rec) if proto == TCP else f"len {int(rec['payload_len'])}")
-        if content:
-            words.append(said(f, i))
+        words.append(_unless(known, said(f, i)))
     else:
         words.insert(0, f"{name} {_ends(rec, level)}")
-        if proto in (ICMP, ICMPV6) and there and content:
-            words.append(icmp_text(rec))
+        if proto in (ICMP, ICMPV6) and there:
+            words.append(_unless(known, icmp_text(rec)))
     return " ".join(word for word in words if word)
+
+
+def _unless(known: str, text: str) -> str:
+    return "" if text in known else text
 
 
 def _tcp(rec: np.void) -> str:
@@ -183,7 +186,7 @@ def icmp_text(rec: np.void) -> str:
     return name if (version, kind, code) in ICMP_NAMES else f"type {kind} code {code}"
 
 
-def _link(f: Frames, i: int, *, content: bool) -> str:
+def _link(f: Frames, i: int, known: str) -> str:
     """A frame without an IP header that could be read."""
     rec = f.rec[i]
     has = int(rec["has"])
@@ -198,7 +201,7 @@ def _link(f: Frames, i: int, *, content: bool) -> str:
     if int(rec["defect"]) != layout.DEFECT_LINKTYPE and (kind or has & layout.HAS_ETH_DST):
         shown = "802.3" if kind < _IEEE_802_3 else ETHERTYPES.get(kind, f"EtherType 0x{kind:04x}")
         words.insert(0, shown)
-    if content and has & layout.HAS_RES:
+    if has & layout.HAS_RES and not known:
         words.append(_arp(rec))
     return " ".join(word for word in words if word) or f"{int(rec['wirelen'])} octets"
 

@@ -37,6 +37,7 @@ class Described:
         self._frames = frames
         self._known = known
         self._before = before
+        self._said = -1, ""
         if before is not None:
             before._before = None  # one window back is enough, and memory has an end
 
@@ -49,20 +50,23 @@ class Described:
 
     def role(self, i: int) -> str:
         """What the frame is in load-balancing terms; empty for traffic that has nothing to do with it."""
-        words = [self._roles.text(i)]
-        earlier = int(self.repeated.of[i])
-        if earlier:
-            words.append(f"{'copy' if self.repeated.copied[i] else 'retransmission'} of frame {earlier}")
-        words.append(self.defect(i))
-        return ", ".join(word for word in words if word)
+        if self._said[0] != i:
+            words = [self._roles.text(i)]
+            earlier = int(self.repeated.of[i])
+            if earlier:
+                words.append(f"{'copy' if self.repeated.copied[i] else 'retransmission'} of frame {earlier}")
+            words.append(self.defect(i))
+            self._said = i, ", ".join(word for word in words if word)
+        return self._said[1]
 
     def summary(self, i: int) -> str:
-        """Addresses, ports and flags, outer headers first."""
+        """Addresses, ports and flags, outer headers first, and what the payload begins with."""
         return packet_text(self._frames, i)
 
     def packet(self, i: int) -> str:
-        """The summary of the innermost packet alone."""
-        return packet_text(self._frames, i, outer=False, content=False)
+        """The summary without what the role says already, which may be the outer headers."""
+        role = self.role(i)
+        return packet_text(self._frames, i, outer=" outer " not in role, known=role)
 
     def defect(self, i: int) -> str:
         """Why the frame could not be read to its end; empty if it could."""

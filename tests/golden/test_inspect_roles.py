@@ -150,6 +150,14 @@ def test_a_frame_is_of_the_tap_and_the_sender_that_it_is_of() -> None:
     assert sender == {"LB"}
 
 
+def test_beside_its_role_a_tunnelled_packet_is_the_inner_one() -> None:
+    found = Survey(BytesIO(merged(CASES["ipvs-tun-ipip"].files)))
+    for batch in found.batches():
+        for i in range(len(batch)):
+            if batch.role(i).startswith("request after LB, IPIP outer"):
+                assert batch.summary(i).endswith(f" | {batch.packet(i)}")
+
+
 def test_replies_that_cross_the_load_balancer_are_told() -> None:
     _, rows = survey("b13-dr-reply-via-lb")
     vip = CASES["b13-dr-reply-via-lb"].vips[0]

@@ -123,7 +123,7 @@ def test_tunnels_are_said_from_the_outside() -> None:
     text = "TCP 192.0.2.1:40000 → 198.51.100.1:80 SYN seq 1 win 512"
     (one,) = described([ethernet(twice)])
     assert one.summary(0) == f"IPIP 10.1.0.1 → 10.1.0.2 | IPIP 10.0.0.1 → 10.0.0.2 | {text}"
-    assert one.packet(0) == text
+    assert one.packet(0) == one.summary(0)
     assert one.role(0) == ""  # a tunnel alone is no load balancing
 
 
@@ -243,6 +243,17 @@ def test_names_of_several_addresses_are_roles_and_others_are_themselves() -> Non
     ]
     assert rows[3][1].endswith("DNS answer one.example.com → 10.0.0.9")
     assert rows[4][1].endswith("DNS answer none.example.com → no such name")
+
+
+def test_what_the_role_says_is_not_said_again() -> None:
+    frames = [told(dns(b"www.example.com", ["10.0.0.21", "10.0.0.22"])), arp(1, A, B), segment(ACK, b"HTTP/1.1 200 OK")]
+    (batch,) = described(frames)
+    assert [batch.packet(i) for i in range(3)] == [
+        f"UDP {B}:53 → {A}:40000 len 65",
+        "ARP 02:00:00:00:00:01 → broadcast",
+        batch.summary(2),
+    ]
+    assert batch.summary(1) == f"ARP 02:00:00:00:00:01 → broadcast who-has {B} tell {A}"
 
 
 def test_a_hostile_name_stays_text() -> None:
