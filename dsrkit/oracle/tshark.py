@@ -1,19 +1,20 @@
-"""tshark as an oracle, run through pyshark. Each frame is decoded by itself: nothing is reassembled, no state is kept.
+"""tshark as an oracle, read by pyshark. Each frame is decoded by itself: nothing is reassembled, no state is kept.
 
-The fields' offsets in the frame say which of ours they are, whatever either calls the layers.
+The fields' offsets in the frame say which of ours they are, whatever either calls the layers. tshark is run here and
+not by pyshark, whose event loop reaps children that are not its own and survives no second capture and no thread;
+what tshark prints is pyshark's to read.
 """
 
 from __future__ import annotations
 
-import asyncio
+import os
 import shutil
 import struct
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from dsrkit.errors import CaptureError, MissingDependency
 from dsrkit.oracle.told import Frame, Place, Told, as_scalar
@@ -31,7 +32,14 @@ PREFERENCES: Final = {
     "tcp.analyze_sequence_numbers": "FALSE",
     "tcp.relative_sequence_numbers": "FALSE",
 }
-_BATCH: Final = 500
+TIME_LIMIT: Final = 60.0
+"""How long tshark may take for one batch. Units: seconds."""
+
+_FRAMES: Final = 500
+_OCTETS: Final = 1 << 20
+_CHUNK: Final = 1 << 20
+_BEGIN: Final = b"<packet>"
+_END: Final = b"</packet>"
 _STATUS: Final = ".checksum.status"
 _STATES: Final = {
     0: layout.SUM_INVALID,
@@ -49,57 +57,86 @@ class Tshark:
     by_offset = True
 
     def __init__(self) -> None:
-        self._path = shutil.which("tshark")
-        if self._path is None:
+        path = shutil.which("tshark")
+        if path is None:
             raise MissingDependency("--oracle tshark needs tshark: install it (Debian: apt install tshark)")
         try:
-            import pyshark  # noqa: F401
+            from pyshark.tshark.output_parser.tshark_xml import packet_from_xml_packet
         except ImportError:
             raise MissingDependency("--oracle tshark needs pyshark: pip install 'dsrkit[oracle]'") from None
-        first = subprocess.run([self._path, "--version"], capture_output=True, text=True, check=False).stdout
-        self.version = first.partition("\n")[0].partition("(Wireshark)")[2].partition("(")[0].strip() or "unknown"
+        self._path = path
+        self._parsed = packet_from_xml_packet
+        with tempfile.TemporaryDirectory(prefix="dsrkit-") as name:
+            first, _, _ = self._run(Path(name), "--version")[0].read_text(errors="replace").partition("\n")
+        self.version = first.partition("(Wireshark)")[2].partition("(")[0].strip() or "unknown"
 
     def tell(self, frames: Iterable[Frame]) -> Iterator[Told]:
         """What tshark says of each frame, some hundred at a time."""
-        rest = iter(frames)
-        while batch := list(islice(rest, _BATCH)):
+        for batch in _batches(frames):
             yield from self._batch(batch)
 
     def _batch(self, frames: Sequence[Frame]) -> list[Told]:
-        with tempfile.TemporaryDirectory(prefix="dsrkit-") as folder:
-            path = Path(folder) / "frames.pcapng"
+        with tempfile.TemporaryDirectory(prefix="dsrkit-") as name:
+            path = Path(name) / "frames.pcapng"
             path.write_bytes(_pcapng(frames))
-            told = self._read(path)
+            wishes = [part for wish in PREFERENCES.items() for part in ("-o", ":".join(wish))]
+            printed, complaint = self._run(Path(name), "-n", "-T", "pdml", *wishes, "-r", str(path))
+            with printed.open("rb") as file:
+                told = [_told(self._parsed(packet)) for packet in _packets(file)]
         if len(told) != len(frames):
-            raise CaptureError(f"tshark decoded {len(told)} of {len(frames)} frames")
+            why = complaint.strip().rpartition("\n")[2]
+            raise CaptureError(f"tshark decoded {len(told)} of {len(frames)} frames{f': {why}' if why else ''}")
         return told
 
-    def _read(self, path: Path) -> list[Told]:
-        import pyshark
-
-        loop = asyncio.new_event_loop()  # pyshark would look for a running one
-        try:
-            capture = pyshark.FileCapture(
-                str(path),
-                keep_packets=False,
-                override_prefs=PREFERENCES,
-                tshark_path=self._path,
-                eventloop=loop,
-            )
+    def _run(self, folder: Path, *arguments: str) -> tuple[Path, str]:
+        """The file with what tshark prints, however much that is, and what it complains of. It runs without its user's
+        settings.
+        """
+        printed = folder / "printed"
+        with printed.open("wb") as stdout:
             try:
-                return [_told(packet) for packet in capture]
-            finally:
-                capture.close()
-        except pyshark.capture.capture.TSharkCrashException as error:
-            raise CaptureError(f"tshark cannot read the frames: {error}") from None
-        finally:
-            loop.close()
+                done = subprocess.run(
+                    [self._path, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=subprocess.PIPE,
+                    env=os.environ | {"WIRESHARK_CONFIG_DIR": str(folder), "LC_ALL": "C.UTF-8"},
+                    timeout=TIME_LIMIT,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise CaptureError(f"tshark took more than {TIME_LIMIT:g} s") from None
+            except OSError as error:
+                raise CaptureError(f"tshark cannot be run: {error.strerror or error}") from None
+        return printed, done.stderr.decode(errors="replace")
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Some hundred frames at a time, fewer if they are long."""
+    batch: list[Frame] = []
+    octets = 0
+    for frame in frames:
+        if batch and (len(batch) >= _FRAMES or octets + len(frame.octets) > _OCTETS):
+            yield batch
+            batch, octets = [], 0
+        batch.append(frame)
+        octets += len(frame.octets)
+    if batch:
+        yield batch
+
+
+def _packets(file: IO[bytes]) -> Iterator[bytes]:
+    """The elements of PDML that stand for packets. Source: Wireshark's doc/README.xml-output."""
+    rest = b""
+    while chunk := file.read(_CHUNK):
+        *packets, rest = (rest + chunk).split(_END)
+        for packet in packets:
+            yield packet[packet.index(_BEGIN) :] + _END
 
 
 def _told(packet: Any) -> Told:
     fields: dict[Place, Scalar] = {}
-    layers = [packet.frame_info, *packet.layers]
-    for layer in layers:
+    for layer in (packet.frame_info, *packet.layers):
         for name, container in layer._all_fields.items():
             for one in container.all_fields:
                 known = _known(name, one.show)
