@@ -67,19 +67,21 @@ def read(walk: Walk, at: int) -> Next:
         if not walk.here(place, width):
             return None
         octets = walk.octets[place : place + width]
+        found.append(octets)
+        if not width:
+            continue
         value = octets.hex(":") if row.kind == "mac" else ip_of(octets) if row.kind == "ip" else octets
         walk.put(opened, row, value, place, place + width)
-        found.append(octets)
         place += width
     if whole and operation in (_REQUEST, _REPLY):
         _, sender, target_hardware, target = found
         gratuitous = sender == target
         if gratuitous:
             walk.put(opened, GRATUITOUS, 1, at, at)
-        if operation == _REQUEST and ips and not any(sender):
-            walk.put(opened, PROBE, 1, at, at)
-        elif operation == _REQUEST and gratuitous and not any(target_hardware):
+        if operation == _REQUEST and gratuitous and not any(target_hardware):
             walk.put(opened, ANNOUNCEMENT, 1, at, at)
+        elif operation == _REQUEST and ips and not gratuitous and not any(sender):
+            walk.put(opened, PROBE, 1, at, at)
     if place < len(walk.octets) and walk.out.trailer is None:
         walk.out.trailer = place, len(walk.octets)
     return None

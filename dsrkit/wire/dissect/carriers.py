@@ -42,11 +42,10 @@ IGMP: Final = Table(
     8,
     (
         Row("igmp.type", 0, 1, show=hexed(2)),
-        Row("igmp.max_resp", 1, 1),
         Row("igmp.checksum", 2, 2, show=hexed(4)),
     ),
 )
-GROUP: Final = Row("igmp.maddr", 4, 4, "ip")
+GROUP: Final = (Row("igmp.max_resp", 1, 1), Row("igmp.maddr", 4, 4, "ip"))
 SCTP: Final = Table(
     "sctp",
     "RFC 9260 s3.1",
@@ -65,7 +64,7 @@ TABLES: Final = (
     Table("ppp", "RFC 1661 s2, 1662 s3.1", 2, (*PPP_FRAMING, PPP_PROTOCOL)),
     ESP,
     IGMP,
-    Table("igmp", "RFC 2236 s2.4", 0, (GROUP,)),
+    Table("igmp", "RFC 2236 s2.2, s2.4", 0, GROUP),
     SCTP,
 )
 
@@ -140,7 +139,7 @@ def igmp(walk: Walk, at: int) -> Next:
     """Group membership."""
     opened = walk.take(IGMP, at, layout.LAYER_IP)
     if opened is not None and walk.octets[at] != _IGMP_V3_REPORT:
-        walk.fill(opened, (GROUP,), at)
+        walk.fill(opened, GROUP, at)
     walk.payload(at + 8)
     return None
 

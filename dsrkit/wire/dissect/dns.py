@@ -36,16 +36,18 @@ HEADER: Final = Table(
         Row("dns.flags", 2, 2, show=hexed(4)),
         Row("dns.flags.response", 2, 2, mask=0x8000),
         Row("dns.flags.opcode", 2, 2, mask=0x7800),
-        Row("dns.flags.authoritative", 2, 2, mask=0x0400),
         Row("dns.flags.truncated", 2, 2, mask=0x0200),
         Row("dns.flags.recdesired", 2, 2, mask=0x0100),
-        Row("dns.flags.recavail", 2, 2, mask=0x0080),
-        Row("dns.flags.rcode", 2, 2, mask=0x000F, show=named(_RCODES)),
         Row("dns.count.queries", 4, 2),
         Row("dns.count.answers", 6, 2),
         Row("dns.count.auth_rr", 8, 2),
         Row("dns.count.add_rr", 10, 2),
     ),
+)
+RESPONSE: Final = (
+    Row("dns.flags.authoritative", 2, 2, mask=0x0400),
+    Row("dns.flags.recavail", 2, 2, mask=0x0080),
+    Row("dns.flags.rcode", 2, 2, mask=0x000F, show=named(_RCODES)),
 )
 QUESTION_NAME: Final = Row("dns.qry.name", kind="text")
 QUESTION: Final = (Row("dns.qry.type", 0, 2, show=named(TYPE_NAMES)), Row("dns.qry.class", 2, 2, show=hexed(4)))
@@ -56,7 +58,7 @@ RECORD: Final = (
     Row("dns.resp.ttl", 4, 4),
     Row("dns.resp.len", 8, 2),
 )
-OPTIONS: Final = RECORD[0]
+OPTIONS: Final = (RECORD[0], RECORD[3])
 ADDRESS: Final = Row("dns.a", kind="ip")
 ADDRESS_6: Final = Row("dns.aaaa", kind="ip", source="RFC 3596 s2.2")
 NAMED: Final = {
@@ -66,6 +68,7 @@ NAMED: Final = {
 }
 TABLES: Final = (
     HEADER,
+    Table("dns", "RFC 1035 s4.1.1", 0, RESPONSE),
     Table("dns", "RFC 1035 s4.1.2", 0, (QUESTION_NAME, *QUESTION)),
     Table("dns", "RFC 1035 s4.1.3", 0, (RECORD_NAME, *RECORD, ADDRESS, ADDRESS_6, *NAMED.values())),
 )
@@ -80,6 +83,8 @@ def read(walk: Walk, at: int) -> Next:
     walk.fill(opened, HEADER.rows, at)
     if not walk.here(at, HEADER.size):
         return None
+    if walk.octets[at + 2] & 0x80:
+        walk.fill(opened, RESPONSE, at)
     questions, *counts = (walk.number(at + place, 2) for place in (4, 6, 8, 10))
     parts = chain(repeat(_question, min(questions, _MOST_RECORDS)), repeat(_record, min(sum(counts), _MOST_RECORDS)))
     place = at + HEADER.size
@@ -108,7 +113,7 @@ def _record(walk: Walk, opened: Layer, base: int, at: int) -> int | None:
         return None
     kind, size = walk.number(place, 2), walk.number(place + 8, 2)
     walk.put(opened, RECORD_NAME, name, at, place)
-    walk.fill(opened, (OPTIONS,) if kind == _OPT else RECORD, place)
+    walk.fill(opened, OPTIONS if kind == _OPT else RECORD, place)
     data = place + 10
     if not walk.here(data, size):
         return None

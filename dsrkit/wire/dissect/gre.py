@@ -20,7 +20,6 @@ HEADER: Final = Table(
         Row("gre.flags.routing", 0, 2, mask=0x4000, source="RFC 1701"),
         Row("gre.flags.key", 0, 2, mask=0x2000, source="RFC 2890 s2"),
         Row("gre.flags.sequence_number", 0, 2, mask=0x1000, source="RFC 2890 s2"),
-        Row("gre.flags.ack", 0, 2, mask=0x0080, source="RFC 2637 s4.1"),
         Row("gre.flags.version", 0, 2, mask=0x0007),
         Row("gre.proto", 2, 2, show=ethertype_text),
     ),
@@ -29,7 +28,9 @@ SUM: Final = Table("gre", "RFC 2784 s2.3", 4, (Row("gre.checksum", 0, 2, show=he
 CHECKSUM: Final = checksum_rows("gre")
 KEY: Final = Table("gre", "RFC 2890 s2.1", 4, (Row("gre.key", 0, 4, show=hexed(8)),))
 SEQUENCE: Final = Table("gre", "RFC 2890 s2.2", 4, (Row("gre.sequence_number", 0, 4),))
+CALL: Final = Table("gre", "RFC 2637 s4.1", 4, (Row("gre.key.payload_length", 0, 2), Row("gre.key.call_id", 2, 2)))
 ACKNOWLEDGEMENT: Final = Table("gre", "RFC 2637 s4.1", 4, (Row("gre.ack_number", 0, 4),))
+HAS_ACKNOWLEDGEMENT: Final = Row("gre.flags.ack", 0, 2, mask=0x0080, source="RFC 2637 s4.1")
 ERSPAN: Final = Table(
     "erspan",
     "draft-foschiano-erspan s4.1",
@@ -47,9 +48,10 @@ TABLES: Final = (
     SUM,
     KEY,
     SEQUENCE,
+    CALL,
     ACKNOWLEDGEMENT,
     ERSPAN,
-    Table("gre", "RFC 2784 s2.3", 0, CHECKSUM),
+    Table("gre", "RFC 2784 s2.3", 0, (*CHECKSUM, HAS_ACKNOWLEDGEMENT)),
 )
 
 _FRAME_TYPE = 0x7C00
@@ -63,11 +65,14 @@ def read(walk: Walk, at: int) -> Next:
     if opened is None:
         return None
     flags, kind, place = walk.number(at, 2), walk.number(at + 2, 2), at + 4
+    enhanced = flags & 7 == 1  # as PPTP has it
+    if enhanced:
+        walk.fill(opened, (HAS_ACKNOWLEDGEMENT,), at)
     parts = (
         (SUM, flags & (_CHECKSUM | _ROUTING)),
-        (KEY, flags & _KEY),
+        (CALL if enhanced else KEY, flags & _KEY),
         (SEQUENCE, flags & _SEQUENCE),
-        (ACKNOWLEDGEMENT, flags & _ACKNOWLEDGEMENT and flags & 7 == 1),
+        (ACKNOWLEDGEMENT, enhanced and flags & _ACKNOWLEDGEMENT),
     )
     for table, there in parts:
         if there:

@@ -86,7 +86,7 @@ def _rest(walk: Walk, opened: Layer, at: int, kind: int, code: int) -> None:
         rows = (QUOTED_LENGTH, MTU)
     elif kind in _LENGTH_GIVEN:
         rows = (QUOTED_LENGTH,)
-    walk.fill(opened, rows, at)
+    walk.fill(opened, [row for row in rows if row is not QUOTED_LENGTH or walk.octets[at + 5]], at)
 
 
 def quote(walk: Walk, at: int, length: int) -> Next:

@@ -51,6 +51,12 @@ _MLD: Final = Table(
     24,
     (Row("icmpv6.mld.maximum_response_delay", 4, 2), Row("icmpv6.mld.multicast_address", 8, 16, "ip")),
 )
+MLD2: Final = Table(
+    "icmpv6",
+    "RFC 3810 s5.1",
+    28,
+    (Row("icmpv6.mld.maximum_response_code", 4, 2), Row("icmpv6.mld.multicast_address", 8, 16, "ip")),
+)
 BODIES: Final = {
     1: _QUOTED_LENGTH,
     2: Table("icmpv6", "RFC 4443 s3.2", 8, (Row("icmpv6.mtu", 4, 4),)),
@@ -127,12 +133,13 @@ KNOWN_OPTIONS: Final = {
 TABLES: Final = (
     HEADER,
     *BODIES.values(),
+    MLD2,
     OPTION,
     Table("icmpv6", "RFC 4861 s4.6", 0, sum(KNOWN_OPTIONS.values(), ())),
     Table("icmpv6", "RFC 4443 s2.3", 0, CHECKSUM),
 )
 
-_PROTOCOL = 58
+_PROTOCOL, _QUERY = 58, 130
 _ERRORS: Final = frozenset({1, 2, 3, 4})
 _LENGTH_GIVEN: Final = frozenset({1, 3})
 _DISCOVERY: Final = frozenset({133, 134, 135, 136, 137})
@@ -154,6 +161,10 @@ def read(walk: Walk, at: int) -> Next:
         total = walk.add(at, walk.limit) + pseudo
         verdict(opened, CHECKSUM, walk.judge(walk.number(at + 2, 2), total, pseudo), total)
     body = BODIES.get(kind, _UNKNOWN_BODY)
+    if kind == _QUERY and walk.limit - at >= MLD2.size:
+        body = MLD2
+    elif body is _QUOTED_LENGTH and walk.here(at, 8) and not walk.octets[at + 4]:
+        body = _UNKNOWN_BODY
     if not walk.more(opened, body, at, layout.LAYER_ICMP):
         return None
     opened.stop = at + body.size

@@ -171,9 +171,11 @@ def _routing(walk: Walk, opened: Layer, at: int, size: int) -> None:
     kind, left = walk.octets[at + 2], walk.octets[at + 3]
     if kind not in ADDRESSES:
         return
+    end = at + size
     if kind == 4:
         walk.fill(opened, (LAST_ENTRY,), at)
-    for place in range(at + 8, at + size - 15, 16):
+        end = min(end, at + 8 + 16 * (walk.octets[at + 4] + 1))
+    for place in range(at + 8, end - 15, 16):
         walk.put(opened, ADDRESSES[kind], ip_of(walk.octets[place : place + 16]), place, place + 16)
     if size >= 24 and left:
         final = at + 8 + 16 * ((size - 8) // 16 - 1) if kind == 0 else at + 8

@@ -40,8 +40,9 @@ LLC: Final = Table(
     "llc",
     "IEEE 802.2 s3.2",
     3,
-    (Row("llc.dsap", 0, 1, show=hexed(2)), Row("llc.ssap", 1, 1, show=hexed(2)), Row("llc.control", 2, 1)),
+    (Row("llc.dsap", 0, 1, show=hexed(2)), Row("llc.ssap", 1, 1, show=hexed(2))),
 )
+UNNUMBERED: Final = Row("llc.control", 2, 1)
 SNAP: Final = Table(
     "llc", "IEEE 802 s9.2", 5, (Row("llc.oui", 0, 3, show=hexed(6)), Row("llc.type", 3, 2, show=ethertype_text))
 )
@@ -76,6 +77,7 @@ TABLES: Final = (
     VLAN,
     SERVICE_TAG,
     LLC,
+    Table("llc", "IEEE 802.2 s5.2", 0, (UNNUMBERED,)),
     SNAP,
     COOKED,
     COOKED2,
@@ -131,6 +133,8 @@ def _tagged(walk: Walk, at: int) -> Next:
 def llc(walk: Walk, at: int) -> Next:
     """Logical link control, and the Ethernet type of a SNAP header behind it."""
     opened = walk.take(LLC, at, layout.LAYER_LINK)
+    if opened is not None and walk.octets[at + 2] & 3 == 3:
+        walk.fill(opened, (UNNUMBERED,), at)
     if opened is None or walk.octets[at : at + 3] != b"\xaa\xaa\x03":
         walk.payload(at + 3)
         return None

@@ -55,11 +55,11 @@ GENEVE_OPTION: Final = Table(
     (
         Row("geneve.option.class", 0, 2, show=hexed(4)),
         Row("geneve.option.type", 2, 1, show=hexed(2)),
-        Row("geneve.option.length", 3, 1, mask=0x1F, scale=4),
     ),
 )
-GENEVE_DATA: Final = Row("geneve.option", kind="bytes")
-TABLES: Final = (GUE, VXLAN, GENEVE, GENEVE_OPTION, Table("geneve", "RFC 8926 s3.5", 0, (GENEVE_DATA,)))
+OPTION_LENGTH: Final = Row("geneve.option.length", mask=0x1F)
+OPTION_OCTETS: Final = Row("geneve.option", kind="bytes")
+TABLES: Final = (GUE, VXLAN, GENEVE, GENEVE_OPTION, Table("geneve", "RFC 8926 s3.5", 0, (OPTION_LENGTH, OPTION_OCTETS)))
 
 _VXLAN_PORT, _GENEVE_PORT, _GPE_PORT, _GRE_PORT, _MPLS_PORT = 4789, 6081, 4790, 4754, 6635
 _GPE_NEXT: Final = {1: "ip", 2: "ipv6", 3: "eth"}
@@ -210,10 +210,11 @@ def geneve(walk: Walk, at: int) -> Next:
     end = at + 8 + (walk.octets[at] & 0x3F) * 4
     place = at + 8
     while place < min(end, walk.cap) and walk.more(opened, GENEVE_OPTION, place, layout.LAYER_GUE):
-        data = (walk.octets[place + 3] & 0x1F) * 4
-        if data and place + 4 + data <= min(end, walk.cap):
-            walk.put(opened, GENEVE_DATA, walk.octets[place + 4 : place + 4 + data], place + 4, place + 4 + data)
-        place += 4 + data
+        size = 4 + (walk.octets[place + 3] & 0x1F) * 4
+        walk.put(opened, OPTION_LENGTH, size, place + 3, place + 4)
+        if place + size <= min(end, walk.cap):
+            walk.put(opened, OPTION_OCTETS, walk.octets[place : place + size], place, place + size)
+        place += size
     if not walk.room(at, end - at, layout.LAYER_GUE):
         return None
     opened.stop = end
