@@ -16,19 +16,27 @@ import numpy as np
 from dsrkit.inspect.head import Head, Known, Taps, know
 from dsrkit.inspect.listing import heading
 from dsrkit.inspect.packets import endpoint
-from dsrkit.inspect.repeats import Repeats
-from dsrkit.inspect.sums import (
-    CLIENT_RST,
+from dsrkit.inspect.portion import (
+    ANSWERED,
+    BACK,
+    CHECK,
+    DATA,
     FIN_BACK,
     FIN_THERE,
-    OPENED,
+    FRONT,
+    REPLY_PAST,
+    REPLY_VIA,
+    REQUEST_PAST,
+    REQUEST_VIA,
     RST_BACK,
-    SAID,
+    RST_THERE,
     SYN_BACK,
     SYN_THERE,
-    Batch,
-    Sums,
+    Portion,
 )
+from dsrkit.inspect.repeats import Repeats
+from dsrkit.inspect.service import DIRECT
+from dsrkit.inspect.sums import Sums
 from dsrkit.inspect.survey import file_name
 from dsrkit.model.spec import Spec
 from dsrkit.verify.frames import TCP, AddressBook, Frames, Ints
@@ -119,7 +127,7 @@ def table(
     sums = Sums(known, most)
     repeats = Repeats()
     for f in _batches(head, taps, known, watch):
-        sums.add(Batch(f, known, repeats.see(f)))
+        sums.add(Portion(f, known, repeats.see(f)))
     return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known))
 
 
@@ -185,7 +193,7 @@ def _flows(sums: Sums, known: Known) -> list[Flow]:
                 start=round((int(row["first"]) - start) / 1e9, 9),
                 duration=round((int(row["last"]) - int(row["first"])) / 1e9, 9),
                 retransmissions=int(row["repeats"]),
-                path=sums.path(row),
+                path=_path(int(row["marks"]), known),
             )
         )
     return out
@@ -201,15 +209,44 @@ def _server(known: Known, index: int) -> str:
 
 def _state(marks: int) -> str:
     """How far a TCP connection got. Source: RFC 9293 s3.3.2, s3.5."""
-    if marks & (CLIENT_RST | RST_BACK) and not (marks & FIN_THERE and marks & FIN_BACK):
-        refused = marks & RST_BACK and not marks & (SYN_BACK | SAID)
+    if marks & (RST_THERE | RST_BACK) and not (marks & FIN_THERE and marks & FIN_BACK):
+        refused = marks & RST_BACK and not marks & (SYN_BACK | ANSWERED)
         return "refused" if refused else "reset"
     if marks & FIN_THERE and marks & FIN_BACK:
         return "closed"
     if marks & (FIN_THERE | FIN_BACK):
         return "closing"
-    if marks & (OPENED | SAID):
+    if marks & (DATA | ANSWERED):
         return "established"
     if marks & SYN_BACK:
         return "half-open"
     return "SYN only" if marks & SYN_THERE else ""
+
+
+_REQUESTS: Final = {
+    REQUEST_VIA: "requests via LB",
+    REQUEST_PAST: "requests past LB",
+    REQUEST_VIA | REQUEST_PAST: "some requests via LB",
+}
+_REPLIES: Final = {
+    REPLY_VIA: "replies via LB",
+    REPLY_PAST: "replies bypass LB",
+    REPLY_VIA | REPLY_PAST: "some replies via LB",
+}
+
+
+def _path(marks: int, known: Known) -> str:
+    """How a conversation goes by the load balancer, as far as it was seen."""
+    if marks & CHECK:
+        return "health check"
+    if marks & (FRONT | BACK):
+        return "front session of the proxy" if marks & FRONT else "back session of the proxy"
+    if known.scene.mode not in DIRECT:
+        if marks & REPLY_PAST:
+            return "replies bypass LB"
+        return "via LB" if marks & (REQUEST_VIA | REPLY_VIA) else ""
+    words = (
+        _REQUESTS.get(marks & (REQUEST_VIA | REQUEST_PAST)),
+        _REPLIES.get(marks & (REPLY_VIA | REPLY_PAST)),
+    )
+    return ", ".join(word for word in words if word)
