@@ -48,6 +48,7 @@ class Workbench:
             profile=profile,
             encapsulation=tunnel,
             outer=outer,
+            mtu=(spec.tunnel.mtu if spec.tunnel else None) or 1500,
             neighbours=True,
         )
         for host in self.world.hosts.values():

@@ -129,7 +129,8 @@ def encapsulation_of(spec: Spec, profile: str) -> tuple[Encapsulation | None, in
         tunnel_port=tunnel.port if tunnel.type == "gue" else None,
         tunnel_checksum=bool(tunnel.checksum),
     )
-    return encapsulation(profile, options, pair), pair[1]
+    found = encapsulation(profile, options, pair)
+    return found if tunnel.checksum is None else replace(found, checksum=tunnel.checksum), pair[1]
 
 
 def preset(mode: Mode, profile: Profile, options: Options) -> Spec:

@@ -78,6 +78,7 @@ class Balancer(Host):
         self.path_mtu_discovery = True
         self.sloppy_tcp = False  # net.ipv4.vs.sloppy_tcp: any segment begins a connection, not only a SYN
         self.stateless = False  # on a bench: replies come without the request that they answer
+        self.by_port = False  # katran's F_HASH_DPORT_ONLY: in a hash, a client's address counts as 0
         self.choose: Callable[[Key], Server | None] = self._round_robin
         self.follow: Callable[[Session], Session] = lambda session: session  # where ICMP errors about replies go
         self.pick_port: Callable[[Key, Server], int] = self._free_port
@@ -241,7 +242,8 @@ class Balancer(Host):
             roles[("backend", "ip")] = server.addresses[version]  # what Cilium writes into a packet inside Geneve
         if vip in server.dscp:
             roles[("real-server", "dscp")] = server.dscp[vip]
-        return Bindings(roles, client, client_port, vip, port, proto, next_id=lambda: self.next_id(rip))
+        hashed = bytes(len(client)) if self.by_port else client
+        return Bindings(roles, hashed, client_port, vip, port, proto, next_id=lambda: self.next_id(rip))
 
     def _source_towards(self, rip: bytes) -> bytes:
         """The load balancer's own address on the way to a server: the source of an outer header (ip_route_output)."""
@@ -289,11 +291,20 @@ class Balancer(Host):
             self.complain(TOO_BIG, after.ip_packet, label, mtu=room, source=session.key[3])
             return True
         answer = self.implementation.too_big
+        return answer is not None and self._turned_round(packet, answer(packet, room), label)
+
+    def _turned_round(self, packet: Octets, answer: bytes, label: Label) -> bool:
+        """Send a frame back by the interface that the packet came in by."""
         came_to = next((i for i in self.interfaces if packet.get("eth.dst") in i.macs), None)
-        if answer is None or came_to is None:
-            return False
-        self.send_frame(came_to, answer(packet, room), self.network.label(label.flow))
-        return True
+        if came_to is not None:
+            self.send_frame(came_to, answer, self.network.label(label.flow))
+        return came_to is not None
+
+    def echo_reply(self, packet: Octets, label: Label) -> None:
+        """Answer a ping as the implementation does."""
+        answer = self.implementation.echo
+        if answer is None or not self._turned_round(packet, answer(packet), label):
+            super().echo_reply(packet, label)
 
     @property
     def _keeps_destination(self) -> bool:
@@ -395,7 +406,8 @@ class Balancer(Host):
         (start, width), (proto, ports) = addresses_at(quoted), transport_of(quoted)
         vip, client = quoted[start : start + width], quoted[start + width : start + 2 * width]
         vport, client_port = (int.from_bytes(quoted[ports + i : ports + i + 2], "big") for i in (0, 2))
-        session = self.sessions.get((proto, client, client_port, vip, vport))
+        key = (proto, client, client_port, vip, vport)
+        session = self.sessions.get(key) or (self._new_session(key) if self.stateless else None)
         if session is None:
             return False
         session = self.follow(session)

@@ -1,4 +1,4 @@
-"""ICMP errors as programs below the IP stack build them: turned round from the frame itself, MACs and addresses."""
+"""ICMP as programs below the IP stack build it: turned round from the frame itself, MACs and addresses."""
 
 from __future__ import annotations
 
@@ -30,3 +30,21 @@ def too_big(
         pseudo = pseudo_header(source, destination, size, ICMPV6)
     total = internet_checksum(pseudo + kind + b"\0\0" + rest)
     return link[6:12] + link[:6] + link[12:] + header + kind + total.to_bytes(2, "big") + rest
+
+
+def echo_reply(frame: Octets) -> bytes:
+    """The answer to a ping, made of the request: what is not turned round stays, but for a TTL of 64.
+
+    Source: katran handle_icmp.h send_icmp_reply, send_icmp6_reply.
+    """
+    answer = frame.copy()
+    data, at = answer.data, answer.ip.payload
+    data[0:6], data[6:12] = data[6:12], data[0:6]
+    source, destination = frame.address("ip.src"), frame.address("ip.dst")
+    for field, value in (("ip.src", destination), ("ip.dst", source), ("ip.ttl", 64)):
+        answer.set(field, value)
+    data[at] = 0 if answer.ip.version == 4 else 129
+    pseudo = b"" if answer.ip.version == 4 else pseudo_header(destination, source, answer.ip.end - at, ICMPV6)
+    answer.put(at + 2, 0)
+    answer.put(at + 2, internet_checksum(pseudo + bytes(data[at : answer.ip.end])))
+    return bytes(answer)

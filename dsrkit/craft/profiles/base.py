@@ -154,6 +154,8 @@ class Profile:
     fragments and packets with IP options are none of theirs, and `too_big` makes the frame that answers a packet which
     does not fit (None: there is no answer) from that packet as a frame and the MTU that is left.
 
+    `echo` makes the frame that answers a ping to the VIP from that ping (None: an IP stack answers).
+
     `check` wraps a health check, given as an IP packet with the addresses of the load balancer and the server, where
     that is not done as for the packets of clients.
     """
@@ -165,6 +167,7 @@ class Profile:
     habits: Mapping[str, Habit] = field(default_factory=dict)
     stack: bool = False
     too_big: Callable[[Octets, int], bytes] | None = None
+    echo: Callable[[Octets], bytes] | None = None
     check: Callable[[bytes, bytes, bytes, Encapsulation], bytes] | None = None
 
     def tunnel(self, encapsulation: Encapsulation, pair: Pair) -> Tunnel:

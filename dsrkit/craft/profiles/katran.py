@@ -112,6 +112,7 @@ KATRAN: Final = Profile(
     title="katran",
     modes=frozenset({"l3dsr-tunnel"}),
     too_big=lambda frame, mtu: too_big(frame, mtu=mtu),
+    echo=bare_icmp.echo_reply,
     check=lambda packet, source, server, tunnel: health_check(packet, source, server, gue=tunnel.type == "gue"),
     tunnels={
         **{
