@@ -1,6 +1,6 @@
 """A capture that is never on disk: an L2 DSR load balancer's link, written to standard output as long as asked for.
 
-``python -m robustness.stream OCTETS PAYLOAD [--pcapng]`` writes at least so many octets: connections of ever new
+``python -m robustness.stream OCTETS PAYLOAD`` writes at least so many octets: connections of ever new
 clients to the VIP, each packet before and after the load balancer, requests of `PAYLOAD` octets.
 """
 
@@ -13,12 +13,12 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
-CONNECTIONS: Final = 64
+CONNECTIONS: Final = 16
 """Connections of one round; each round is written again with other clients, sequence numbers and times."""
 VIP: Final = ipaddress.IPv4Address("203.0.113.10").packed
 ROUTER, BALANCER, SERVERS = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2", (b"\2\0\0\0\0\x21", b"\2\0\0\0\0\x22")
-_FLAGS: Final = (0x02, 0x10, 0x18, 0x10, 0x11)
-_ROUND_NS: Final = 100_000_000
+_SYN, _ACK, _DATA, _FIN = 0x02, 0x10, 0x18, 0x11
+_STEPS: Final = (_SYN, _ACK, *[_DATA] * 8, _FIN)
 
 
 def _sum(octets: bytes) -> int:
@@ -29,11 +29,11 @@ def _sum(octets: bytes) -> int:
     return total
 
 
-def _frame(source: bytes, to: bytes, ttl: int, port: int, flags: int, payload: bytes) -> bytes:
+def _frame(source: bytes, to: bytes, ttl: int, port: int, flags: int, seq: int, payload: bytes) -> bytes:
     """A segment from a client to the VIP; the client's address is filled in per round."""
     client = bytes(4)
-    tcp = struct.pack("!HHIIHHHH", port, 80, 1000, 0 if flags == 2 else 2000, 5 << 12 | flags, 512, 0, 0) + payload
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), port << 3 | flags & 7, 0x4000, ttl, 6, 0, client, VIP)
+    tcp = struct.pack("!HHIIHHHH", port, 80, seq, 0 if flags == _SYN else 2000, 5 << 12 | flags, 512, 0, 0) + payload
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), seq & 0xFFFF, 0x4000, ttl, 6, 0, client, VIP)
     tcp = tcp[:16] + struct.pack("!H", 0xFFFF ^ _sum(client + VIP + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
     ip = ip[:10] + struct.pack("!H", 0xFFFF ^ _sum(ip)) + ip[12:]
     return to + source + b"\x08\0" + ip + tcp
@@ -43,13 +43,15 @@ def _round(payload: int) -> tuple[bytes, list[int]]:
     """One round of records, and where they begin."""
     out, places = bytearray(), []
     data = bytes(range(256)) * (payload // 256 + 1)
-    for step, flags in enumerate(_FLAGS):
+    for step, flags in enumerate(_STEPS):
+        sent = payload * max(step - 2, 0)
         for i in range(CONNECTIONS):
             for hop in range(2):
                 server = SERVERS[i % 2]
                 ends = (BALANCER, server) if hop else (ROUTER, BALANCER)
-                body = data[:payload] if flags == 0x18 else b""
-                frame = _frame(*ends, 63 - hop, 1024 + i, flags, body)
+                body = data[:payload] if flags == _DATA else b""
+                seq = 1_000_000 * i + (step > 0) + sent
+                frame = _frame(*ends, 63 - hop, 1024 + i, flags, seq, body)
                 places.append(len(out))
                 micro = (step * CONNECTIONS + i) * 100 + hop * 30
                 out += struct.pack("<IIII", 1_700_000_000, micro, len(frame), len(frame)) + frame

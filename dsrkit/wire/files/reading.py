@@ -389,8 +389,8 @@ class Pass:
         return resync.PcapngBlocks(self._swapped)
 
     def _buffered(self) -> resync.Octets:
-        """What the buffer holds, with room for several records behind the position as far as they are there."""
-        if not self._ended and self._have - self._at < resync.SPAN:
+        """What the buffer holds: more than several records take behind the position, as far as they are there."""
+        if not self._ended and self._have - self._at <= resync.SPAN:
             self._carry(resync.SPAN + (resync.SPAN >> 2), at_once=True)
             self._fill(whole=True)
         return np.frombuffer(self._memory.view, np.uint8, self._have)
@@ -415,7 +415,8 @@ class Pass:
         while left > 0:
             octets = self._buffered()
             stop = self._have if self._ended else self._have - resync.SPAN
-            if not self._ended and not octets[self._at :].any():  # a hole
+            words = octets[self._at & -8 : self._have & -8].view(np.uint64)
+            if not self._ended and not words.any():  # a hole
                 self._at = self._have - resync.HEADER
                 continue
             found = resync.search(octets, self._at, stop, self._follow, ends=self._ended)
