@@ -19,6 +19,7 @@ _MOST_CARRIED: Final = 100_000
 _MOST_ALIASES: Final = 200_000
 _MOST_SERVICES: Final = 100_000
 _SHIFT: Final = 56
+_SIGHTING: Final = np.dtype([("ts", np.int64), ("identity", np.uint64), ("spot", np.uint64)])
 
 
 class Sums:
@@ -27,7 +28,8 @@ class Sums:
     def __init__(self, known: Known, most: int) -> None:
         self._known, self._most = known, most
         self._table = np.zeros(0, ROW)  # by key
-        self._seen = np.zeros(0, np.uint64)  # identities of the last second, each where it was seen
+        self._late = np.zeros(0, _SIGHTING)  # of the last second
+        self._seen = np.zeros(0, np.uint64)  # their identities, and those with their places
         self._seen_at = np.zeros(0, np.uint64)
         self._aliases: dict[int, int] = {}  # key of a conversation behind the load balancer -> its key in front
         self.started = 0
@@ -150,9 +152,12 @@ class Sums:
 
     def _remember(self, b: Portion, rows: Ints) -> None:
         """Keep the last second's identities, and the servers, for the batches to come."""
-        late = rows[b.f.ts[rows] > int(b.f.ts[rows].max()) - _SETTLE_NS][-_MOST_CARRIED:]
-        self._seen = np.unique(b.identity[late])
-        self._seen_at = np.unique(mix(b.identity[late], b.place[late]))
+        part = np.zeros(len(rows), _SIGHTING)
+        part["ts"], part["identity"] = b.f.ts[rows], b.identity[rows]
+        part["spot"] = mix(b.identity[rows], b.place[rows])
+        late = np.concatenate([self._late, part])[-_MOST_CARRIED:]
+        self._late = late[late["ts"] > int(part["ts"].max()) - _SETTLE_NS]
+        self._seen, self._seen_at = np.unique(self._late["identity"]), np.unique(self._late["spot"])
         known = self._known
         served = (b.flows.direction == REQUEST) & np.isin(b.f.proto, (TCP, UDP)) & ((b.flows.server & 0xFFFF) != 0)
         if len(known.services) < _MOST_SERVICES:

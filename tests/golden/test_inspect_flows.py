@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -10,8 +10,11 @@ import pytest
 from merging import merged
 from scenarios import Scenario, cases
 
+from dsrkit.inspect import flows as flow_table
 from dsrkit.inspect.flows import Flow, FlowTable, table
+from dsrkit.inspect.head import Head
 from dsrkit.model.names import REWRITES
+from dsrkit.wire.capture import Window
 
 CASES = {case.name: case for case in cases([*REWRITES, "health", "l7"])}
 WHOLE = [
@@ -72,6 +75,24 @@ def test_flows_are_the_connections_of_the_truth(name: str) -> None:
     found = {f.client for f in talks(case, everything(case).flows).values() if f.protocol == "TCP"}
     assert made
     assert made <= found
+
+
+@pytest.mark.parametrize("rows", [7, 50])
+@pytest.mark.parametrize("name", ["ipvs-dr", "ipvs-nat", "ipvs-fullnat", "ipvs-tun-ipip"])
+def test_portions_make_no_difference(name: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sightings of one packet lie in many portions."""
+    expected = everything(CASES[name]).flows
+    whole = Head.__iter__
+
+    def pieces(head: Head) -> Iterator[Window]:
+        for window in whole(head):
+            for at in range(0, len(window.rec), rows):
+                yield Window(window.rec[at : at + rows], window.first_row + at, window.buf, window.base)
+
+    monkeypatch.setattr(Head, "__iter__", pieces)
+    monkeypatch.setattr(flow_table, "_WHOLE_ROWS", rows)
+    monkeypatch.setattr(flow_table, "_BATCH_ROWS", rows)
+    assert everything(CASES[name]).flows == expected
 
 
 def test_lost_packets_are_sent_again() -> None:
