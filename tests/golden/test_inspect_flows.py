@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -30,11 +31,12 @@ PATHS = {
     "nat": "via LB",
     "fullnat": "via LB",
 }
-SLACK = 0.5  # seconds between the first packets of two taps
 
 
-def everything(case: Scenario) -> FlowTable:
-    return table(BytesIO(merged(case.files)))
+@cache
+def everything(name: str) -> FlowTable:
+    """The flows of all taps in one file."""
+    return table(BytesIO(merged(CASES[name].files)))
 
 
 def talks(case: Scenario, flows: Iterable[Flow]) -> dict[tuple[str, str], Flow]:
@@ -50,7 +52,7 @@ def numbers(flow: Flow) -> tuple[int, ...]:
 @pytest.mark.parametrize("case", WHOLE, ids=str)
 def test_each_packet_counts_once_however_many_taps_saw_it(case: Scenario) -> None:
     client = next(path for path in case.files if "client" in path.name or path.name.startswith("A"))
-    alone, together = talks(case, table(client).flows), talks(case, everything(case).flows)
+    alone, together = talks(case, table(client).flows), talks(case, everything(case.name).flows)
     assert alone
     assert together.keys() == alone.keys()
     assert {key: numbers(flow) for key, flow in together.items()} == {key: numbers(f) for key, f in alone.items()}
@@ -60,7 +62,7 @@ def test_each_packet_counts_once_however_many_taps_saw_it(case: Scenario) -> Non
 @pytest.mark.parametrize("case", WHOLE, ids=str)
 def test_flows_name_their_server_and_their_way(case: Scenario) -> None:
     servers = {address for node in case.of_role("real-server") for address in case.addresses(node)}
-    for flow in talks(case, everything(case).flows).values():
+    for flow in talks(case, everything(case.name).flows).values():
         assert flow.path == PATHS[case.mode]
         name, _, address = flow.server.partition(" ")
         assert name.startswith("rs")
@@ -72,16 +74,16 @@ def test_flows_name_their_server_and_their_way(case: Scenario) -> None:
 def test_flows_are_the_connections_of_the_truth(name: str) -> None:
     case = CASES[name]
     made = {f"{c['src']}:{c['sport']}" for c in case.truth["observed_client_results"]["main"]["tcp"]}
-    found = {f.client for f in talks(case, everything(case).flows).values() if f.protocol == "TCP"}
+    found = {f.client for f in talks(case, everything(case.name).flows).values() if f.protocol == "TCP"}
     assert made
     assert made <= found
 
 
-@pytest.mark.parametrize("rows", [7, 50])
 @pytest.mark.parametrize("name", ["ipvs-dr", "ipvs-nat", "ipvs-fullnat", "ipvs-tun-ipip"])
-def test_portions_make_no_difference(name: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_portions_make_no_difference(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sightings of one packet lie in many portions."""
-    expected = everything(CASES[name]).flows
+    rows = 40
+    expected = everything(name).flows
     whole = Head.__iter__
 
     def pieces(head: Head) -> Iterator[Window]:
@@ -92,16 +94,16 @@ def test_portions_make_no_difference(name: str, rows: int, monkeypatch: pytest.M
     monkeypatch.setattr(Head, "__iter__", pieces)
     monkeypatch.setattr(flow_table, "_WHOLE_ROWS", rows)
     monkeypatch.setattr(flow_table, "_BATCH_ROWS", rows)
-    assert everything(CASES[name]).flows == expected
+    assert table(BytesIO(merged(CASES[name].files))).flows == expected
 
 
 def test_lost_packets_are_sent_again() -> None:
-    flows = talks(CASES["ipvs-dr-loss"], everything(CASES["ipvs-dr-loss"]).flows)
+    flows = talks(CASES["ipvs-dr-loss"], everything("ipvs-dr-loss").flows)
     assert sum(flow.retransmissions for flow in flows.values()) > 10
 
 
 def test_replies_by_way_of_the_load_balancer_show() -> None:
-    flows = talks(CASES["b13-dr-reply-via-lb"], everything(CASES["b13-dr-reply-via-lb"]).flows)
+    flows = talks(CASES["b13-dr-reply-via-lb"], everything("b13-dr-reply-via-lb").flows)
     tcp = [flow for flow in flows.values() if flow.protocol == "TCP"]
     assert {flow.path for flow in tcp} == {"requests via LB, replies via LB"}
     assert {flow.state for flow in tcp} == {"half-open"}
@@ -109,14 +111,14 @@ def test_replies_by_way_of_the_load_balancer_show() -> None:
 
 
 def test_checks_are_flows_of_their_own() -> None:
-    flows = [flow for flow in everything(CASES["lab-health-http"]).flows if flow.path == "health check"]
+    flows = [flow for flow in everything("lab-health-http").flows if flow.path == "health check"]
     assert len({flow.server for flow in flows}) == 2
     assert {flow.state for flow in flows} == {"closed"}
 
 
 def test_both_sessions_of_a_proxy_are_flows() -> None:
     case = next(case for case in CASES.values() if case.mode == "l7" and case.healthy)
-    flows = everything(case).flows
+    flows = everything(case.name).flows
     paths = [flow.path for flow in flows if flow.protocol == "TCP"]
     assert paths.count("front session of the proxy") == paths.count("back session of the proxy") > 5
 
