@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from dsrkit.compare.fields import HEADER, INNER, OUTER, QUOTED, Differing, differing
+from dsrkit.compare.fields import HEADER, INNER, OUTER, QUOTED, Differing, Wanted, differing
 from dsrkit.compare.packets import HEADERS, Batch, Paired, one_place, same_packets
 from dsrkit.compare.side import Both, Source, side
 from dsrkit.compare.turns import like_packets
@@ -76,13 +76,14 @@ def compare(
     judged by the nodes between them; a ``copy`` of one place, in which every packet has its like and nothing but time
     may differ; or a ``rerun``, in which packets of the same turn in like conversations are compared, without what each
     run chooses anew. Without it the packets tell. `mode` and `spec` state what is else inferred: what its tables let
-    change between two places is allowed. `ignore` and `only` are field names without layer number, with ``*``.
+    change between two places is allowed. `ignore` and `only` are field names without layer number, with ``*``; with
+    ``outer.`` before them they mean the headers around the innermost packet alone.
 
     Raises: DsrkitError for files and statements that make no sense.
     """
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     both = Both(side(a, "A"), side(b, "B"), loaded)
-    wanted = _Wanted(tuple(ignore), tuple(only))
+    wanted = Wanted(tuple(ignore), tuple(only))
     paired = same_packets(both, mode, tuple(vip))
     fewest = min(len(both.a), len(both.b))
     if how == "auto":
@@ -93,27 +94,12 @@ def compare(
     return _of_a_copy(both, paired, wanted) if how == "copy" else _along_the_path(both, paired, wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Which fields count."""
-
-    ignore: tuple[str, ...]
-    only: tuple[str, ...]
-
-    def __call__(self, name: str) -> bool:
-        base = name.removeprefix("quoted ").partition("#")[0]
-        matches = [base, base.lstrip("+-")]
-        if self.only and not any(fnmatchcase(m, pattern) for m in matches for pattern in self.only):
-            return False
-        return not any(fnmatchcase(m, pattern) for m in matches for pattern in self.ignore)
-
-
 @dataclass(slots=True)
 class _Found:
     """Differences as they are met, by field and by what allows them."""
 
     both: Both
-    wanted: _Wanted
+    wanted: Wanted
     pairs: int = 0
     same: int = 0
     skipped: int = 0
@@ -137,7 +123,7 @@ class _Found:
     def _pair(self, batch: Batch, i: int, a: int, b: int, *, fresh: bool) -> None:
         noted = set()
         for one in differing(self.both.dissect(a), self.both.dissect(b)):
-            if not self.wanted(one.name) or one.name in noted or (fresh and self._is_fresh(one, a, b)):
+            if not self.wanted(one) or one.name in noted or (fresh and self._is_fresh(one, a, b)):
                 continue
             noted.add(one.name)
             judged = judged_name(one)
@@ -162,7 +148,7 @@ class _Found:
         self._values.setdefault(key, Counter())[one.a, one.b] += 1
         if len(found.examples) < _MOST_EXAMPLES:
             number = self.both.frames.number
-            context = packet_text(self.both.frames, a, outer=False, content=False)
+            context = packet_text(self.both.frames, a, outer=False)
             found.examples.append(Example(int(number[a]), int(number[b]), (one.a, one.b), context))
 
     def differences(self) -> tuple[Difference, ...]:
@@ -208,7 +194,7 @@ def judged_name(one: Differing) -> str:
     return "icmp.type" if layer in ("icmp", "icmpv6") and rest in ("type", "code") else name
 
 
-def _along_the_path(both: Both, paired: Paired, wanted: _Wanted) -> Comparison:
+def _along_the_path(both: Both, paired: Paired, wanted: Wanted) -> Comparison:
     found = _Found(both, wanted)
     for batch in paired.batches:
         found.batch(batch)
@@ -219,24 +205,40 @@ def _along_the_path(both: Both, paired: Paired, wanted: _Wanted) -> Comparison:
     return _comparison(both, paired, found, "path", paired.missing, notes)
 
 
-def _of_a_copy(both: Both, paired: Paired, wanted: _Wanted) -> Comparison:
+def _of_a_copy(both: Both, paired: Paired, wanted: Wanted) -> Comparison:
     found = _Found(both, wanted)
-    for batch in paired.batches:
-        found.batch(Batch(batch.a, batch.b))
-    rows = np.flatnonzero(~_used(both, paired)).astype(np.int64)  # changed in passing, or there on one side only
-    pairs, a, b = like_packets(both.frames, paired.flows, rows[rows < both.split], rows[rows >= both.split])
-    found.batch(_as_batch(pairs))
+    alike = _equal_to_the_octet(both)
+    left = np.ones(both.frames.n, bool)
+    left[[row for pair in alike for row in pair]] = False
+    rows = np.flatnonzero(left).astype(np.int64)  # changed in passing, or there on one side only
+    halves = rows[rows < both.split], rows[rows >= both.split]
+    pairs, a, b = like_packets(both.frames, paired.flows, *halves, numbers_kept=True)
+    found.batch(_as_batch([*alike, *pairs]))
     paired.again.clear()
     return _comparison(both, paired, found, "copy", [*a, *b], [*_notes(both), *found.notes()])
 
 
-def _of_another_run(both: Both, paired: Paired, wanted: _Wanted) -> Comparison:
+def _of_another_run(both: Both, paired: Paired, wanted: Wanted) -> Comparison:
     found = _Found(both, wanted)
     rows = np.arange(both.frames.n, dtype=np.int64)
     pairs, a, b = like_packets(both.frames, paired.flows, rows[: both.split], rows[both.split :])
     found.batch(_as_batch(pairs), fresh=True)
     paired.again.clear()
     return _comparison(both, paired, found, "rerun", [*a, *b], [*_notes(both), *found.notes()])
+
+
+def _equal_to_the_octet(both: Both) -> list[tuple[int, int]]:
+    """Pairs of equal frames, in order: whatever else is to be matched, these stand for each other."""
+    linktype = both.frames.rec["linktype"].tolist()
+    waiting: dict[tuple[int, bytes], deque[int]] = defaultdict(deque)
+    for row in range(both.split, both.frames.n):
+        waiting[linktype[row], both.octets(row)].append(row)
+    pairs = []
+    for row in range(both.split):
+        line = waiting.get((linktype[row], both.octets(row)))
+        if line:
+            pairs.append((row, line.popleft()))
+    return pairs
 
 
 def _as_batch(pairs: list[tuple[int, int]]) -> Batch:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from fnmatch import fnmatchcase
+from typing import Final, TypeAlias
 
 from dsrkit.wire.dissect.tree import Dissection, Field, Layer
 
@@ -19,6 +20,7 @@ _OCTETS_SHOWN: Final = 8
 
 _OF_OTHERS: Final = (".checksum_calculated", ".checksum.state")
 _RIGHT: Final = frozenset({"good", "partial", "zero", "unverifiable"})
+_AS_IT_SHOULD: Final = "right"
 INNER: Final = "inner"
 OUTER: Final = "outer"
 QUOTED: Final = "quoted"
@@ -28,6 +30,10 @@ PARTS: Final = frozenset({"ip.dsfield", "ip.flags", "tcp.flags", "ipv6.tclass"})
 """Fields of which every bit is a field of its own."""
 OF_THE_TAP: Final = frozenset({"sll.pkttype", "sll.ifindex", "sll.hatype", "sll.halen", "sll.unused"})
 """What a cooked capture says of the place that it was taken at."""
+
+
+Aligned: TypeAlias = tuple[list[tuple[Layer, Layer]], list[Layer], list[Layer]]
+"""Layers that belong together, those of the first frame only, those of the second only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,44 @@ class Differing:
     place: str = INNER
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which fields count, by name without layer number, with ``*``: all, only some, or all but some.
+
+    ``outer.`` before a name means the headers around the innermost packet alone.
+    """
+
+    ignore: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def __call__(self, one: Differing) -> bool:
+        base = one.name.removeprefix("quoted ").partition("#")[0]
+        matches = [base, base.lstrip("+-"), *([f"outer.{base}"] if one.place == OUTER else [])]
+        if self.only and not any(fnmatchcase(m, pattern) for m in matches for pattern in self.only):
+            return False
+        return not any(fnmatchcase(m, pattern) for m in matches for pattern in self.ignore)
+
+
+def deviating(expected: Dissection, got: Dissection) -> list[Differing]:
+    """What is wrong with a frame that should have been another one, told as shortly as it can be.
+
+    A header that is missing or too much shows when headers are matched from the inside, a wrong length or protocol
+    number, behind which nothing is what it was, when they are matched from the outside.
+    """
+    from_outside = list(
+        _differing(expected, got, _matched(_headers(expected), _headers(got), in_step=True), exact=True)
+    )
+    from_inside = list(_differing(expected, got, _aligned(_headers(expected), _headers(got)), exact=True))
+    return min(from_outside, from_inside, key=len)
+
+
 def differing(a: Dissection, b: Dissection) -> Iterator[Differing]:
     """Every difference between two frames, headers first, in the order of the wire."""
-    pairs, less, more = _aligned(_headers(a), _headers(b))
+    return _differing(a, b, _aligned(_headers(a), _headers(b)))
+
+
+def _differing(a: Dissection, b: Dissection, aligned: Aligned, *, exact: bool = False) -> Iterator[Differing]:
+    pairs, less, more = aligned
     if a.linktype != b.linktype:  # how frames were captured, not what they are
         less, more = ([layer for layer in layers if layer.name not in LINK] for layers in (less, more))
     for layer in less:
@@ -55,7 +96,7 @@ def differing(a: Dissection, b: Dissection) -> Iterator[Differing]:
     innermost = max((i for i, (one, _) in enumerate(pairs) if one.name in NETWORK and not one.quoted), default=0)
     for i, (one, other) in enumerate(pairs):
         around = i < innermost and one.name not in LINK
-        yield from _of_layers(one, other, QUOTED if one.quoted else OUTER if around else INNER)
+        yield from _of_layers(one, other, QUOTED if one.quoted else OUTER if around else INNER, exact=exact)
     yield from _payload(a, b)
 
 
@@ -63,7 +104,7 @@ def _headers(d: Dissection) -> list[Layer]:
     return [layer for layer in d.layers if layer.name not in _FILE]
 
 
-def _aligned(a: list[Layer], b: list[Layer]) -> tuple[list[tuple[Layer, Layer]], list[Layer], list[Layer]]:
+def _aligned(a: list[Layer], b: list[Layer]) -> Aligned:
     """Layers that belong together, and those that only one side has."""
     (link_a, rest_a), (link_b, rest_b) = _split(a), _split(b)
     pairs, less, more = _matched(link_a, link_b)
@@ -76,14 +117,19 @@ def _split(layers: list[Layer]) -> tuple[list[Layer], list[Layer]]:
     return layers[:at], layers[at:]
 
 
-def _matched(a: list[Layer], b: list[Layer]) -> tuple[list[tuple[Layer, Layer]], list[Layer], list[Layer]]:
-    """Layers of the same name in order, as far as both go; what is between is on one side only."""
+def _matched(a: list[Layer], b: list[Layer], *, in_step: bool = False) -> Aligned:
+    """Layers of the same name in order, as far as both go; what is between is on one side only.
+
+    `in_step`: behind the first that differs, none belongs to another.
+    """
     pairs, less, more = [], [], []
     i = j = 0
     while i < len(a) and j < len(b):
         if a[i].name == b[j].name and a[i].quoted == b[j].quoted:
             pairs.append((a[i], b[j]))
             i, j = i + 1, j + 1
+        elif in_step:
+            break
         elif a[i].name in [one.name for one in b[j:]]:
             more.append(b[j])
             j += 1
@@ -99,14 +145,14 @@ def _header(layer: Layer) -> str:
     return f"{layer.name} " + " → ".join(f.shown for f in ends if f is not None) if any(ends) else layer.name
 
 
-def _of_layers(a: Layer, b: Layer, place: str) -> Iterator[Differing]:
+def _of_layers(a: Layer, b: Layer, place: str, *, exact: bool) -> Iterator[Differing]:
     """The fields of two like headers; one that is met several times (TCP options) counts by its turn."""
     theirs: dict[tuple[str, int], Field] = dict(_numbered(b))
     mine = dict(_numbered(a))
     for key in [*mine, *(key for key in theirs if key not in mine)]:
         name = key[0]
         one, other = mine.get(key), theirs.get(key)
-        if name in PARTS or name in OF_THE_TAP or name.endswith(_OF_OTHERS) or _alike(one, other):
+        if name in PARTS or name in OF_THE_TAP or name.endswith(_OF_OTHERS) or _alike(one, other, exact=exact):
             continue
         yield Differing(_labelled(name, a, b), _shown(one), _shown(other), place)
 
@@ -118,18 +164,18 @@ def _numbered(layer: Layer) -> Iterator[tuple[tuple[str, int], Field]]:
         yield (f.name, met[f.name]), f
 
 
-def _alike(a: Field | None, b: Field | None) -> bool:
+def _alike(a: Field | None, b: Field | None, *, exact: bool) -> bool:
     if a is None or b is None:
         return False
     if a.remark or b.remark:  # a sum follows from what it covers: only whether it is right counts
-        return _worth(a) == _worth(b)
+        return _worth(a) == _worth(b) and not (exact and _worth(a) != _AS_IT_SHOULD and a.value != b.value)
     return a.value == b.value
 
 
 def _worth(f: Field) -> str:
     """What a checksum is worth: one that is left to the network card, or cut, counts as right."""
     word = f.remark.partition(",")[0]
-    return "right" if word in _RIGHT else word
+    return _AS_IT_SHOULD if word in _RIGHT else word
 
 
 def _shown(f: Field | None) -> str:

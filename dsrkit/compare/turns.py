@@ -37,9 +37,14 @@ class Turn:
     content: int
 
 
-def like_packets(f: Frames, flows: Flows, a: Ints, b: Ints) -> tuple[list[tuple[int, int]], list[int], list[int]]:
-    """Pairs (row of A, row of B), and the rows of either that are left."""
-    columns = _Columns(f, flows)
+def like_packets(
+    f: Frames, flows: Flows, a: Ints, b: Ints, *, numbers_kept: bool = False
+) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """Pairs (row of A, row of B), and the rows of either that are left.
+
+    `numbers_kept` says that both sides count from the same sequence numbers, and not each from its own.
+    """
+    columns = _Columns(f, flows, numbers_kept)
     mine, theirs = _conversations(columns, a), _conversations(columns, b)
     pairs: list[tuple[int, int]] = []
     for one, other in _matched(columns, mine, theirs):
@@ -56,7 +61,9 @@ def like_packets(f: Frames, flows: Flows, a: Ints, b: Ints) -> tuple[list[tuple[
 class _Columns:
     """The columns that pairing reads, as Python numbers."""
 
-    def __init__(self, f: Frames, flows: Flows) -> None:
+    def __init__(self, f: Frames, flows: Flows, numbers_kept: bool) -> None:
+        self.numbers_kept = numbers_kept
+        self.link = list(zip(f.eth_src.tolist(), f.eth_dst.tolist(), strict=True))
         self.proto = f.proto.tolist()
         self.direction = flows.direction.tolist()
         self.client, self.server = flows.client.tolist(), flows.server.tolist()
@@ -90,6 +97,8 @@ class _Columns:
     def base(self, rows: Iterable[int]) -> dict[int, int]:
         """The first sequence number of each direction; that of the other one under the negative direction."""
         first: dict[int, int] = {}
+        if self.numbers_kept:
+            return dict.fromkeys((1, 2, -1, -2), 0)
         for row in rows:
             if self.is_tcp[row]:
                 first.setdefault(self.direction[row], self.seq[row])
@@ -131,6 +140,7 @@ def _within(columns: _Columns, a: list[int], b: list[int]) -> list[tuple[int, in
     """Packets of two conversations that stand for each other."""
     turn = {row: columns.turn(row, base) for rows in (a, b) for base in [columns.base(rows)] for row in rows}
     rounds: list[Callable[[int], Key]] = [
+        lambda row: (turn[row], columns.link[row]),  # a tap at a load balancer sees a packet come in and go out
         lambda row: turn[row],
         lambda row: (turn[row].direction, turn[row].flags, turn[row].seq, turn[row].size),
         lambda row: (turn[row].direction, turn[row].seq),

@@ -146,6 +146,35 @@ def test_fields_can_be_chosen(pick: dict[str, list[str]]) -> None:
     assert {d.field for d in compare(octets, damaged, how="copy", **pick).unexpected} == {"ip.ttl"}
 
 
+def test_a_tap_that_sees_packets_twice_equals_itself() -> None:
+    folder = scenarios.PCAPS / "garp" / "b08-garp-not-sent"
+    found = compare(folder / "B_lb1.pcap", folder / "B_lb1.pcap", how="copy")
+    assert found.equal
+    assert found.same == found.pairs == found.packets[0]
+
+
+def test_at_a_tap_that_sees_packets_twice_the_changed_one_is_named() -> None:
+    octets = [o for o in frames(DR / "B_lb.pcap") if o[12:14] == b"\x08\x00" and o[23] == 6]
+    first = octets[0]
+    copies = [i for i, o in enumerate(octets) if o[26:] == first[26:]]
+    assert len(copies) == 2  # to the load balancer, and on to a server
+    damaged = octets.copy()
+    damaged[copies[1]] = ip_sum_repaired(patched(octets[copies[1]], 22, b"\x07"))
+    damaged[copies[0]] = patched(first, 18, b"\xaa\xaa")
+    found = compare(octets, damaged, how="copy")
+    assert {(e.a, e.b) for d in found.unexpected for e in d.examples} == {(i + 1, i + 1) for i in copies}
+    assert {d.field for d in found.unexpected} == {"ip.ttl", "ip.id", "ip.checksum"}
+
+
+def test_fields_of_the_outer_headers_can_be_meant_alone() -> None:
+    octets = [o for o in frames(TUNNEL / "C_rs1.pcap") if o[23] == 4]
+    outer = [ip_sum_repaired(patched(o, 18, b"\xaa\xaa")) for o in octets]
+    assert compare(octets, outer, how="copy", ignore=["outer.ip.id"]).equal
+    inner = [ip_sum_repaired(patched(o, 38, b"\xaa\xaa"), 34) for o in octets]
+    assert {d.field for d in compare(octets, inner, how="copy", ignore=["outer.ip.id"]).unexpected} == {"ip.id#2"}
+    assert {d.field for d in compare(octets, outer, how="copy", only=["outer.ip.*"]).unexpected} == {"ip.id"}
+
+
 def test_nothing_in_common_is_nothing_compared(tmp_path: Path) -> None:
     found = compare(frames(DR / "A_client.pcap")[:1], [])
     assert found.pairs == 0
