@@ -73,11 +73,9 @@ def deviating(expected: Dissection, got: Dissection) -> list[Differing]:
     A header that is missing or too much shows when headers are matched from the inside, a wrong length or protocol
     number, behind which nothing is what it was, when they are matched from the outside.
     """
-    from_outside = list(
-        _differing(expected, got, _matched(_headers(expected), _headers(got), in_step=True), exact=True)
-    )
-    from_inside = list(_differing(expected, got, _aligned(_headers(expected), _headers(got)), exact=True))
-    return min(from_outside, from_inside, key=len)
+    whole = _headers(expected), _headers(got)
+    ways = (_matched(*whole, in_step=True), _aligned(*whole))
+    return min((list(_differing(expected, got, way, exact=True)) for way in ways), key=len)
 
 
 def differing(a: Dissection, b: Dissection) -> Iterator[Differing]:
