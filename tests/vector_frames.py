@@ -176,6 +176,20 @@ def differences(vector: Vector, ours: Dissection) -> Iterator[str]:
             yield from _quoted_differences(ours, theirs_one.get("quoted", []))
 
 
+def only_ours(vector: Vector, ours: Dissection) -> Iterator[str]:
+    """Fields that we have, and tshark, which has the layer and stopped in it, has not."""
+    theirs = _known([layer for layer in vector.layers if not layer["p"].startswith(MARKS)])
+    mine = _counted([layer for layer in ours.layers if not layer.quoted])
+    if theirs and theirs[0]["p"] == "tcp":
+        return
+    for ours_one, theirs_one in zip(mine, theirs, strict=False):
+        if ours_one.name != theirs_one["p"]:
+            return
+        for key, name in COMPARED.get(ours_one.name, {}).items():
+            if key not in theirs_one and ours_one.get(name) is not None:
+                yield name
+
+
 def _known(layers: list[Theirs]) -> list[Theirs]:
     """tshark's layers up to the first that we do not read."""
     return list(takewhile(lambda layer: layer["p"] in COMPARED.keys() | ALSO_READ, layers))

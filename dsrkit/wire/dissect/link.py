@@ -23,9 +23,10 @@ VLAN: Final = Table(
         Row("vlan.priority", 0, 2, mask=0xE000),
         Row("vlan.dei", 0, 2, mask=0x1000),
         Row("vlan.id", 0, 2, mask=0x0FFF),
-        Row("vlan.etype", 2, 2, show=ethertype_text),
     ),
 )
+VLAN_TYPE: Final = Row("vlan.etype", 2, 2, show=ethertype_text)
+VLAN_LENGTH: Final = Row("vlan.len", 2, 2)
 SERVICE_TAG: Final = Table(
     "ieee8021ad",
     "IEEE 802.1Q s9.6",
@@ -75,6 +76,7 @@ TABLES: Final = (
     ETHERNET,
     Table("eth", "IEEE 802.3 s3.2", 0, (TYPE, LENGTH)),
     VLAN,
+    Table("vlan", "IEEE 802.1Q s9.3", 0, (VLAN_TYPE, VLAN_LENGTH)),
     SERVICE_TAG,
     LLC,
     Table("llc", "IEEE 802.2 s5.2", 0, (UNNUMBERED,)),
@@ -113,8 +115,10 @@ def _lengthed(walk: Walk, length: int, at: int) -> Next:
 
 def vlan(walk: Walk, at: int) -> Next:
     """A customer's tag (802.1Q)."""
-    if walk.take(VLAN, at, layout.LAYER_LINK) is None:
+    opened = walk.take(VLAN, at, layout.LAYER_LINK)
+    if opened is None:
         return None
+    walk.fill(opened, (VLAN_TYPE,) if walk.number(at + 2, 2) >= _ETHER_TYPES_FROM else (VLAN_LENGTH,), at)
     return _tagged(walk, at)
 
 
