@@ -7,16 +7,16 @@ only the rows whose answer depends on an open test are looked at one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
 
 import numpy as np
 
 from dsrkit.inspect.batch import Batch
 from dsrkit.inspect.fields import Reference
 from dsrkit.inspect.where.compare import Value, address, calculated, holds, holds_value, integer, scalar, signed
+from dsrkit.inspect.where.silence import COUNTED, silent
 from dsrkit.inspect.where.tree import (
     Combined,
     Compare,
@@ -31,17 +31,7 @@ from dsrkit.inspect.where.tree import (
     Text,
     leaves,
 )
-from dsrkit.wire import layout
 from dsrkit.wire.columns import Array, Mask
-
-_COUNTED: Final = {"defect": "defect", "frame.comment": "commented"}
-"""What rows count, or tell in a word: text is needed only to see which."""
-_CARRIES_FRAMES: Final = (layout.ENCAP_VXLAN, layout.ENCAP_GENEVE)
-_UDP_TUNNELS: Final = (layout.ENCAP_GUE, layout.ENCAP_GUE1, layout.ENCAP_VXLAN, layout.ENCAP_GENEVE)
-_OF_TUNNELS: Final = frozenset({"udp", "gre", "gue", "vxlan", "geneve"})
-"""Headers of which columns keep those next to the innermost packet."""
-_ETHERNET_IN_GRE: Final = (0x6558, 0x88BE, 0x22EB)
-"""Protocols in a GRE header behind which comes an Ethernet frame: transparent bridging, ERSPAN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +49,6 @@ class Selection:
         self._batch = batch
         self._expression = expression
         self._known: dict[int, Known] = {}
-        self._carrying: Mask | None = None
 
     def rows(self, among: Mask | None = None) -> Iterator[int]:
         """Rows that are selected, of those `among`."""
@@ -87,9 +76,9 @@ class Selection:
         if isinstance(test, Present) and isinstance(test.what, Reference):
             return self._presence(test.what)
         if isinstance(test, Text):
-            return Known(nowhere, self._open([test.what]))
+            return Known(nowhere, silent(self._batch, [test.what]))
         parts = [test.what, test.than] if isinstance(test, CompareFields) else [test.what]
-        open_ = self._open([leaf for part in parts for leaf in leaves(part)])
+        open_ = silent(self._batch, [leaf for part in parts for leaf in leaves(part)])
         some, every = nowhere.copy(), ~nowhere
         for values in product(*(self._columns(part) for part in parts)):
             there = np.logical_and.reduce([mask for mask, _ in values])
@@ -102,12 +91,12 @@ class Selection:
         return Known(yes & ~open_, open_)
 
     def _presence(self, what: Reference) -> Known:
-        open_ = self._open([what])
+        open_ = silent(self._batch, [what])
         yes = np.zeros(len(self._batch), bool)
         if what.row:
             rec = self._batch.window.rec
-            if what.name in _COUNTED:
-                return Known(np.not_equal(rec[_COUNTED[what.name]], 0), yes)
+            if what.name in COUNTED:
+                return Known(np.not_equal(rec[COUNTED[what.name]], 0), yes)
             return Known(~open_, open_)
         for name in what.columns:
             if what.is_layer:
@@ -130,63 +119,6 @@ class Selection:
         if what.row:
             return [] if what.kind == "text" else [(everywhere, self._batch.numbers(what.name))]
         return [(mask, address(values, what)) for mask, values in map(self._batch.column, what.columns)]
-
-    def _open(self, fields: Iterable[Reference]) -> Mask:
-        """Rows of which columns cannot tell."""
-        open_ = np.zeros(len(self._batch), bool)
-        for field in fields:
-            if field.name in _COUNTED:
-                open_ |= np.not_equal(self._batch.window.rec[_COUNTED[field.name]], 0)
-            elif field.row:
-                open_ |= field.kind == "text"
-            elif not field.columns:
-                open_ |= self._possible(field)
-            elif field.deep:
-                open_ |= self._broken
-                if field.layer in ("eth", "vlan", "ieee8021ad", "arp"):
-                    open_ |= self._inner_frames
-                elif field.layer in _OF_TUNNELS:
-                    open_ |= self._tunnels_in_tunnels if field.base != "udp.length" else self._udp_tunnels
-        return open_
-
-    def _possible(self, field: Reference) -> Mask:
-        """Rows that may hold a field which no column has."""
-        known = {"dns": ("udp", "tcp"), "http": ("tcp",), "tcp": ("tcp",), "udp": ("udp",), "vrrp": ("ip", "ipv6")}
-        layers = known.get(field.layer)
-        if layers is None:
-            return np.ones(len(self._batch), bool)
-        carrying: Mask = np.logical_or.reduce([self._batch.columns.present(layer) for layer in layers])
-        return self._broken | carrying
-
-    @property
-    def _broken(self) -> Mask:
-        """Frames whose last header is not all there: the dissector keeps the fields that are."""
-        defect = self._batch.window.rec["defect"]
-        mask: Mask = self._batch.defective & (defect != layout.DEFECT_LINKTYPE)
-        return mask
-
-    @property
-    def _inner_frames(self) -> Mask:
-        """Tunnel packets that may carry a frame with a link-layer header of its own, which no column holds."""
-        if self._carrying is None:
-            rec = self._batch.window.rec
-            bridged = np.isin(rec["tun_word"] & 0xFFFF, _ETHERNET_IN_GRE)
-            self._carrying = np.isin(rec["encap"], _CARRIES_FRAMES).any(axis=1) | (
-                (rec["encap"] == layout.ENCAP_GRE).any(axis=1) & bridged
-            )
-        return self._carrying
-
-    @property
-    def _tunnels_in_tunnels(self) -> Mask:
-        """Packets in more than one tunnel with a header: columns keep that of the innermost."""
-        headers: Array = (self._batch.window.rec["encap"] > layout.ENCAP_IPIP).sum(axis=1)
-        return headers > 1
-
-    @property
-    def _udp_tunnels(self) -> Mask:
-        """Packets in a UDP tunnel, whose UDP length no column holds."""
-        mask: Mask = np.logical_or.reduce(np.isin(self._batch.window.rec["encap"], _UDP_TUNNELS), axis=1)
-        return mask
 
     # --- one by one -----------------------------------------------------------------------------------------------
 
