@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import struct
 import sys
 from pathlib import Path
@@ -148,7 +149,7 @@ def test_a_zstd_frame_that_asks_for_too_large_a_window_is_refused() -> None:
 def test_members_and_frames_one_behind_the_other(members: int) -> None:
     octets = make.pcap(FRAMES)
     cuts = [len(octets) * i // members for i in range(members + 1)]
-    parts = [octets[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [octets[a:b] for a, b in itertools.pairwise(cuts)]
     zstd, lz4 = pytest.importorskip("zstandard"), pytest.importorskip("lz4.frame")
     for pack in (gzip.compress, zstd.compress, lz4.compress):
         assert len(opened(b"".join(pack(part) for part in parts))[1]) == 12

@@ -7,7 +7,9 @@ import io
 import itertools
 import os
 import random
+import shutil
 import struct
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -295,3 +297,139 @@ def test_first_interfaces_are_known_before_the_packets_are_read_and_no_file_is_l
 
 def _is_open(fd: str) -> bool:
     return os.path.lexists(f"/proc/self/fd/{fd}")
+
+
+def test_comments_of_packets_sections_and_interfaces() -> None:
+    def said(*texts: str, order: str = "<") -> bytes:
+        return b"".join(make.option(1, text.encode(), order) for text in texts)
+
+    def packet(order: str, options: bytes) -> bytes:
+        head = struct.pack(order + "IIIII", 0, 0, 0, 5, 5)
+        return make.block(6, head + b"12345\0\0\0" + options, order)
+
+    flags = make.option(2, b"\1\0\0\0")
+    octets = (
+        make.block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + said("whole") + make.option(4, b"dumpcap"))
+        + make.interface(1, 0, make.option(11, b"\0port 80") + said("a", "b"))
+        + packet("<", flags + said("first", "wörds"))
+        + packet("<", b"")
+        + packet("<", flags)
+        + make.section(">")
+        + make.interface(1, 0, order=">")
+        + packet(">", said("x\x1b[31m", order=">"))
+        + make.block(2, struct.pack(">HHIIII", 0, 0, 0, 0, 1, 1) + b"y\0\0\0" + said("old", order=">"), ">")
+    )
+    opened = of(octets)
+    assert rows(opened)["commented"].tolist() == [2, 0, 0, 1, 1]
+    assert opened.comments == {1: ["first", "wörds"], 4: ["x\x1b[31m"], 5: ["old"]}
+    assert opened.sections == [capture.Section(0, 1, application="dumpcap", comment="whole"), capture.Section(1, 4)]
+    assert (opened.interfaces[0].filter, opened.interfaces[0].comment) == ("port 80", "a\nb")
+
+
+def test_comments_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "MOST_COMMENTED", 3)
+    options = make.option(1, b"long " * 10_000) + make.option(1, b"") * 25
+    head = struct.pack("<IIIII", 0, 0, 0, 4, 4) + b"1234"
+    opened = of(make.section() + make.interface() + make.block(6, head + options) * 5)
+    assert rows(opened)["commented"].tolist() == [26] * 5
+    assert (sorted(opened.comments), opened.comments_left_off) == ([1, 2, 3], 2)
+    assert [len(text) for text in opened.comments[1][:2]] == [501, 0]
+    assert opened.comments[1][-1] == "(6 more comments)"
+
+
+def test_a_simple_packet_is_as_long_as_its_snap_length_allows() -> None:
+    frame = FRAMES[2]
+    octets = make.section() + make.interface(1, 60)
+    octets += make.block(3, struct.pack("<I", len(frame)) + frame[:60])
+    octets += make.block(3, struct.pack("<I", 20) + frame[:20]) + make.block(3, struct.pack("<I", 5) + b"12345")
+    found = rows(of(octets))
+    assert found["caplen"].tolist() == [60, 20, 5]
+    assert found["wirelen"].tolist() == [len(frame), 20, 5]
+
+
+@pytest.mark.parametrize("length", [-1, 0, 3, 1 << 62])
+def test_the_length_of_a_section_is_not_believed(length: int) -> None:
+    head = make.block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, length))
+    found = of(head + make.interface() + make.enhanced(FRAMES[0]) + head + make.interface() + make.enhanced(FRAMES[1]))
+    assert rows(found)["caplen"].tolist() == [len(frame) for frame in FRAMES[:2]]
+
+
+def test_blocks_without_packets_are_skipped_and_their_secrets_not_kept() -> None:
+    others = [
+        make.block(4, struct.pack("<HH", 1, 9) + b"\xc0\0\2\1evil\0\0\0\0" + bytes(4)),  # names
+        make.block(5, bytes(12) + make.option(2, bytes(8))),  # statistics
+        make.block(9, b"MESSAGE=hello\n"),  # systemd journal
+        make.block(10, struct.pack("<II", 0x544C534B, 30) + b"CLIENT_RANDOM 00 11" + bytes(13)),  # secrets
+        make.block(0x0BAD, struct.pack("<I", 1) + bytes(20)),
+        make.block(0x40000BAD, struct.pack("<I", 1) + bytes(20)),
+        make.block(0x80000001, bytes(8)),
+    ]
+    octets = make.section() + make.interface() + b"".join(other + make.enhanced(FRAMES[0]) for other in others)
+    opened = of(octets)
+    assert (rows(opened)["defect"] == 0).all()
+    assert len(rows(opened)) == len(others)
+    assert opened.notes == []
+
+
+def test_a_file_that_grows_is_read_as_far_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    octets = make.pcap(FRAMES)
+    path.write_bytes(octets[:-10])
+    opened = capture.read(path)
+    assert len(rows(opened)) == 2
+    assert "being written" not in opened.notes[0]
+    path.write_bytes(octets + octets[24:])
+    assert len(rows(opened)) == 2
+    assert len(opened.notes) == 1
+    assert opened.notes[0].endswith("(it is being written)")
+    assert len(rows(capture.read(path))) == 6
+
+
+def test_what_a_pipe_holds_is_given_before_more_comes() -> None:
+    end, start = os.pipe()
+    octets = make.pcap(FRAMES)
+    with os.fdopen(end, "rb", buffering=0) as stream, os.fdopen(start, "wb", buffering=0) as writer:
+        writer.write(octets[:-30])
+        windows = capture.read(stream).windows()
+        first = next(windows)
+        assert len(first.rec) == 2
+        held = bytes(first.buf)
+        writer.write(octets[-30:])
+        second = next(windows)
+        assert (len(second.rec), second.first_row) == (1, 2)
+        assert bytes(first.buf) == held
+        assert bytes(second.packet(0)) == FRAMES[2]
+        writer.close()
+        assert list(windows) == []
+
+
+@pytest.mark.parametrize("endian", ["modified", "nsecpcap", "pcap", "pcapng"])
+def test_files_of_other_tools_read_as_capinfos_and_tshark_read_them(endian: str, tmp_path: Path) -> None:
+    needed = ("editcap", "mergecap", "tshark")
+    if missing := [tool for tool in needed if shutil.which(tool) is None]:
+        pytest.skip(f"{', '.join(missing)} not installed")
+    sources = []
+    for i, linktype in enumerate((1, 101)):
+        source = tmp_path / f"{i}.pcap"
+        frames = [frame[14 * (linktype == 101) :] for frame in FRAMES]
+        source.write_bytes(make.pcap(frames, linktype=linktype, magic=0xA1B23C4D, step=1 + i, order="<>"[i]))
+        sources.append(source)
+    made = tmp_path / "made"
+    several = sources if endian == "pcapng" else sources[:1]
+    kind = {"modified": "modpcap"}.get(endian, endian)
+    subprocess.run(["mergecap", "-F", kind, "-w", made, *several], check=True, capture_output=True)
+    if endian == "pcapng":
+        subprocess.run(["editcap", "-a", "2:a comment", made, tmp_path / "said"], check=True, capture_output=True)
+        made = tmp_path / "said"
+    fields = ["frame.cap_len", "frame.len", "frame.time_epoch", "frame.interface_id", "frame.comment"]
+    command = ["tshark", "-r", made, "-T", "fields", *[part for name in fields for part in ("-e", name)]]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    opened = capture.read(made)
+    found = rows(opened)
+    assert len(found) == len(shown) == 3 * len(several)
+    for row, line, number in zip(found, shown, itertools.count(1), strict=False):
+        caplen, wirelen, when, interface, comment = line.split("\t")
+        assert (row["caplen"], row["wirelen"]) == (int(caplen), int(wirelen))
+        assert row["ts_ns"] == int(when.replace(".", ""))
+        assert row["iface"] == int(interface or 0)
+        assert opened.comments.get(number, []) == ([comment] if comment else [])

@@ -75,6 +75,7 @@ class Pass:
         self._have = 0  # octets in the buffer
         self._need = 0  # octets that the record at the position has, or claims
         self._row = 0  # rows handed out
+        self._pending = 0  # rows behind them
         self._ended = False
         self._why = ""
         self._damages = 0
@@ -247,7 +248,7 @@ class Pass:
             self._swapped = swapped
             self._first += self._count
             self._count = 0
-            self._add_section(headers.section(block, "<>"[swapped], self._sections, self._row + 1))
+            self._add_section(headers.section(block, "<>"[swapped], self._sections, self._row + self._pending + 1))
         else:
             self._describe(block)
         self._at += size
@@ -302,7 +303,7 @@ class Pass:
                 continue
             if count:
                 yield self._window(rows, count)
-                self._row += count
+                self._row, self._pending = self._row + count, 0
                 rows = self._rows.take()
                 count = 0
             if status == self._module.ROWS_FULL:
@@ -326,10 +327,10 @@ class Pass:
         else:
             table = memoryview(self._table)
             result = self._scanner.pcapng(at, have, count, base, self._swapped, self._first, self._count, table)
-        count, self._at, status, self._need = result
+        self._pending, self._at, status, self._need = result
         if status == self._module.DAMAGED:
             self._why = self._why_damaged()
-        return count, status
+        return self._pending, status
 
     def _why_damaged(self) -> str:
         if self._pcap is not None:
