@@ -9,6 +9,8 @@ VENV ?= .venv
 TEST_VENV ?= .venv-test
 PYTEST_ARGS ?= -n 2
 LAB_ENGINES ?= host uml
+FUZZ_MUTANTS ?= 100000
+FUZZ_SECONDS ?= 300
 
 export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -18,7 +20,7 @@ export PIP_NO_INPUT := 1
 PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name '*.j2' -o -name py.typed \) -print)
 BUILD_FILES := pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: help demo test lint docs docs-serve docs-output docs-tables lab-all record build clean
+.PHONY: help demo test lint docs docs-serve docs-output docs-tables fuzz lab-all record build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +44,14 @@ lint: $(TEST_VENV)/.installed ## ruff, its formatter, mypy --strict on the packa
 lab-all: $(TEST_VENV)/.installed ## Build every mode for real, in every engine that can; as root (LAB_ENGINES='host uml')
 	@scripts/ensure.sh programs
 	@scripts/labs.sh $(TEST_VENV)/bin/dsrkit $(LAB_ENGINES)
+
+fuzz: $(TEST_VENV)/.installed ## Examine mutated captures, then let atheris look for more (FUZZ_MUTANTS, FUZZ_SECONDS)
+	$(TEST_VENV)/bin/python scripts/fuzz.py mutants $(FUZZ_MUTANTS)
+	@if $(TEST_VENV)/bin/python -m pip install --quiet --only-binary :all: atheris; then \
+	    $(TEST_VENV)/bin/python scripts/fuzz.py guided $(FUZZ_SECONDS); \
+	else \
+	    echo "atheris has no wheel for this Python: mutants only"; \
+	fi
 
 docs: $(TEST_VENV)/.installed ## Build the documentation into site/, strictly
 	NO_MKDOCS_2_WARNING=1 $(TEST_VENV)/bin/mkdocs build --strict --quiet

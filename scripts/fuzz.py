@@ -29,6 +29,7 @@ def _chunk(seed: int, first: int, stop: int) -> str:
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
     done = subprocess.run(
         [sys.executable, "-m", "robustness.examine", str(seed), str(first), str(stop)],
+        cwd=TESTS,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
