@@ -29,6 +29,8 @@ ARROWS: dict[str, set[str]] = {
     "diagnose": {"errors", "model", "tables", "wire", "verify"},
     "verification": {"errors", "model", "verify", "mechanisms", "diagnose"},
     "inspect": {"errors", "model", "tables", "wire", "verify", "mechanisms"},
+    # other decoders beside ours
+    "oracle": {"errors", "model", "wire"},
     "report": {"model"},
     "compare": {"errors", "model", "tables", "wire", "verify", "inspect"},
     "cli": {
@@ -40,6 +42,7 @@ ARROWS: dict[str, set[str]] = {
         "verification",
         "diagnose",
         "inspect",
+        "oracle",
         "report",
         "craft",
         "setup",
@@ -65,6 +68,7 @@ OUTSIDE: dict[str, set[str]] = {
     "inspect": {"numpy", "pyarrow"},
     "compare": {"numpy"},
     "verification": set(),
+    "oracle": {"dpkt", "pyshark"},
     "report": {"rich"},
     "cli": {"typer", "click", "rich"},
     "__main__": set(),

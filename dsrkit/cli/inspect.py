@@ -22,11 +22,13 @@ from dsrkit.cli.common import (
 )
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES
+from dsrkit.oracle import ORACLES
 
 if TYPE_CHECKING:
     from dsrkit.cli.progress import Watch
     from dsrkit.inspect.batch import Batch
     from dsrkit.inspect.view import View
+    from dsrkit.model.opinion import Opinion
 
 FORMATS: Final = ("table", "json", "jsonl", "csv")
 
@@ -94,6 +96,16 @@ def command(
         str | None,
         typer.Option(metavar="FILE", help="Write the fields of all chosen frames as columns of a Parquet file."),
     ] = None,
+    oracle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DECODER",
+            callback=word(ORACLES),
+            autocompletion=complete(ORACLES),
+            help="Have another decoder read the chosen frames as well, and list every field in which both differ; "
+            f"one of: {', '.join(ORACLES)}.",
+        ),
+    ] = None,
     spec: Annotated[str | None, typer.Option(metavar="FILE", help="The spec file (dsr.toml) of the set-up.")] = None,
     mode: Annotated[
         str | None,
@@ -122,12 +134,18 @@ def command(
     """Show what each frame is: its role in the load balancing, its fields, its octets.
 
     Mode and machines are inferred from the capture's head, and stated above the frames. Exit codes: 0 shown, also
-    where no frame matches; 2 could not be read, or options that make no sense.
+    where no frame matches; 2 could not be read, or options that make no sense. With --oracle: 0 both agree, or what
+    differs is explained; 1 both differ; 2 the decoder is not there, or nothing was compared.
     """
     names = split(fields)
     detail = tree or octets
     with user_errors():
         _check(names, detail, parquet, output_format, output)
+        if oracle and (names or detail or parquet or flows or output_format not in ("table", "json")):
+            raise UsageError(
+                "--oracle compares all fields, as --format table or json; leave out --fields, -V, -x, "
+                "--flows and --parquet"
+            )
         if flows and (names or detail or parquet or where is not None or frames):
             raise UsageError(
                 "--flows shows whole connections; leave out --where, --frames, --fields, --parquet, -V and -x"
@@ -158,11 +176,18 @@ def command(
             numbers = Numbers.parse(frames) if frames is not None else None
             compiled = compile_filter(where) if where is not None else None
             table = Table(names) if names else None
-            asked = (compiled is not None and compiled.asks_roles) or (table.asks_roles if table else not parquet)
+            listing = not (parquet or oracle)
+            asked = (compiled is not None and compiled.asks_roles) or (table.asks_roles if table else listing)
             view = View(capture, roles=asked, gue_ports=gue_port or (), **stated)
             picked = chosen(_watched(view, watch), numbers=numbers, where=compiled, count=count)
             counted = _Counted(picked)
-            if parquet:
+            judged: Opinion | None = None
+            if oracle:
+                from dsrkit.cli.oracle import opinion, opinion_texts
+
+                judged = opinion(oracle, counted, gue_port or ())
+                _write(output, opinion_texts(judged, output_format, paint), watch)
+            elif parquet:
                 from dsrkit.inspect.parquet import write_parquet
 
                 write_parquet(parquet, table, counted)
@@ -174,6 +199,8 @@ def command(
             complain(f"{counted.frames} frames written to {parquet}")
         elif not counted.frames:
             complain("no frame matches")
+    if judged is not None:
+        raise typer.Exit(judged.exit_code)
 
 
 def _check(names: tuple[str, ...], detail: bool, parquet: str | None, output_format: str, output: str | None) -> None:

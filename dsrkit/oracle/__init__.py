@@ -1,1 +1,8 @@
-"""Second opinions: the same frames decoded by programs that share no code with dsrkit, and where they disagree."""
+"""Other decoders that read the same frames: a second opinion on ours."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ORACLES: Final = ("tshark", "dpkt")
+"""Their names."""

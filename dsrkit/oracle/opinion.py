@@ -1,58 +1,21 @@
-"""`second_opinion`: every frame decoded twice, and each field in which both readings differ."""
+"""`second_opinion`: every frame decoded twice, and each field that both read differently, or we not at all."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import tee
-from typing import Final
 
 from dsrkit.errors import UsageError
-from dsrkit.oracle.known import why
-from dsrkit.oracle.told import Frame, Oracle, Place, Told, ours
-from dsrkit.wire.dissect.frame import dissect
+from dsrkit.model.opinion import Disagreement, Opinion
+from dsrkit.oracle import ORACLES
+from dsrkit.oracle.known import Case, why
+from dsrkit.oracle.told import Frame, Oracle, Seen, Told, ours, paired
+from dsrkit.wire.dissect.frame import LINKTYPES, dissect
 from dsrkit.wire.dissect.tree import Dissection, Scalar
+from dsrkit.wire.dissect.walk import SUM_WORDS
 from dsrkit.wire.scanner import GUE_PORTS
 
-ORACLES: Final = ("tshark", "dpkt")
-_MOST_LISTED: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """One field of one frame: our value and the oracle's, as text (empty where one does not see the field).
-
-    `why` explains a disagreement that is known and where ours is right.
-    """
-
-    frame: int
-    field: str
-    ours: str
-    theirs: str
-    why: str = ""
-
-
-@dataclass(slots=True)
-class Opinion:
-    """What came out. `listed` holds the first thousand disagreements, `by_field` counts all by field, those that are
-    explained apart."""
-
-    oracle: str
-    version: str
-    frames: int = 0
-    fields: int = 0
-    unread: int = 0
-    listed: list[Disagreement] = field(default_factory=list)
-    by_field: Counter[str] = field(default_factory=Counter)
-    explained: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def exit_code(self) -> int:
-        """0 where all agree or the difference is explained, 1 where not, 2 where nothing was compared."""
-        if not self.fields:
-            return 2
-        return 1 if self.by_field else 0
+_STATE = ".checksum.state"
 
 
 def oracle_of(name: str) -> Oracle:
@@ -81,47 +44,51 @@ def second_opinion(frames: Iterable[Frame], oracle: Oracle, *, gue_ports: frozen
     for frame, told in zip(mine, oracle.tell(theirs), strict=True):
         found.frames += 1
         d = dissect(frame.octets, frame.linktype, wirelen=frame.wirelen, gue_ports=gue_ports)
-        if not told.layers:
+        if not told.layers or frame.linktype not in LINKTYPES:
             found.unread += 1
             continue
         for one in _disagreements(found, frame, d, told, oracle):
-            (found.explained if one.why else found.by_field)[one.field] += 1
-            if len(found.listed) < _MOST_LISTED:
-                found.listed.append(one)
+            found.add(one)
     return found
 
 
 def _disagreements(found: Opinion, frame: Frame, d: Dissection, told: Told, oracle: Oracle) -> Iterator[Disagreement]:
-    mine = ours(d, by_offset=oracle.by_offset)
-    for place, theirs in told.fields.items():
-        name = place[0]
-        if place not in mine:
-            reason = why(oracle.name, name, None, theirs, d)
-            if reason is not None:
-                yield Disagreement(frame.number, _named(place, oracle), "", str(theirs), reason)
+    for mine, theirs in paired(ours(d, by_offset=oracle.by_offset), told.fields):
+        if theirs is None:
+            assert mine is not None
+            found.alone[mine.name] += 1
             continue
-        found.fields += 1
-        value = mine[place]
-        if not _same(value, theirs):
-            yield Disagreement(
-                frame.number,
-                _named(place, oracle),
-                _shown(value),
-                _shown(theirs),
-                why(oracle.name, name, value, theirs, d) or "",
-            )
+        value = mine.value if mine else None
+        if value is not None:
+            found.fields += 1
+            if _same(value, theirs.value):
+                continue
+        yield Disagreement(
+            frame.number,
+            _named(theirs, oracle),
+            _shown(theirs.name, value),
+            _shown(theirs.name, theirs.value),
+            why(Case(oracle.name, theirs.name, value, theirs.value, d, told.layers)),
+        )
 
 
-def _named(place: Place, oracle: Oracle) -> str:
-    name, number = place
-    if oracle.by_offset:
-        return name
-    return name if number == 1 else f"{name}#{number}"
+def _named(seen: Seen, oracle: Oracle) -> str:
+    """Its name, with the number of the layer where that is known."""
+    return seen.name if oracle.by_offset or seen.start == 1 else f"{seen.name}#{seen.start}"
 
 
 def _same(a: Scalar, b: Scalar) -> bool:
-    return a.lower() == b.lower() if isinstance(a, str) and isinstance(b, str) else a == b
+    return _plain(a) == _plain(b) if isinstance(a, str) and isinstance(b, str) else a == b
 
 
-def _shown(value: Scalar) -> str:
+def _plain(text: str) -> str:
+    """Text without what its notation adds: tshark writes controls as octal escapes, and names in either case."""
+    return "".join(one if one.isprintable() else f"\\{ord(one):03o}" for one in text).lower()
+
+
+def _shown(name: str, value: Scalar | None) -> str:
+    if value is None:
+        return ""
+    if name.endswith(_STATE) and isinstance(value, int):
+        return SUM_WORDS.get(value) or "none"
     return value.hex() if isinstance(value, bytes) else str(value)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from dsrkit.errors import CaptureError, MissingDependency
-from dsrkit.oracle.told import Frame, Place, Told, as_scalar
+from dsrkit.oracle.told import Frame, Seen, Told, as_scalar
 from dsrkit.wire import layout
 from dsrkit.wire.dissect.frame import NAMES
 from dsrkit.wire.dissect.tree import Scalar
@@ -135,13 +135,14 @@ def _packets(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _told(packet: Any) -> Told:
-    fields: dict[Place, Scalar] = {}
+    fields: list[Seen] = []
     for layer in (packet.frame_info, *packet.layers):
         for name, container in layer._all_fields.items():
             for one in container.all_fields:
-                known = _known(name, one.show)
+                known = None if one.hide else _known(name, one.show)  # hidden ones are other names of fields shown
                 if known is not None and one.pos is not None:
-                    fields.setdefault((known[0], int(one.pos)), known[1])
+                    start = int(one.pos)
+                    fields.append(Seen(*known, start, start + int(one.size or 0)))
     return Told(fields, tuple(layer.layer_name for layer in packet.layers))
 
 
@@ -172,7 +173,7 @@ def _pcapng(frames: Sequence[Frame]) -> bytes:
             stamp >> 32 & 0xFFFF_FFFF,
             stamp & 0xFFFF_FFFF,
             len(frame.octets),
-            max(frame.wirelen, len(frame.octets)),
+            frame.wirelen,
         )
         blocks.append(_block(6, head + frame.octets + bytes(-len(frame.octets) % 4)))
     return b"".join(blocks)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from dsrkit.errors import MissingDependency
-from dsrkit.oracle.told import Frame, Place, Told
+from dsrkit.oracle.told import Frame, Seen, Told
 from dsrkit.wire.dissect.tree import Scalar
 
 Reader = Callable[[Any], Scalar | None]
@@ -46,7 +46,10 @@ _FIELDS: Final[Mapping[str, tuple[str, Mapping[str, Reader]]]] = {
         "arp",
         {
             "arp.opcode": _number("op"),
+            "arp.hw.type": _number("hrd"),
+            "arp.proto.type": _number("pro"),
             "arp.hw.size": _number("hln"),
+            "arp.proto.size": _number("pln"),
             "arp.src.hw_mac": _mac("sha"),
             "arp.src.proto_ipv4": _ip("spa"),
             "arp.dst.hw_mac": _mac("tha"),
@@ -59,6 +62,7 @@ _FIELDS: Final[Mapping[str, tuple[str, Mapping[str, Reader]]]] = {
             "ip.version": _number("v"),
             "ip.hdr_len": lambda p: p.hl * 4,
             "ip.dsfield": _number("tos"),
+            "ip.len": _number("len"),
             "ip.id": _number("id"),
             "ip.flags.df": _number("df"),
             "ip.flags.mf": _number("mf"),
@@ -97,6 +101,8 @@ _FIELDS: Final[Mapping[str, tuple[str, Mapping[str, Reader]]]] = {
             "tcp.flags.push": lambda p: p.flags >> 3 & 1,
             "tcp.flags.ack": lambda p: p.flags >> 4 & 1,
             "tcp.flags.urg": lambda p: p.flags >> 5 & 1,
+            "tcp.flags.ece": lambda p: p.flags >> 6 & 1,
+            "tcp.flags.cwr": lambda p: p.flags >> 7 & 1,
             "tcp.window_size_value": _number("win"),
             "tcp.checksum": _number("sum"),
             "tcp.urgent_pointer": _number("urp"),
@@ -146,7 +152,7 @@ class Dpkt:
             yield self._told(frame)
 
     def _told(self, frame: Frame) -> Told:
-        fields: dict[Place, Scalar] = {}
+        fields: list[Seen] = []
         counts: Counter[str] = Counter()
         layers: list[str] = []
         packet = self._unpacked(frame)
@@ -160,7 +166,7 @@ class Dpkt:
                 for name, read in readers.items():
                     value = read(packet)
                     if value is not None:
-                        fields[name, counts[layer]] = value
+                        fields.append(Seen(name, value, counts[layer], counts[layer]))
             packet = None if kind in _LAST else getattr(packet, "data", None)
         return Told(fields, tuple(layers))
 
