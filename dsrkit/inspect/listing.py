@@ -82,7 +82,8 @@ def _machine(scene: Scene, party: Party) -> str:
     """A machine's name, with its addresses, else its MACs."""
     addresses = _addresses(scene, party.ips)
     addresses = [a for a in addresses if not a.startswith("fe80:")] or addresses
-    return f"{called(party)} {_listed(addresses or [mac_text(m) for m in sorted(party.macs)])}".strip()
+    shown = addresses or [mac_text(mac) for mac in sorted(party.macs)]
+    return f"{called(party)} {_listed(shown) if shown else '(not seen)'}"
 
 
 def _addresses(scene: Scene, numbers: set[int]) -> list[str]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 
+import numpy as np
 import pytest
 from merging import merged
 from scenarios import Scenario, cases
 
 from dsrkit.inspect.survey import Survey
 from dsrkit.model.names import REWRITES
+from dsrkit.model.spec import Spec
 from dsrkit.wire.columns import Columns
 
 CASES = {case.name: case for case in cases([*REWRITES, "garp", "health", "dns-rr", "l7"])}
@@ -256,3 +258,39 @@ def test_one_side_of_a_nat_claims_nothing(name: str) -> None:
             role = batch.role(i)
             assert "LB" not in role
             assert "VIP" not in role
+
+
+def roles_of(found: Survey) -> Counter[str]:
+    """Roles of the frames with ports, without what differs from frame to frame."""
+    out: Counter[str] = Counter()
+    for batch in found.batches():
+        c = Columns(batch.window.rec)
+        for i in np.flatnonzero(c.present("tcp") | c.present("udp")).tolist():
+            out[batch.role(i).partition(", retransmission")[0]] += 1
+    return out
+
+
+def test_a_stated_mode_claims_no_more_than_one_tap_tells() -> None:
+    case = CASES["ipvs-dr"]
+    stated = Survey(case.folder / "A_client.pcap", mode="l2dsr", vip=case.vips)
+    assert stated.heading[0] == "mode l2dsr, stated"
+    assert "LB (not seen)" in stated.heading[1]
+    assert set(roles_of(stated)) == {"request", "reply"}
+    unknown = Survey(case.folder / "A_client.pcap", vip=case.vips)
+    assert unknown.heading[0] == "no load balancing seen"
+    assert set(roles_of(unknown)) == {"request", "reply"}
+
+
+def test_a_spec_tells_what_one_tap_does_not() -> None:
+    case = CASES["ipvs-dr"]
+    found = Survey(case.folder / "B_rs1.pcap", spec=Spec.parse(case.spec_text()))
+    assert found.heading[0] == "mode l2dsr, stated by the spec"
+    (mac,) = case.macs("rs1")
+    roles = roles_of(found)
+    assert set(roles) == {f"request after LB, MAC rewritten to rs1 {mac}", "reply, bypasses LB, from rs1"}
+    bleached = CASES["b04-dscp-bleached"]
+    found = Survey(bleached.folder / "C_rs1.pcap", spec=Spec.parse(bleached.spec_text()))
+    said = [role for role in roles_of(found) if role.startswith("request after LB")]
+    assert said
+    assert all("DSCP 0 (tos 0x00), which stands for no VIP, to rs1 " in role for role in said)
+    assert any(role.startswith("reply in the name of rs1 ") for role in roles_of(found))
