@@ -5,7 +5,8 @@ it is defined. Layers are numbered per protocol from the outside, as Wireshark d
 and ``ip.dst#2`` the inner destination, in 4in6 they are ``ipv6.dst#1`` and ``ip.dst#1``. A name without a number means
 layer 1. ``outer.*`` and ``inner.*`` are the outermost and innermost IP header whatever their versions,
 ``inner.srcport`` and ``inner.dstport`` the innermost transport's ports; ``quoted.*`` is the packet inside an ICMP
-error, which is never counted as a layer.
+error, which is never counted as a layer. Of tunnels in tunnels the header next to the innermost packet is kept, under
+its own number (``udp.dstport#2``); where a column is absent though the header is there, the dissector knows it.
 """
 
 from __future__ import annotations
