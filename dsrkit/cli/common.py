@@ -137,14 +137,14 @@ def addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
         raise UsageError(f"--vip: {error}") from None
 
 
-def check_output(output: str | None, inputs: list[str]) -> None:
-    """Refuse a bad -o before the work, not after it."""
+def check_output(output: str | None, inputs: list[str], option: str = "-o") -> None:
+    """Refuse a bad place to write to before the work, not after it."""
     if output is None or output == "-":
         return
     path = Path(output)
     if any(file != "-" and os.path.realpath(file) == os.path.realpath(path) for file in inputs):
-        raise UsageError(f"-o {output!r} would overwrite an input")
+        raise UsageError(f"{option} {output!r} would overwrite an input")
     if path.is_dir():
-        raise UsageError(f"-o {output!r} is a directory")
+        raise UsageError(f"{option} {output!r} is a directory")
     if not path.parent.is_dir():
-        raise UsageError(f"-o {output!r}: the folder {str(path.parent)!r} does not exist")
+        raise UsageError(f"{option} {output!r}: the folder {str(path.parent)!r} does not exist")

@@ -151,7 +151,7 @@ def command(
                 "--flows shows whole connections; leave out --where, --frames, --fields, --parquet, -V and -x"
             )
         check_output(output, [capture, *filter(None, [spec])])
-        check_output(parquet, [capture, *filter(None, [spec])])
+        check_output(parquet, [capture, *filter(None, [spec])], "--parquet")
         from dsrkit.cli.progress import watching
         from dsrkit.report.paint import painter
 

@@ -234,6 +234,7 @@ def test_output_goes_into_a_file(tmp_path: Path) -> None:
         ([TUNNEL, "--flows", "-V"], "--flows shows whole connections"),
         ([TUNNEL, "--parquet", "x", "-T", "json"], "leave out"),
         ([TUNNEL, "-o", TUNNEL], "would overwrite an input"),
+        ([TUNNEL, "--parquet", TUNNEL], "error: --parquet"),
         ([TUNNEL, "--vip", "x"], "--vip"),
         ([Path(__file__)], "is not a capture"),
     ],
