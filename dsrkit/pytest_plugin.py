@@ -1,0 +1,112 @@
+"""The pytest plugin: fixtures `golden_pcap`, `verify_capture`, `dsr_scenario`, `dsr_link`, and the mark `dsr`.
+
+pytest imports every installed plugin in every run, so nothing is imported here but pytest; fixtures import what they
+need when a test asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from dsrkit.model.report import Report
+    from dsrkit.testing.golden import Goldens
+    from dsrkit.testing.scenario import Bench
+
+WROTE = "dsrkit_golden"
+"""The property of a test's report that names a golden which the test has written."""
+_written = pytest.StashKey[set[Path]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("dsrkit", "packets of load balancers")
+    group.addoption(
+        "--dsrkit-update",
+        action="store_true",
+        help="Write the golden pcaps that are missing or not what is seen; look at them before you commit them.",
+    )
+    group.addoption("--dsrkit-dir", metavar="DIR", help="The folder of golden pcaps, instead of the ini file's.")
+    parser.addini("dsrkit_dir", "The folder of golden pcaps, relative to the rootdir.", default="pcaps")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "dsr(mode, profile=None, fault=None, flows=1, seed=0, **options): what the fixture dsr_scenario crafts, as "
+        "dsrkit.craft takes it; several marks on a test run it once for each.",
+    )
+    config.stash[_written] = set()
+    if config.getoption("dsrkit_update"):
+        from dsrkit.testing.golden import in_ci
+
+        if in_ci():
+            raise pytest.UsageError("--dsrkit-update: no golden is written in CI; write it where people look at it")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marks = [mark for mark in metafunc.definition.own_markers if mark.name == "dsr"]
+    if "dsr_scenario" in metafunc.fixturenames and len(marks) > 1:
+        marks.reverse()  # decorators are applied from below
+        metafunc.parametrize("dsr_scenario", marks, indirect=True, ids=list(map(_name, marks)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the goldens that were written, by whichever worker."""
+    reports = [report for several in terminalreporter.stats.values() for report in several]
+    properties = [one for report in reports for one in getattr(report, "user_properties", ())]
+    written = sorted({value for name, value in properties if name == WROTE})
+    if written:
+        terminalreporter.section("golden pcaps written")
+        for path in written:
+            terminalreporter.write_line(path)
+        terminalreporter.write_line("look at them (dsrkit inspect FILE) before you commit them")
+
+
+@pytest.fixture
+def golden_pcap(request: pytest.FixtureRequest) -> Goldens:
+    """The golden pcaps: ``golden_pcap.check(frames, "name")`` compares frames or a capture with that one."""
+    from dsrkit.testing.golden import Goldens
+
+    config = request.config
+    option = config.getoption("dsrkit_dir")
+    folder = config.invocation_params.dir / option if option else config.rootpath / str(config.getini("dsrkit_dir"))
+    return Goldens(
+        folder,
+        bool(config.getoption("dsrkit_update")),
+        "pytest --dsrkit-update",
+        config.stash[_written],
+        lambda path: request.node.user_properties.append((WROTE, str(path))),
+    )
+
+
+@pytest.fixture
+def verify_capture() -> Callable[..., Report]:
+    """``verify_capture(files, mode=..., spec=..., allow=[...])``: fails with findings, and where nothing is checked."""
+    from dsrkit.testing.verdict import assert_verified
+
+    return assert_verified
+
+
+@pytest.fixture
+def dsr_scenario(request: pytest.FixtureRequest) -> Bench:
+    """The crafted scenario that the test's mark `dsr` asks for, or the parameter: a mode, or a table of arguments."""
+    from dsrkit.testing.scenario import scenario
+
+    asked = getattr(request, "param", None) or request.node.get_closest_marker("dsr")
+    if isinstance(asked, str):
+        return scenario(asked)
+    if isinstance(asked, Mapping):
+        return scenario(**asked)
+    if asked is None:
+        raise pytest.UsageError(f'{request.node.nodeid}: dsr_scenario needs @pytest.mark.dsr(mode="l2dsr")')
+    return scenario(*asked.args, **asked.kwargs)
+
+
+def _name(mark: pytest.Mark) -> str:
+    """The id of a parametrised test: ``l2dsr-ipvs``."""
+    values: tuple[Any, ...] = (*mark.args, *mark.kwargs.values())
+    return "-".join(str(value) for value in values if value is not None)

@@ -1,0 +1,54 @@
+"""A comparison frame by frame, as a failing test shows it: which packet, and its fields that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from dsrkit.model.comparison import Comparison, Unpaired
+from dsrkit.report.escape import escape
+
+_FRAMES_SHOWN: Final = 10
+
+
+def by_frame(
+    c: Comparison,
+    names: tuple[str, str],
+    numbers: tuple[Callable[[int], int], Callable[[int], int]] = (int, int),
+) -> Iterator[str]:
+    """The lines of what differs; `names` are the two sides', `numbers` turn frame numbers into those to be shown."""
+    frames: dict[tuple[int, int], list[str]] = {}
+    context: dict[tuple[int, int], str] = {}
+    for found in c.unexpected:
+        for example in found.examples:
+            at = (example.a, example.b)
+            context[at] = example.context
+            values = " → ".join(escape(value) or "absent" for value in example.values)
+            frames.setdefault(at, []).append(f"    {found.field}: {values}")
+    order = sorted(frames)
+    for a, b in order[:_FRAMES_SHOWN]:
+        mine, theirs = numbers[0](a), numbers[1](b)
+        other = f" ({names[1]} as frame {theirs})" if theirs != mine else ""
+        yield f"frame {mine}{other}: {escape(context[a, b])}"
+        yield from frames[a, b]
+    shown = set(order[:_FRAMES_SHOWN])
+    for found in c.unexpected:
+        more = found.pairs - sum((e.a, e.b) in shown for e in found.examples)
+        if more:
+            yield f"… {found.field} differs in {_frames(more)} more"
+    yield from _lone(f"only in {names[0]}", c.only_a, numbers[0])
+    yield from _lone(f"only {names[1]}", c.only_b, numbers[1])
+
+
+def _lone(title: str, unpaired: Unpaired, number: Callable[[int], int]) -> Iterator[str]:
+    if not unpaired.packets:
+        return
+    yield f"{title}: {_frames(unpaired.packets)}"
+    for at, text in unpaired.first:
+        yield f"    {number(at)}: {escape(text)}"
+    if unpaired.packets > len(unpaired.first):
+        yield f"    … and {unpaired.packets - len(unpaired.first)} more"
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' if count != 1 else ''}"
