@@ -74,8 +74,28 @@ def deviating(expected: Dissection, got: Dissection) -> list[Differing]:
     number, behind which nothing is what it was, when they are matched from the outside.
     """
     whole = _headers(expected), _headers(got)
-    ways = (_matched(*whole, in_step=True), _aligned(*whole))
-    return min((list(_differing(expected, got, way, exact=True)) for way in ways), key=len)
+    from_outside, from_inside = _matched(*whole, in_step=True), _aligned(*whole)
+    told = list(_differing(expected, got, from_outside, exact=True))
+    shorter = list(_differing(expected, got, from_inside, exact=True))
+    _, less, more = from_inside
+    if len(shorter) < len(told) and not (less and more):
+        return shorter
+    unread = (list(_unread(expected, got, layer)) for layer in from_outside[1])
+    return [*next(filter(None, unread), ()), *told]
+
+
+def _unread(expected: Dissection, got: Dissection, layer: Layer) -> Iterator[Differing]:
+    """What made a header unreadable: those of its fields that differ, as they stand in its place."""
+    for field in layer.fields:
+        if field.name in PARTS or field.name.endswith(_OF_OTHERS) or field.stop > len(got.octets):
+            continue
+        every = (1 << 8 * (field.stop - field.start)) - 1
+        one, other = (
+            int.from_bytes(d.octets[field.start : field.stop], "big") & (field.mask or every) for d in (expected, got)
+        )
+        if one != other:
+            low = (field.mask & -field.mask or 1).bit_length() - 1
+            yield Differing(_labelled(field.name, layer, layer), f"{one >> low:#x}", f"{other >> low:#x}")
 
 
 def differing(a: Dissection, b: Dissection) -> Iterator[Differing]:
@@ -137,6 +157,11 @@ def _matched(a: list[Layer], b: list[Layer], *, in_step: bool = False) -> Aligne
     return pairs, [*less, *a[i:]], [*more, *b[j:]]
 
 
+def headline(d: Dissection) -> str:
+    """A frame in one line: its headers from the outside."""
+    return ", ".join(_header(layer) for layer in _headers(d))
+
+
 def _header(layer: Layer) -> str:
     """A header in a few words."""
     ends = [layer.get(f"{layer.name}.{side}") for side in ("src", "dst", "srcport", "dstport")]
@@ -166,7 +191,8 @@ def _alike(a: Field | None, b: Field | None, *, exact: bool) -> bool:
     if a is None or b is None:
         return False
     if a.remark or b.remark:  # a sum follows from what it covers: only whether it is right counts
-        return _worth(a) == _worth(b) and not (exact and _worth(a) != _AS_IT_SHOULD and a.value != b.value)
+        known = _worth(a) == _AS_IT_SHOULD and "unverifiable" not in (a.remark, b.remark)
+        return _worth(a) == _worth(b) and (known or not exact or a.value == b.value)
     return a.value == b.value
 
 
