@@ -66,6 +66,7 @@ class Service:
         servers = sorted(scene.macs("real-server") - {0})
         self.from_server, self.to_server = np.isin(f.eth_src, servers), np.isin(f.eth_dst, servers)
         self.replies = Replies()
+        self.own = np.zeros(f.n, bool)  # replies that the load balancer gives itself
         self.via_lb, self.past_lb = self._ways(before)
 
     def _tunnel_parts(self) -> Mask:
@@ -84,9 +85,13 @@ class Service:
         f, identity = self.f, self.flows.identity
         mine = self.served & (self.flows.direction == REPLY)
         touched = mine & (self.from_lb | self.to_lb)
+        if self.scene.mode in DIRECT:  # what it passes on has lost a hop, or was seen coming in
+            passed_on = np.isin(identity, identity[mine & self.to_lb])
+            self.own = np.asarray(mine & self.from_lb & np.isin(f.ttl, INITIAL_TTLS) & ~passed_on, bool)
+            touched &= ~self.own
         if self.scene.mode in ("nat", "fullnat"):
             touched |= mine & (self.form == PLAIN)
-        elsewhere = mine & f.has_eth_dst & ~touched & bool(self.lb)
+        elsewhere = mine & f.has_eth_dst & ~touched & ~self.own & bool(self.lb)
         if self.scene.mode in DIRECT:
             # A packet that has not lost a hop was sent by the machine whose MAC its frame has.
             sent = elsewhere & (self.from_server | np.isin(f.ttl, INITIAL_TTLS))
@@ -190,6 +195,8 @@ class Service:
             return f"reply in the name of {self._server(i)}, not of the VIP"
         if form == REWRITTEN and mode == "l3dsr-tunnel":
             return f"reply in a tunnel, {self._outer(i)}"
+        if bool(self.own[i]):
+            return "reply of the LB itself"
         if bool(self.via_lb[i]):
             return f"reply, goes through the LB, which it should bypass{of}"
         if bool(self.past_lb[i]):

@@ -15,6 +15,7 @@ from dsrkit.inspect import head
 from dsrkit.inspect.flows import table
 from dsrkit.inspect.repeats import Repeats
 from dsrkit.inspect.survey import Described, Survey
+from dsrkit.model.spec import Spec
 from dsrkit.verify.frames import AddressBook
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -53,11 +54,13 @@ class Pipe(io.RawIOBase):
         return len(part)
 
 
-def segment(flags: int = ACK, payload: bytes = b"", *, back: bool = False, ident: int = 7, **words: int) -> bytes:
+def segment(
+    flags: int = ACK, payload: bytes = b"", *, back: bool = False, ident: int = 7, ttl: int = 64, **words: int
+) -> bytes:
     """A TCP segment between the two, of client port 40000 and server port 80."""
     ends = (B, A) if back else (A, B)
     ports = {"sport": 80, "dport": 40000} if back else {"sport": 40000, "dport": 80}
-    return ethernet(ipv4(tcp(payload, *ends, flags=flags, **ports, **words), 6, *ends, ident=ident))
+    return ethernet(ipv4(tcp(payload, *ends, flags=flags, **ports, **words), 6, *ends, ident=ident, ttl=ttl))
 
 
 def described(
@@ -280,6 +283,61 @@ def test_a_defect_says_what_is_missing_and_who_says_so() -> None:
     assert said(ethernet(b"\x65" + b"\0" * 40))[0][0] == "malformed IP header: version 6"
     assert said(b"\0" * 40, linktype=105)[0] == ("link type 105 (IEEE 802.11) is not decoded", "40 octets")
     assert said(b"\0" * 40, linktype=888)[0][0] == "link type 888 is not decoded"
+
+
+# --- the service, as a spec states it -------------------------------------------------------------------------------
+
+SPEC = """
+[[service]]
+mode = "l2dsr"
+vip = "198.51.100.1"
+ports = ["tcp/80"]
+
+[[node]]
+name = "lb1"
+role = "lb"
+mac = "02:00:00:00:00:02"
+
+[[node]]
+name = "web1"
+role = "real-server"
+mac = "02:00:00:00:00:11"
+"""
+LB, WEB, ROUTER = "020000000002", "020000000011", "020000000001"
+
+
+def between(src: str, dst: str, frame: bytes) -> bytes:
+    """A frame with other MACs."""
+    return bytes.fromhex(dst + src) + frame[12:]
+
+
+def stated(*frames: bytes) -> list[str]:
+    survey = Survey(io.BytesIO(pcap(list(frames), step=1000)), spec=Spec.parse(SPEC))
+    return [batch.role(i) for batch in survey.batches() for i in range(len(batch))]
+
+
+def test_replies_are_told_by_who_sends_them_to_whom() -> None:
+    ask = between(ROUTER, LB, segment(SYN, seq=1))
+    answer = segment(SYN | ACK, back=True, seq=7, ack=2)
+    gone_on = segment(SYN | ACK, back=True, seq=7, ack=2, ttl=63)
+    assert stated(ask, between(LB, WEB, segment(SYN, seq=1)), between(WEB, ROUTER, answer)) == [
+        "request before LB",
+        "request after LB, MAC rewritten to web1 02:00:00:00:00:11",
+        "reply, bypasses LB, from web1",
+    ]
+    assert stated(ask, between(WEB, LB, answer), between(LB, ROUTER, gone_on))[1:] == [
+        "reply, goes through the LB, which it should bypass, from web1",
+        "reply, goes through the LB, which it should bypass",
+    ]
+    refusal = between(LB, ROUTER, segment(RST | ACK, back=True, ack=2))
+    assert stated(ask, refusal)[1] == "reply of the LB itself"
+    assert stated(between(ROUTER, WEB, segment(SYN, seq=1)))[0] == "request, straight to web1, not by way of the LB"
+    assert stated(between(WEB, LB, segment(SYN, seq=1)))[0] == "request, sent on by web1, which should have kept it"
+
+
+def test_a_port_that_a_spec_does_not_balance_is_told() -> None:
+    frame = ethernet(ipv4(tcp(b"", A, B, flags=SYN, dport=22), 6, A, B))
+    assert stated(between(ROUTER, LB, frame)) == ["request to the VIP, not of the service"]
 
 
 # --- repeats --------------------------------------------------------------------------------------------------------
