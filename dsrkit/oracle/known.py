@@ -52,7 +52,7 @@ _SUMS: Final = (
     "icmpv6.checksum.state",
 )
 _OURS: Final = frozenset(name.partition(".")[0] for name in NAMES)
-_NO_PROTOCOL: Final = ("_ws", "_undissected", "data", "eth")
+_NO_PROTOCOL: Final = ("_ws", "_undissected", "data", "DATA")
 _NOT_TAKEN_APART: Final = "of what {} carries, dsrkit reads nothing"
 
 

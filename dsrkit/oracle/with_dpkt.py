@@ -175,7 +175,16 @@ class Dpkt:
         dpkt = self._dpkt
         first = frame.octets[0] >> 4 if frame.octets else 0
         raw = {4: dpkt.ip.IP, 6: dpkt.ip6.IP6}.get(first)
-        by_linktype = {1: dpkt.ethernet.Ethernet, 12: raw, 14: raw, 101: raw, 113: dpkt.sll.SLL, 228: raw, 229: raw}
+        by_linktype = {
+            1: dpkt.ethernet.Ethernet,
+            12: raw,
+            14: raw,
+            101: raw,
+            113: dpkt.sll.SLL,
+            228: raw,
+            229: raw,
+            276: dpkt.sll2.SLL2,
+        }
         unpack = by_linktype.get(frame.linktype)
         if unpack is None:
             return None

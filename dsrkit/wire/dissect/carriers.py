@@ -1,6 +1,6 @@
 """Headers that are only named on the way to what they carry, or instead of it: MPLS, PPPoE, PPP, AH, ESP, IGMP, SCTP.
 
-Source: RFC 3032 s2.1, 2516 s4, 1661 s2, 4302 s2, 4303 s2, 2236 s2, 9260 s3.1.
+Source: RFC 3032 s2.1, 2516 s4, 1661 s2, 4302 s2, 4303 s2, 2236 s2, 3376 s4.2, 9260 s3.1.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ IGMP: Final = Table(
     ),
 )
 GROUP: Final = (Row("igmp.max_resp", 1, 1), Row("igmp.maddr", 4, 4, "ip"))
+RECORD: Final = (GROUP[1],)
+"""Of a group record in a report of version 3, which holds the group where a query does. Source: RFC 3376 s4.2.4."""
 SCTP: Final = Table(
     "sctp",
     "RFC 9260 s3.1",
@@ -140,7 +142,15 @@ def igmp(walk: Walk, at: int) -> Next:
     opened = walk.take(IGMP, at, layout.LAYER_IP)
     if opened is not None and walk.octets[at] != _IGMP_V3_REPORT:
         walk.fill(opened, GROUP, at)
-    walk.payload(at + 8)
+    elif opened is not None:
+        place = at + 8
+        for _ in range(walk.number(at + 6, 2)):
+            if not walk.here(place, 8):
+                break
+            walk.fill(opened, RECORD, place)
+            opened.stop = place + 8
+            place += 8 + 4 * (walk.octets[place + 1] + walk.number(place + 2, 2))
+    walk.payload(opened.stop if opened else at + 8)
     return None
 
 
