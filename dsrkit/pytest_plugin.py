@@ -51,19 +51,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marks = [mark for mark in metafunc.definition.own_markers if mark.name == "dsr"]
     if "dsr_scenario" in metafunc.fixturenames and len(marks) > 1:
         marks.reverse()  # decorators are applied from below
-        metafunc.parametrize("dsr_scenario", marks, indirect=True, ids=list(map(_name, marks)))
+        metafunc.parametrize("dsr_scenario", marks, indirect=True)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """The id of a scenario: ``l2dsr-ipvs``."""
+    values: tuple[Any, ...] = ()
+    if argname == "dsr_scenario" and isinstance(val, pytest.Mark):
+        values = (*val.args, *val.kwargs.values())
+    elif argname == "dsr_scenario" and isinstance(val, Mapping):
+        values = tuple(val.values())
+    return "-".join(str(value) for value in values if value is not None) or None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name the goldens that were written, by whichever worker."""
     reports = [report for several in terminalreporter.stats.values() for report in several]
-    properties = [one for report in reports for one in getattr(report, "user_properties", ())]
-    written = sorted({value for name, value in properties if name == WROTE})
-    if written:
-        terminalreporter.section("golden pcaps written")
-        for path in written:
-            terminalreporter.write_line(path)
-        terminalreporter.write_line("look at them (dsrkit inspect FILE) before you commit them")
+    written: dict[str, set[str]] = {}
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()):
+            if name == WROTE:
+                written.setdefault(value, set()).add(report.nodeid)
+    if not written:
+        return
+    terminalreporter.section("golden pcaps written")
+    for path, tests in sorted(written.items()):
+        terminalreporter.write_line(path)
+        if len(tests) > 1:
+            terminalreporter.write_line(f"  written by {len(tests)} tests: give each its own name", red=True)
+    terminalreporter.write_line("look at them (dsrkit inspect FILE) before you commit them")
 
 
 @pytest.fixture
@@ -102,11 +118,5 @@ def dsr_scenario(request: pytest.FixtureRequest) -> Bench:
     if isinstance(asked, Mapping):
         return scenario(**asked)
     if asked is None:
-        raise pytest.UsageError(f'{request.node.nodeid}: dsr_scenario needs @pytest.mark.dsr(mode="l2dsr")')
+        pytest.fail('dsr_scenario: which one? Say so with @pytest.mark.dsr(mode="l2dsr")', pytrace=False)
     return scenario(*asked.args, **asked.kwargs)
-
-
-def _name(mark: pytest.Mark) -> str:
-    """The id of a parametrised test: ``l2dsr-ipvs``."""
-    values: tuple[Any, ...] = (*mark.args, *mark.kwargs.values())
-    return "-".join(str(value) for value in values if value is not None)

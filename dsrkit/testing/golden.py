@@ -14,7 +14,8 @@ from dsrkit.testing.packets import Packets, Source, packets_of
 
 KERNEL_CHOICE: Final = ("ip.id", "ipv6.flow", "ipv6.fraghdr.ident", "outer.udp.srcport")
 """What a sender chooses anew for each packet. Source: RFC 6864 s4, RFC 6437 s2, RFC 8200 s4.5, RFC 8086 s3.1."""
-SUFFIXES: Final = (".pcapng", ".pcap")
+SUFFIX: Final = ".pcapng"
+OTHER_SUFFIX: Final = ".pcap"
 UPDATE: Final = "DSRKIT_UPDATE"
 """The environment variable that makes `assert_golden` write goldens where no plugin does."""
 
@@ -47,7 +48,7 @@ def assert_golden(
     goldens.check(seen, name, mode=mode, how=how, ignore=ignore, only=only)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Goldens:
     """The goldens of a folder.
 
@@ -60,6 +61,9 @@ class Goldens:
     hint: str = "--dsrkit-update"
     written: set[Path] = field(default_factory=set)
     wrote: Callable[[Path], None] = lambda path: None
+
+    def __repr__(self) -> str:
+        return f"<golden pcaps in {_shown(self.folder)}>"
 
     def check(
         self,
@@ -115,21 +119,21 @@ class Goldens:
         raise AssertionError("\n".join(lines))
 
     def path(self, name: str) -> Path:
-        """The file of a golden, whether it exists or not: ``NAME.pcapng``, or ``NAME.pcap`` where there is one.
+        """The file of a golden, whether it exists or not: ``NAME.pcapng``, or ``NAME.pcap`` if only that is there.
 
         Raises: UsageError for a name that leads out of the folder.
         """
         pure = PurePath(name)
-        if not name or "\0" in name or pure.is_absolute() or ".." in pure.parts or not pure.name:
+        if not pure.name or "\0" in name or pure.is_absolute() or ".." in pure.parts:
             raise UsageError(f"{name!r} is no name of a golden")
-        if pure.suffix in SUFFIXES:
-            return self.folder / pure
-        candidates = [self.folder / f"{name}{suffix}" for suffix in SUFFIXES]
-        return next((path for path in candidates if path.is_file()), candidates[0])
+        if pure.suffix in (SUFFIX, OTHER_SUFFIX):
+            raise UsageError(f"{name!r}: a golden is named without {pure.suffix}")
+        ours, other = (self.folder / f"{name}{suffix}" for suffix in (SUFFIX, OTHER_SUFFIX))
+        return other if other.is_file() and not ours.is_file() else ours
 
-    def _write(self, packets: Packets, path: Path) -> None:
-        """Write a golden as a whole: two workers may do so at once."""
-        path = path.with_suffix(".pcapng") if path.suffix == ".pcap" else path
+    def _write(self, packets: Packets, old: Path) -> None:
+        """Write a golden as a whole, since two workers may do so at once."""
+        path = old.with_suffix(SUFFIX) if old.suffix == OTHER_SUFFIX else old
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -140,6 +144,8 @@ class Goldens:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+        if old != path:
+            old.unlink()
         self.written.add(path)
         self.wrote(path)
 

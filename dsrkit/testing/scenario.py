@@ -44,7 +44,7 @@ def scenario(
     return Bench(craft(mode, spec, profile=profile, fault=fault, flows=flows, seed=seed, **options))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Bench:
     """A crafted scenario seen from a device under test.
 
@@ -54,6 +54,10 @@ class Bench:
     """
 
     crafted: Scenario
+
+    def __repr__(self) -> str:
+        fault = f", fault {self.crafted.fault}" if self.crafted.fault else ""
+        return f"<scenario {self.mode}, profile {self.crafted.profile}{fault}>"
 
     @property
     def mode(self) -> str:

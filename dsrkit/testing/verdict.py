@@ -43,7 +43,9 @@ def assert_verified(
     if report.exit_code == 2:
         raise AssertionError(f"nothing was checked: {nothing_checked_reason(report)}")
     if report.exit_code:
-        raise AssertionError(f"verify finds what should not be:\n{render(report, quiet=True)}".rstrip("\n"))
+        raise AssertionError(
+            f"verify finds what should not be:\n{render(report, quiet=True, exits=False)}".rstrip("\n")
+        )
     return report
 
 
