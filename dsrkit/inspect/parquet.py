@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from dsrkit.errors import MissingDependency, UsageError
 from dsrkit.inspect.batch import Batch
@@ -16,7 +17,7 @@ from dsrkit.wire.columns import FIELDS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-GROUP_ROWS: Final = 65536
+GROUP_ROWS: Final = 32768
 """Rows of a row group: what is held in memory at most, with one window."""
 _NUMBERED: Final = ("ip.", "ipv6.", "vlan.", "udp.")
 """Fields of these layers are written for the second one, too: the inner packet of a tunnel."""
@@ -43,14 +44,14 @@ def write_parquet(path: str, table: Table | None, picked: Iterable[tuple[Batch, 
     unfinished = f"{path}.part"
     try:
         with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
-            waiting: list[list[list[Cell]]] = []
+            waiting: list[pa.RecordBatch] = []
             for batch, rows in picked:
-                waiting.append(_columns(table, batch, rows))
-                if sum(len(columns[0]) for columns in waiting) >= GROUP_ROWS:
-                    writer.write_table(_group(waiting, schema))
+                waiting.append(_arrays(table, batch, rows, schema))
+                if sum(part.num_rows for part in waiting) >= GROUP_ROWS:
+                    writer.write_table(pa.Table.from_batches(waiting))
                     waiting = []
             if waiting:
-                writer.write_table(_group(waiting, schema))
+                writer.write_table(pa.Table.from_batches(waiting))
         os.replace(unfinished, path)
     except OSError as error:
         raise UsageError(f"cannot write {path!r}: {error.strerror or error}") from None
@@ -73,19 +74,24 @@ def _type(field: Reference) -> pa.DataType:
     return pa.string()
 
 
-def _columns(table: Table, batch: Batch, rows: Sequence[int]) -> list[list[Any]]:
-    """The values of some frames: exact times, and one text for fields that a header has several of."""
-    columns: list[list[Any]] = []
-    for field, values in zip(table.fields, table.values(batch, rows), strict=True):
-        if field.name == "frame.time":
-            columns.append(batch.numbers("frame.time")[rows].tolist())
-        elif field.kind == "flag" and not field.is_layer:
-            columns.append([None if value is None else bool(value) for value in values])
-        elif any(isinstance(value, list) for value in values):
-            columns.append([_joined(field, value) for value in values])
-        else:
-            columns.append(values)
-    return columns
+def _arrays(table: Table, batch: Batch, rows: Sequence[int], schema: pa.Schema) -> pa.RecordBatch:
+    """The values of some frames, a column at a time: as Python objects they take much more room."""
+    import pyarrow as pa
+
+    columns = zip(table.fields, schema, strict=True)
+    arrays = [
+        pa.array(_column(field, table.column(field, batch, rows), batch, rows), kind.type) for field, kind in columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _column(field: Reference, values: list[Cell], batch: Batch, rows: Sequence[int]) -> list[Any]:
+    """The values of a field as its column takes them: exact times, one value where a header has several."""
+    if field.name == "frame.time":
+        return list(batch.numbers("frame.time")[np.asarray(rows, np.intp)].tolist())
+    if field.kind == "flag" and not field.is_layer:
+        return [None if value is None else bool(value) for value in values]
+    return [_joined(field, value) for value in values]
 
 
 def _joined(field: Reference, value: Cell) -> Cell:
@@ -93,13 +99,3 @@ def _joined(field: Reference, value: Cell) -> Cell:
     if not isinstance(value, list):
         return value
     return value[0] if field.kind == "int" else ",".join(map(str, value))
-
-
-def _group(waiting: Sequence[Sequence[Sequence[Any]]], schema: pa.Schema) -> pa.Table:
-    import pyarrow as pa
-
-    columns = zip(*waiting, strict=True)
-    arrays = [
-        pa.array(chain.from_iterable(parts), type=field.type) for parts, field in zip(columns, schema, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)

@@ -76,8 +76,12 @@ class Table:
 
     def values(self, batch: Batch, rows: Sequence[int]) -> list[list[Cell]]:
         """A list for each field: numbers, addresses and words as text, None where absent."""
-        at = np.asarray(rows, np.intp)
-        return [_values(field, batch, at) for field in self.fields]
+        return [self.column(field, batch, rows) for field in self.fields]
+
+    @staticmethod
+    def column(field: Reference, batch: Batch, rows: Sequence[int]) -> list[Cell]:
+        """The values of one field."""
+        return _values(field, batch, np.asarray(rows, np.intp))
 
     def texts(self, batch: Batch, rows: Sequence[int], *, remarks: bool = True) -> list[list[str]]:
         """The same as text, unescaped, as Wireshark prints it; ``""`` where absent. `remarks` may follow a value."""
