@@ -54,6 +54,7 @@ def test_a_pcap_goes_on_behind_garbage_and_says_how_much_is_lost() -> None:
     assert (rows["defect"] == layout.DEFECT_RECORD).tolist() == [i == 4 for i in range(13)]
     assert rows["fp"][5:].tolist() == opened(make.pcap(FRAMES))[1]["fp"][4:].tolist()
     assert "5000 octets are skipped" in one.notes[0]
+    assert len(set(rows["ts_ns"].tolist())) == 1  # the damaged record has the time of the one before it
 
 
 def test_one_or_two_plausible_headers_are_no_reason_to_go_on() -> None:

@@ -21,7 +21,7 @@ from dsrkit.wire.files.compressed import decompressor, expected_errors
 from dsrkit.wire.files.memory import Memory, Pool
 from dsrkit.wire.files.parts import Interface, Section, Window
 from dsrkit.wire.files.source import Readable, Replay, looks_like, reason
-from dsrkit.wire.layout import RECORD
+from dsrkit.wire.layout import DEFECT_RECORD, RECORD
 
 if TYPE_CHECKING:
     from dsrkit.wire.capture import Capture
@@ -76,6 +76,7 @@ class Pass:
         self._need = 0  # octets that the record at the position has, or claims
         self._row = 0  # rows handed out
         self._pending = 0  # rows behind them
+        self._last_ns = 0  # time of the last row handed out
         self._ended = False
         self._why = ""
         self._damages = 0
@@ -340,7 +341,11 @@ class Pass:
         return f"a block that claims {self._need} octets"
 
     def _window(self, rows: Memory, count: int) -> Window:
-        window = Window(rows.rows(count), self._row, self._memory.share(self._have), self._base)
+        rec = rows.rows(count)
+        if rec["defect"][-1] == DEFECT_RECORD and rec["ts_ns"][-1] == 0:  # its time is lost: it came behind the last
+            rec["ts_ns"][-1] = rec["ts_ns"][-2] if count > 1 else self._last_ns
+        self._last_ns = int(rec["ts_ns"][-1])
+        window = Window(rec, self._row, self._memory.share(self._have), self._base)
         self._capture.comment(window)
         return window
 
