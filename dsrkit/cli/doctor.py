@@ -10,7 +10,7 @@ from dsrkit.cli.common import user_errors, write
 
 
 def command() -> None:
-    """Show which engines, programs and kernel parts are here, and which modes a lab can build with them.
+    """Show which programs, kernel parts and Python packages are here, and which modes a lab can build with them.
 
     Nothing is changed or loaded. Exit codes: 0 if a lab of every mode can run here, 1 if of some modes only.
     """

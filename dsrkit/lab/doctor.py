@@ -1,10 +1,11 @@
-"""What this computer has of the parts that labs and tests need."""
+"""What this computer has of the parts that labs, tests and single options need."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final
 
 from dsrkit.errors import DsrkitError
@@ -21,7 +22,7 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "tc": "--loss, --delay",
     "sysctl": "every lab",
     "tcpdump": "every lab",
-    "tshark": "a second opinion on captures, in the tests",
+    "tshark": "inspect --oracle tshark; a second opinion on captures, in the tests",
     "nft": "balancing without IPVS, l3dsr-dscp, --vip-on dnat",
     "ipvsadm": "nat, fullnat, l2dsr, l3dsr-tunnel by IPVS",
     "iptables-legacy": "fullnat in user-mode Linux",
@@ -43,6 +44,14 @@ MODULES: Final[Mapping[str, str]] = {
     "8021q": "--vlan in engine host",
     "sch_netem": "--loss, --delay in engine host",
 }
+LIBRARIES: Final[Mapping[str, tuple[str, str]]] = {
+    "pyshark": ("oracle", "inspect --oracle tshark, together with tshark"),
+    "dpkt": ("oracle", "inspect --oracle dpkt"),
+    "pyarrow": ("parquet", "inspect --parquet"),
+    "zstandard": ("zstd", "captures compressed with zstd"),
+    "lz4": ("lz4", "captures compressed with lz4"),
+}
+"""Python packages that dsrkit works without -> the extra that installs each, and what it is needed for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,10 @@ def examined() -> Examined:
     parts = [Part("root", os.geteuid() == 0, "every lab")]
     parts += [Part(_named(name), has_program(name), need) for name, need in PROGRAMS.items()]
     parts += [Part(f"kernel module {name}", has_module(name), need) for name, need in MODULES.items()]
+    parts += [
+        Part(f"Python package {name} (extra {extra})", find_spec(name) is not None, need)
+        for name, (extra, need) in LIBRARIES.items()
+    ]
     modes: dict[str, str] = {}
     lacking: dict[str, str] = {}
     for mode in MODES:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dsrkit.cli.main import app
-from dsrkit.lab import engine_host, engine_uml, plan
+from dsrkit.lab import doctor, engine_host, engine_uml, plan
 from dsrkit.lab.doctor import PROGRAMS
 from dsrkit.lab.engine import Engine
 from dsrkit.model.names import MODES
@@ -94,6 +94,17 @@ def test_a_second_signal_does_not_disturb_the_end_of_a_lab(tmp_path: Path, monke
 
 def test_doctor_knows_every_program_of_a_lab() -> None:
     assert set(engine_host.PROGRAMS) | set(engine_uml.PROGRAMS) | NEEDED <= set(PROGRAMS)
+
+
+def test_doctor_says_what_optional_packages_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"dpkt", "lz4"}
+    monkeypatch.setattr(doctor, "find_spec", lambda name: name if name in there else None)
+    lines = [line for line in run("doctor").stdout.splitlines() if "Python package" in line]
+    assert [(line.split()[0] == "yes", line.split()[3]) for line in lines] == [
+        (name in there, name) for name in ("pyshark", "dpkt", "pyarrow", "zstandard", "lz4")
+    ]
+    assert lines[1].endswith("dpkt (extra oracle)      inspect --oracle dpkt")
+    assert all(name in PROGRAMS["tshark"] for name in ("--oracle", "tests"))
 
 
 def test_doctor_says_what_each_mode_lacks() -> None:
