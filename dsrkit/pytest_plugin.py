@@ -7,6 +7,7 @@ need when a test asks for them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ import pytest
 
 if TYPE_CHECKING:
     from dsrkit.model.report import Report
+    from dsrkit.testing.bench import Bench
     from dsrkit.testing.golden import Goldens
-    from dsrkit.testing.scenario import Bench
+    from dsrkit.testing.link import Device
 
 WROTE = "dsrkit_golden"
 """The property of a test's report that names a golden which the test has written."""
@@ -110,7 +112,7 @@ def verify_capture() -> Callable[..., Report]:
 @pytest.fixture
 def dsr_scenario(request: pytest.FixtureRequest) -> Bench:
     """The crafted scenario that the test's mark `dsr` asks for, or the parameter: a mode, or a table of arguments."""
-    from dsrkit.testing.scenario import scenario
+    from dsrkit.testing.bench import scenario
 
     asked = getattr(request, "param", None) or request.node.get_closest_marker("dsr")
     if isinstance(asked, str):
@@ -120,3 +122,15 @@ def dsr_scenario(request: pytest.FixtureRequest) -> Bench:
     if asked is None:
         pytest.fail('dsr_scenario: which one? Say so with @pytest.mark.dsr(mode="l2dsr")', pytrace=False)
     return scenario(*asked.args, **asked.kwargs)
+
+
+@pytest.fixture
+def dsr_link() -> Callable[..., AbstractContextManager[Device]]:
+    """``with dsr_link(program) as device: device.exchange(frames)``: a cable to a real program, on Linux as root."""
+    from dsrkit.testing.link import running
+    from dsrkit.testing.room import why_not
+
+    lacking = why_not()
+    if lacking:
+        pytest.skip(f"dsr_link: {lacking}")
+    return running

@@ -7,9 +7,10 @@ from typing import Final
 
 import pytest
 
+import dsrkit.testing.bench
+
 # A run in this process gives back the modules that it loads, and numpy cannot be loaded twice: all are loaded before.
 import dsrkit.testing.golden
-import dsrkit.testing.scenario
 import dsrkit.testing.verdict  # noqa: F401
 
 INSTALLED: Final = any(

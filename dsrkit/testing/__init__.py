@@ -10,20 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dsrkit.testing.bench import Bench, scenario
     from dsrkit.testing.forwarded import assert_forwarded
     from dsrkit.testing.frames import assert_frames
     from dsrkit.testing.golden import Goldens, assert_golden
-    from dsrkit.testing.scenario import Bench, scenario
     from dsrkit.testing.verdict import assert_verified
 
 _HOME = {
-    "Bench": "dsrkit.testing.scenario",
+    "Bench": "dsrkit.testing.bench",
     "Goldens": "dsrkit.testing.golden",
     "assert_forwarded": "dsrkit.testing.forwarded",
     "assert_frames": "dsrkit.testing.frames",
     "assert_golden": "dsrkit.testing.golden",
     "assert_verified": "dsrkit.testing.verdict",
-    "scenario": "dsrkit.testing.scenario",
+    "scenario": "dsrkit.testing.bench",
 }
 
 __all__ = ["Bench", "Goldens", "assert_forwarded", "assert_frames", "assert_golden", "assert_verified", "scenario"]
@@ -34,7 +34,9 @@ def __getattr__(name: str) -> Any:
         home = _HOME[name]
     except KeyError:
         raise AttributeError(f"module 'dsrkit.testing' has no attribute {name!r}") from None
-    return getattr(import_module(home), name)
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
