@@ -30,10 +30,13 @@ _AUXDATA: Final = struct.Struct("=IIIHHHH")
 _VLAN_VALID, _TPID_VALID = 0x10, 0x40
 """Source: include/uapi/linux/if_ether.h, if_packet.h (ETH_P_ALL, struct tpacket_auxdata, TP_STATUS_VLAN_*)."""
 _SO_RCVBUFFORCE: Final = 33
-_SOCKETS: Final = ("packet", "raw", "raw6", "tcp", "tcp6", "udp", "udp6")
+_SOCKETS: Final = ("raw", "raw6", "tcp", "tcp6", "udp", "udp6")
 _AT_ONCE: Final = 32
 """Frames that are sent before the program must have read them: a socket holds some 250 small ones."""
 _POLL: Final = 0.002
+_GLANCE: Final = 0.1
+_SETTLED: Final = 0.1
+"""Seconds after which a packet socket that is bound to no interface counts as one that is meant for all of them."""
 _ROOM: Final = 16 << 20
 _LONGEST: Final = 0x10000 + 64
 
@@ -76,11 +79,12 @@ class Device:
                 self._cable.send(packet.octets)
             except OSError as error:
                 raise RoomError(f"frame {number + 1} of {len(packet.octets)} octets: {error.strerror}") from None
-        wanted = 1 if expect is None else expect
-        while (left := end - time.monotonic()) > 0 or not came:
-            waits = left if len(came) < wanted else min(quiet, left)
-            if not self._take(waits, came):
-                break
+        wanted, last = 1 if expect is None else expect, time.monotonic()
+        while (now := time.monotonic()) < (limit := end if len(came) < wanted else min(end, last + quiet)):
+            if self._take(min(limit - now, _GLANCE), came):
+                last = time.monotonic()
+            else:
+                self._runs_still()
         self._runs_still()
         return came
 
@@ -119,7 +123,7 @@ class Device:
         if callable(ready):
             return ready()
         if ready is None:
-            return any(self._table(name) for name in _SOCKETS)
+            return any(map(_is_bound, self._table("packet"))) or any(self._table(name) for name in _SOCKETS)
         return self.program is not None and ready in self.program.said
 
     def wait(self, ready: str | Callable[[], bool] | None, seconds: float) -> None:
@@ -127,10 +131,16 @@ class Device:
 
         Raises: RoomError if it does not become so.
         """
-        end = time.monotonic() + seconds
+        begin = heard = time.monotonic()
         while not self._is_ready(ready):
             self._runs_still()
-            if time.monotonic() > end:
+            now = time.monotonic()
+            if ready is None and self._table("packet"):
+                if now > heard + _SETTLED:
+                    return
+            else:
+                heard = now
+            if now > begin + seconds:
                 said = self.program.said if self.program else ""
                 raise RoomError(f"the program is not ready after {seconds:g} s{': ' if said else ''}{said}")
             time.sleep(_POLL)
@@ -156,9 +166,9 @@ def running(
 
     `program` is a function that gets the name of its interface (it runs in a process of its own), a command, or
     nothing where the kernel itself is the device. `setup` are shell commands that go before it: addresses, neighbours,
-    rules. It is ready when it has opened a socket, when it has written the text `ready`, or when the function `ready`
-    says so; `patience` seconds are given for that. `mac` and `mtu` are those of its interface. With `ipv6` its kernel
-    has IPv6, which speaks by itself.
+    rules. It is ready when it has opened a socket (and bound it, if a packet socket, to its interface), when it has
+    written the text `ready`, or when the function `ready` says so; `patience` seconds are given for that. `mac` and
+    `mtu` are those of its interface. With `ipv6` its kernel has IPv6, which speaks by itself.
 
     Raises: RoomError where there can be no namespaces, a command fails, or the program ends or does not become ready.
     """
@@ -204,6 +214,11 @@ def _do(*argv: str, optional: bool = False) -> str:
     if done.returncode and not optional:
         raise RoomError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
+
+
+def _is_bound(line: str) -> bool:
+    """Whether a line of /proc/net/packet tells of a socket with an interface: binding it loses frames."""
+    return line.split()[4] != "0"
 
 
 def _waiting(line: str) -> bool:

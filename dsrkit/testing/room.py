@@ -103,19 +103,24 @@ class Room:
         """Start a program: a command, or a function of this process, which runs in a process of its own."""
         with tempfile.TemporaryFile() as output:
             if callable(program):
-                pid = self._fork(program, output)
-                yield Program(getattr(program, "__name__", "the program"), _Child(pid).poll, output)
-                return
-            words = [*map(str, program)]
-            process = subprocess.Popen(
-                [*_TIED, *self._enter(), *words],
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-            yield Program(" ".join(words), process.poll, output)
+                process: subprocess.Popen[bytes] | _Child = _Child(self._fork(program, output))
+                what = getattr(program, "__name__", "the program")
+            else:
+                words = [*map(str, program)]
+                what = " ".join(words)
+                process = subprocess.Popen(
+                    [*_TIED, *self._enter(), *words],
+                    env=_environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            try:
+                yield Program(what, process.poll, output)
+            finally:  # what it has started goes with the room
+                process.kill()
+                process.wait()
 
     def inside(self, function: Callable[[], T]) -> T:
         """Call a function in a thread whose network is the room's: a socket that it opens stays there."""
@@ -197,15 +202,25 @@ def in_network_of_its_own(function: Callable[[], T]) -> T:
 
 
 class _Child:
-    """A child of this process that is nobody's `Popen`."""
+    """A child of this process without a `Popen`."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.status: int | None = None
 
     def poll(self) -> int | None:
+        return self._waited(os.WNOHANG)
+
+    def wait(self) -> int | None:
+        return self._waited(0)
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _waited(self, how: int) -> int | None:
         if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            pid, status = os.waitpid(self.pid, how)
             self.status = os.waitstatus_to_exitcode(status) if pid else None
         return self.status
 
