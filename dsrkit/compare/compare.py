@@ -14,8 +14,10 @@ from dsrkit.compare.fields import HEADER, INNER, OUTER, QUOTED, Differing, Wante
 from dsrkit.compare.packets import HEADERS, Batch, Paired, one_place, same_packets
 from dsrkit.compare.side import Both, Source, side
 from dsrkit.compare.turns import like_packets
+from dsrkit.errors import UsageError
 from dsrkit.inspect.packets import packet_text
 from dsrkit.model.comparison import Comparison, Difference, Example, Unpaired
+from dsrkit.model.names import MODES, did_you_mean
 from dsrkit.model.spec import Spec
 
 HOW: Final = ("auto", "path", "copy", "rerun")
@@ -81,6 +83,8 @@ def compare(
 
     Raises: DsrkitError for files and statements that make no sense.
     """
+    if mode is not None and mode not in MODES:
+        raise UsageError(f"mode {mode!r}: {did_you_mean(mode, MODES)}one of {', '.join(MODES)}")
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     both = Both(side(a, "A"), side(b, "B"), loaded)
     wanted = Wanted(tuple(ignore), tuple(only))

@@ -11,12 +11,9 @@ from dsrkit.report.escape import escape
 _FRAMES_SHOWN: Final = 10
 
 
-def by_frame(
-    c: Comparison,
-    names: tuple[str, str],
-    numbers: tuple[Callable[[int], int], Callable[[int], int]] = (int, int),
-) -> Iterator[str]:
-    """The lines of what differs; `names` are the two sides', `numbers` turn frame numbers into those to be shown."""
+def by_frame(c: Comparison, numbers: tuple[Callable[[int], int], Callable[[int], int]] = (int, int)) -> Iterator[str]:
+    """The lines of what differs between what should be, A, and what was seen, B; `numbers` make frame numbers those
+    that are to be shown."""
     frames: dict[tuple[int, int], list[str]] = {}
     context: dict[tuple[int, int], str] = {}
     for found in c.unexpected:
@@ -28,7 +25,7 @@ def by_frame(
     order = sorted(frames)
     for a, b in order[:_FRAMES_SHOWN]:
         mine, theirs = numbers[0](a), numbers[1](b)
-        other = f" ({names[1]} as frame {theirs})" if theirs != mine else ""
+        other = f" (seen as frame {theirs})" if theirs != mine else ""
         yield f"frame {mine}{other}: {escape(context[a, b])}"
         yield from frames[a, b]
     shown = set(order[:_FRAMES_SHOWN])
@@ -36,8 +33,8 @@ def by_frame(
         more = found.pairs - sum((e.a, e.b) in shown for e in found.examples)
         if more:
             yield f"… {found.field} differs in {_frames(more)} more"
-    yield from _lone(f"only in {names[0]}", c.only_a, numbers[0])
-    yield from _lone(f"only {names[1]}", c.only_b, numbers[1])
+    yield from _lone("missing", c.only_a, numbers[0])
+    yield from _lone("too many", c.only_b, numbers[1])
 
 
 def _lone(title: str, unpaired: Unpaired, number: Callable[[int], int]) -> Iterator[str]:

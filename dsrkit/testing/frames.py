@@ -39,7 +39,7 @@ def assert_frames(
     found = Compared.of(packets_of(expected), packets_of(seen), "copy", None, left_out, only)
     if not found.equal:
         title = f"{what}: " if what else ""
-        lines = [f"{title}{found.short} (expected → seen)", *found.lines("what is expected")]
+        lines = [f"{title}{found.short} (expected → seen)", *found.lines()]
         raise AssertionError("\n".join(lines))
 
 
@@ -113,16 +113,16 @@ class Compared:
         words += [f"{_count(added, 'frame')} too many"] if added else []
         return ", ".join(words)
 
-    def lines(self, name: str) -> Iterator[str]:
-        """What differs, frame by frame; `name` is that of the expected side, the other one is ``seen``."""
+    def lines(self) -> Iterator[str]:
+        """What differs, frame by frame."""
         for (a, b), one in zip(self.taps, self.results, strict=True):
             if not one.equal:
                 yield "" if len(self.taps) == 1 else f"\ntap {a}"
                 numbers = (_numbers(self.expected.at(a)), _numbers(self.seen.at(b)))
-                yield from by_frame(one, (name, "seen"), (numbers[0].__getitem__, numbers[1].__getitem__))
-        for title, taps in ((f"tap only in {name}", self.missing), ("tap only seen", self.added)):
-            if taps:
-                yield f"\n{title}: {', '.join(taps)}"
+                yield from by_frame(one, (numbers[0].__getitem__, numbers[1].__getitem__))
+        for word, packets, taps in (("missing", self.expected, self.missing), ("too many", self.seen, self.added)):
+            for tap in taps:
+                yield f"\ntap {tap}: {_count(len(packets.at(tap)), 'frame')} {word}"
 
 
 def _numbers(packets: list[Packet]) -> dict[int, int]:

@@ -109,7 +109,7 @@ class Goldens:
             raise AssertionError(
                 f"there is no golden {name!r} yet ({shown}): write it with {self.hint}, look at it, and commit it"
             )
-        lines = [f"golden {name!r}: {found.short} ({shown} → seen)", *found.lines("the golden")]
+        lines = [f"golden {name!r}: {found.short} ({shown} → seen)", *found.lines()]
         if path in self.written:
             lines += ["", "another test of this run has written this golden: give each its own name"]
         else:
