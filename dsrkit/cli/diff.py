@@ -92,9 +92,9 @@ def command(
             how=cast("How", how),
         )
         if output_format == "json":
-            import json
+            from dsrkit.model.printable import json_text
 
-            text = json.dumps(found.to_dict(), indent=2) + "\n"
+            text = json_text(found.to_dict()) + "\n"
         else:
             from dsrkit.report.diff import render
 

@@ -23,9 +23,9 @@ def opinion(name: str, picked: Iterable[tuple[Batch, list[int]]], gue_ports: Ite
 def opinion_texts(found: Opinion, output_format: str, paint: Paint) -> Iterator[str]:
     """The opinion as text or JSON."""
     if output_format == "json":
-        import json
+        from dsrkit.model.printable import json_text
 
-        yield json.dumps(found.to_dict(), indent=2) + "\n"
+        yield json_text(found.to_dict()) + "\n"
         return
     from dsrkit.report.opinion import texts
 

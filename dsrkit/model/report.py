@@ -7,8 +7,6 @@ form a monoid under `Report.merge`, so that chunks can be verified in any groupi
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -16,6 +14,7 @@ from typing import Any, Final, TypeVar
 from dsrkit.errors import UsageError
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.names import MODE_FROM, Direction, FailOn, ModeFrom, Severity, Verdict
+from dsrkit.model.printable import json_text
 from dsrkit.model.sections import SECTIONS, Dns, HealthCheck, Section, Session, Spread, Takeover
 
 SCHEMA: Final = "dsrkit.report/1"
@@ -343,8 +342,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON text, safe to print on a terminal whatever the packets said."""
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        return _UNPRINTABLE.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+        return json_text(self.to_dict())
 
     def merge(self, other: Report) -> Report:
         """The report of both parts of a capture set; associative, and an empty `Report()` changes nothing that counts.
@@ -372,10 +370,6 @@ class Report:
             **{name: _merge_section(getattr(self, name) + getattr(other, name)) for name in SECTIONS},
             fail_on=min(self.fail_on, other.fail_on, key=_THRESHOLD.__getitem__),
         )
-
-
-# Control characters that JSON leaves alone, bidirectional overrides, and lone surrogates of undecodable file names.
-_UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def _string_keys(table: Mapping[Any, Any]) -> Json:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
-# C0 and C1 controls, DEL, line and paragraph separators, bidirectional overrides and isolates, zero-width marks, and
-# the lone surrogates that stand for undecodable octets of a file name.
-_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+from dsrkit.model.printable import UNSAFE
 
 
 def escape(text: str) -> str:
@@ -16,7 +13,7 @@ def escape(text: str) -> str:
     >>> print(escape("a\x1b[31mb\n"))
     a\x1b[31mb\x0a
     """
-    return _UNSAFE.sub(_visible, text)
+    return UNSAFE.sub(_visible, text)
 
 
 def escape_lines(text: str) -> list[str]:
@@ -26,4 +23,4 @@ def escape_lines(text: str) -> list[str]:
 
 def _visible(match: re.Match[str]) -> str:
     point = ord(match[0])
-    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

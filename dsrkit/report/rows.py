@@ -6,11 +6,11 @@ A block is some rows of the table, as one list for each column.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any, Final, TypeAlias
 
+from dsrkit.model.printable import json_line
 from dsrkit.report.escape import escape
 from dsrkit.report.paint import Paint, Style
 
@@ -86,14 +86,14 @@ def as_json(names: Sequence[str], blocks: Iterable[Block]) -> Iterator[str]:
 def objects_as_jsonl(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """An object on each line, in ASCII."""
     for one in objects:
-        yield json.dumps(one) + "\n"
+        yield json_line(one) + "\n"
 
 
 def objects_as_json(objects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """An array that is written as its objects come, one on each line, in ASCII."""
     before = "[\n  "
     for one in objects:
-        yield before + json.dumps(one)
+        yield before + json_line(one)
         before = ",\n  "
     yield "\n]\n" if before[0] == "," else "[]\n"
 

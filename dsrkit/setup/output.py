@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from dsrkit.errors import UsageError
+from dsrkit.model.printable import json_text
 from dsrkit.setup.plan import Plan, Step
 from dsrkit.setup.render import comment, template
 from dsrkit.setup.words import FORMATS
@@ -53,7 +53,7 @@ def _shell(plans: Sequence[Plan], undo: bool) -> str:
 
 def _json(plans: Sequence[Plan], undo: bool) -> str:
     nodes = [_node(plan, reversed_steps(plan) if undo else plan.steps) for plan in plans]
-    return json.dumps({"schema": SCHEMA, "undo": undo, "nodes": nodes}, indent=2, ensure_ascii=False) + "\n"
+    return json_text({"schema": SCHEMA, "undo": undo, "nodes": nodes}) + "\n"
 
 
 def _node(plan: Plan, steps: Sequence[Step]) -> dict[str, Any]:

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+import dsrkit
 from robustness import forks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import capture_files as make
 
-EVIL = "\x1b]0;owned\x07\x1b[2K\rERROR forged\nverdict: pass\x9b31m\u202etxt\x7f"
-FORGED = ("ERROR forged", "verdict: pass")
+EVIL: Final = (
+    "\x1b]0;owned\x07\x1b[2J\x1b[7;5m\rERROR forged\nverdict: pass\x9b31m\u202etxt\x7f"
+    '\u200b\ufeff\u2028\x85PASS forged\t[bold red]",=1+1'
+)
+FORGED: Final = ("ERROR forged", "verdict: pass", "PASS forged", "txt", '",=1+1')
+UNSEEN: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "|[\U000e0000-\U000e007f]"
+)
+"""Controls, marks of direction, marks without width, lone surrogates (octets that are no UTF-8), tags."""
+COLOR: Final = re.compile(r"\x1b\[(?:0|[1-9]?[0-9](?:;[1-9]?[0-9]){0,2})m")
+WITH_TSHARK: Final = [["inspect", "--oracle", "tshark"]] * (shutil.which("tshark") is not None)
+
+
+def harmless(run: forks.Run, *, colored: bool = False) -> None:
+    """A run whose every octet on stdout and stderr is ours, or printable within a line of ours."""
+    assert run.complaints == [] or colored
+    for text in (run.out, run.err):
+        if colored:
+            assert "\x1b[7;5m" not in text
+            text = COLOR.sub("", text)
+        assert UNSEEN.findall(text) == [], run.args
+        assert not [line for line in text.split("\n") if line.strip(" │|").startswith(FORGED)], run.args
+    assert run.code in (0, 1, 2)
+    assert run.out or run.err
 
 
 def _name(label: bytes) -> bytes:
@@ -45,36 +74,166 @@ def hostile() -> bytes:
     return octets
 
 
-@pytest.mark.parametrize(
-    "args",
-    [
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    path = tmp_path / "hostile.pcapng"
+    path.write_bytes(hostile())
+    return path
+
+
+def test_no_text_of_a_capture_reaches_the_terminal_as_it_is(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = "frame.number,dns.qry.name,dns.resp.name,frame.interface_name,frame.comment,http.host,http.request.uri"
+    commands = [
         ["verify"],
-        ["verify", "--format", "json"],
+        ["verify", "--verbose"],
         ["inspect"],
         ["inspect", "-V"],
         ["inspect", "-x"],
+        ["inspect", "-V", "-x"],
         ["inspect", "--flows"],
-        ["inspect", "--format", "json"],
-        ["inspect", "--fields", "frame.number,dns.qry.name,frame.interface_name"],
+        *(["inspect", "--flows", "-T", kind] for kind in ("json", "jsonl", "csv")),
+        *(["inspect", "-T", kind] for kind in ("json", "jsonl", "csv")),
+        *(["inspect", "-V", "-x", "-T", kind] for kind in ("json", "jsonl")),
+        *(["inspect", "-e", fields, "-T", kind] for kind in ("table", "json", "jsonl", "csv")),
+        ["inspect", "-Y", 'dns.qry.name contains "owned"'],
         ["inspect", "--where", EVIL],
-    ],
-    ids=" ".join,
-)
-def test_no_text_of_a_capture_reaches_the_terminal_as_it_is(args: list[str], tmp_path: Path) -> None:
-    path = tmp_path / "hostile.pcapng"
-    path.write_bytes(hostile())
-    (run,) = forks.runs([[*args, str(path)]])
-    assert run.complaints == []
-    assert not any(line.strip().startswith(FORGED) for line in (run.out + run.err).splitlines())
-    assert run.out or run.err
-    if "json" in args:
-        json.loads(run.out)
+        ["inspect", "-e", EVIL],
+        ["inspect", "--frames", EVIL],
+        ["inspect", "--oracle", EVIL],
+        ["inspect", "--oracle", "dpkt"],
+        *WITH_TSHARK,
+        ["verify", "--select", EVIL],
+        ["verify", "--vip", EVIL],
+    ]
+    runs = list(forks.runs([[*args, str(capture)] for args in commands]))
+    assert len(runs) == len(commands)
+    for run in runs:
+        harmless(run)
+    assert any("owned" in run.out for run in runs)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    colored = list(forks.runs([[*args, str(capture)] for args in commands if "-T" not in args]))
+    for run in colored:
+        harmless(run, colored=True)
+    assert any(COLOR.search(run.out) for run in colored)
+
+
+def test_formats_for_programs_stay_what_they_are(capture: Path) -> None:
+    fields = ("-e", "frame.number,frame.comment,dns.qry.name,http.request.uri")
+    asked = [["verify", "--format", "json"]]
+    asked += [["inspect", "-T", "json", *more] for more in ((), ("-V", "-x"), fields, ("--flows",))]
+    asked += [["inspect", "--oracle", "dpkt", "-T", "json"]]
+    for run in forks.runs([[*args, str(capture)] for args in asked]):
+        harmless(run)
+        assert json.loads(run.out)
+    for run in forks.runs([["inspect", "-T", "jsonl", *more, str(capture)] for more in ((), ("-V",), fields)]):
+        harmless(run)
+        assert [isinstance(json.loads(line), dict) for line in run.out.splitlines()] == [True] * 15
+    (run,) = forks.runs([["inspect", "-T", "csv", *fields, str(capture)]])
+    rows = list(csv.reader(io.StringIO(run.out, newline="")))
+    assert {len(row) for row in rows} == {4}
+    assert [row[0] for row in rows[1:]] == [str(n) for n in range(1, 16)]
+    assert all('[bold red]",=1+1' in row[1] for row in rows[1:])
+
+
+def test_a_file_holds_no_more_than_a_terminal(capture: Path, tmp_path: Path) -> None:
+    out = [str(tmp_path / f"out{n}") for n in range(4)]
+    commands = [
+        ["inspect", str(capture), "-o", out[0]],
+        ["inspect", str(capture), "-V", "-x", "-o", out[1]],
+        ["inspect", str(capture), "-T", "csv", "-o", out[2]],
+        ["verify", str(capture), "-o", out[3]],
+    ]
+    assert all(run.complaints == [] for run in forks.runs(commands))
+    for path in out:
+        text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
+        assert text
+        assert UNSEEN.findall(text) == []
+
+
+def test_two_hostile_captures_are_compared(capture: Path, tmp_path: Path) -> None:
+    other = tmp_path / f"other{EVIL.replace('/', '')[:60]}.pcapng"
+    octets = bytearray(hostile())
+    at = octets.rindex(b"HTTP/1.1 500")
+    octets[at + 9] = ord("4")
+    other.write_bytes(octets)
+    commands = [
+        ["diff", str(capture), str(other), *more]
+        for more in ((), ("--all",), ("--format", "json"), ("--as", "copy"), ("--as", "rerun"), ("--only", EVIL))
+    ]
+    for run in forks.runs(commands):
+        harmless(run)
+        if "json" in run.args:
+            assert json.loads(run.out)
 
 
 def test_the_name_of_a_file_is_text_as_well(tmp_path: Path) -> None:
-    for name in ("absent" + EVIL.replace("/", "")[:80], "there\x1b[2Jx"):
-        path = tmp_path / name
-        if name.startswith("there"):
-            path.write_bytes(hostile())
-        for run in forks.runs([["verify", str(path)], ["inspect", str(path)]]):
-            assert [what for what in run.complaints if "control" in what or "traceback" in what] == []
+    absent = "absent" + EVIL.replace("/", "")[:80]
+    broken = tmp_path / "there\x1b[2Jx\u202e\nverdict: pass\udcff"
+    broken.write_bytes(hostile())
+    hostile_words = [["explain", EVIL], ["rules", "--area", EVIL], ["setup", EVIL], ["craft", EVIL], [EVIL]]
+    files = [tmp_path / absent, broken]
+    commands = [[*args, str(path)] for path in files for args in (["verify"], ["inspect"], ["inspect", "--flows"])]
+    commands += [["verify", "--at", f"{EVIL}={broken}"], ["verify", "--spec", str(broken), str(broken)]]
+    commands += [["verify", str(broken), "--baseline", str(path)] for path in files]
+    commands += [["inspect", str(broken), "-o", str(tmp_path / "no" / absent)]]
+    for run in forks.runs([*commands, *hostile_words]):
+        harmless(run)
+
+
+def test_words_of_a_spec_are_text_as_well(tmp_path: Path) -> None:
+    dsrkit.craft("l2dsr", flows=3).write_split(tmp_path)
+    spec = (tmp_path / "dsr.toml").read_text()
+    quoted = json.dumps(EVIL, ensure_ascii=True)
+    quoted = quoted.replace("\\u007f", "\\u007F")
+    for what in (
+        "client",
+        "r1",
+        "lb1",
+        "sw1",
+        "web1",
+        "A",
+        "B",
+        "tcp/80",
+        "l2dsr",
+        "02:c1:00:00:00:0a",
+        "203.0.113.10",
+    ):
+        (tmp_path / f"{len(what)}{what[:2]}.toml").write_text(spec.replace(json.dumps(what), quoted))
+    (tmp_path / "key.toml").write_text(spec.replace("profile =", f"{quoted} ="))
+    (tmp_path / "bad.toml").write_text(spec + EVIL)
+    (tmp_path / "file.toml").write_text(spec.replace('"A.pcap"', quoted))
+    specs = sorted(tmp_path.glob("*.toml"))
+    commands = [["verify", "--spec", str(path)] for path in specs]
+    commands += [["verify", "--verbose", "--spec", str(path)] for path in specs]
+    commands += [["verify", "--format", "json", "--spec", str(path)] for path in specs]
+    commands += [["inspect", "--spec", str(path), str(tmp_path / "B.pcap")] for path in specs]
+    commands += [["inspect", "--flows", "--spec", str(path), str(tmp_path / "B.pcap")] for path in specs]
+    named = 0
+    for run in forks.runs(commands):
+        harmless(run)
+        named += "owned" in run.out
+    assert named > 8
+
+
+def test_an_earlier_report_is_text_as_well(capture: Path, tmp_path: Path) -> None:
+    (run,) = forks.runs([["verify", "--format", "json", str(capture)]])
+    report = json.loads(run.out)
+
+    def spoiled(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: spoiled(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [spoiled(one) for one in value]
+        return EVIL if isinstance(value, str) else value
+
+    texts = {
+        "all": json.dumps(spoiled(report)),
+        "kept": json.dumps({**spoiled(report), "schema": report["schema"]}),  # type: ignore[dict-item]
+        "key": json.dumps({**report, EVIL: EVIL}),
+        "no": EVIL,
+        "list": json.dumps([EVIL]),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    for run in forks.runs([["verify", str(capture), "--baseline", str(tmp_path / name)] for name in texts]):
+        harmless(run)
