@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,9 @@ from dsrkit.cli import progress
 from dsrkit.cli.main import app
 from dsrkit.inspect.fields import every_name
 from dsrkit.inspect.parquet import every_column
+from dsrkit.oracle import opinion
 from dsrkit.wire.columns import FIELDS
+from dsrkit.wire.dissect.frame import dissect
 
 COMMAND: Final = Path(sys.executable).parent / "dsrkit"
 TUNNEL: Final = PCAPS / "l3dsr-tunnel" / "ipvs-tun-gue" / "B_lb.pcap"
@@ -337,3 +340,49 @@ def test_help_says_what_there_is() -> None:
     text: Any = inspect("--help").stdout
     for option in ("--where", "--frames", "--fields", "--format", "--parquet", "--flows", "-V", "-x", "-c", "-Y"):
         assert option in text
+
+
+# --- a second opinion -------------------------------------------------------------------------------------------------
+
+
+def test_another_decoder_reads_the_chosen_frames(tmp_path: Path) -> None:
+    text = inspect(TUNNEL, "--oracle", "dpkt", "-c", "40").stdout
+    assert re.match(r"dpkt [\d.]+: 40 frames, \d+ values compared\n1,?\d+ values read by dsrkit alone: ", text)
+    assert text.endswith("\n\nAGREE: nothing differs\n")
+    found = json.loads(inspect(TUNNEL, "--oracle", "dpkt", "--frames", "4-6", "-Y", "gue", "-T", "json").stdout)
+    assert (found["schema"], found["exit_code"], found["frames"]) == ("dsrkit.opinion/1", 0, 2)
+    assert found["fields"] > 30
+    assert found["disagreements"] == []
+    out = tmp_path / "opinion"
+    assert inspect(TUNNEL, "--oracle", "dpkt", "-c", "4", "-o", out).stdout == ""
+    assert "dpkt" in out.read_text()
+
+
+def test_what_both_read_differently_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        d = dissect(*arguments, **named)
+        for layer in d.layers:
+            layer.fields = [replace(f, value=7) if f.name == "ip.ttl" else f for f in layer.fields]
+        return d
+
+    monkeypatch.setattr(opinion, "dissect", wrong)
+    text = inspect(TUNNEL, "--oracle", "dpkt", "--frames", "3-4", code=1).stdout
+    assert re.search(
+        r"^disagreements\nframe  field   dsrkit  dpkt\n    3  ip.ttl  7       \d+\n    4  ip.ttl", text, re.M
+    )
+    assert "\nip.ttl: 2\n\nDISAGREE: 2 values of 1 field\n" in text
+    found = json.loads(inspect(TUNNEL, "--oracle", "dpkt", "-c", "3", "-T", "json", code=1).stdout)
+    assert found["disagreeing"] == {"ip.ttl": 1}
+    assert found["disagreements"][0] == {"frame": 3, "field": "ip.ttl", "ours": "7", "theirs": "63", "why": ""}
+
+
+def test_an_oracle_that_is_not_there_or_has_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = inspect(TUNNEL, "--oracle", "dpkt", "-Y", "vrrp", code=2)
+    assert done.stdout.endswith("NOTHING COMPARED: no frame that both read\n")
+    assert done.stderr == "no frame matches\n"
+    for more in (["-V"], ["-x"], ["--flows"], ["-e", "ip.ttl"], ["-T", "csv"]):
+        assert "--oracle compares all fields" in inspect(TUNNEL, "--oracle", "dpkt", *more, code=2).stderr
+    monkeypatch.setenv("PATH", "")
+    assert "needs tshark: install it" in inspect(TUNNEL, "--oracle", "tshark", code=2).stderr
+    monkeypatch.setitem(sys.modules, "dpkt", None)
+    assert "pip install 'dsrkit[oracle]'" in inspect(TUNNEL, "--oracle", "dpkt", code=2).stderr

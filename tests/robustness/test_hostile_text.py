@@ -56,11 +56,15 @@ def hostile() -> bytes:
     question = b"\0\7\1\0\0\1\0\0\0\0\0\0" + _name(evil[:60]) + b"\0\1\0\1"
     answer = b"\0\7\x81\x80\0\1\0\1\0\0\0\0" + question[12:] + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\7"
     ends = ("192.0.2.1", "198.51.100.1")
+    told = b"".join(bytes([kind]) + len(evil).to_bytes(2, "big") + evil for kind in (1, 2, 5, 0x30, 0xEA))
+    body = bytes([192, 0, 2, 1, 198, 51, 100, 1, 0, 9, 0, 80]) + told
+    proxied = b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + len(body).to_bytes(2, "big") + body
     frames = [
         make.ethernet(make.ipv4(make.udp(question, *ends), 17, *ends)),
         make.ethernet(make.ipv4(make.udp(answer, *ends[::-1], sport=53, dport=40000), 17, *ends[::-1])),
         make.ethernet(make.ipv4(make.tcp(b"GET /" + evil + b" HTTP/1.1\r\nHost: " + evil + b"\r\n\r\n"), 6)),
         make.ethernet(make.ipv4(make.tcp(b"PROXY TCP4 " + evil + b" 1.2.3.4 5 6\r\n"), 6)),
+        make.ethernet(make.ipv4(make.tcp(proxied), 6)),
         make.ethernet(make.ipv4(make.tcp(b"HTTP/1.1 500 " + evil + b"\r\n\r\n", sport=80, dport=40000), 6)),
     ]
     said = make.option(1, evil)
@@ -127,11 +131,11 @@ def test_formats_for_programs_stay_what_they_are(capture: Path) -> None:
         assert json.loads(run.out)
     for run in forks.runs([["inspect", "-T", "jsonl", *more, str(capture)] for more in ((), ("-V",), fields)]):
         harmless(run)
-        assert [isinstance(json.loads(line), dict) for line in run.out.splitlines()] == [True] * 15
+        assert [isinstance(json.loads(line), dict) for line in run.out.splitlines()] == [True] * 18
     (run,) = forks.runs([["inspect", "-T", "csv", *fields, str(capture)]])
     rows = list(csv.reader(io.StringIO(run.out, newline="")))
     assert {len(row) for row in rows} == {4}
-    assert [row[0] for row in rows[1:]] == [str(n) for n in range(1, 16)]
+    assert [row[0] for row in rows[1:]] == [str(n) for n in range(1, 19)]
     assert all('[bold red]",=1+1' in row[1] for row in rows[1:])
 
 
