@@ -101,6 +101,7 @@ class Connection:
     last_hop: int = 0  # MAC that it was sent to there
     server: int = -1
     answered: bool = False
+    opened: bool = False  # its client was seen to acknowledge the answer
     answer_at: list[Point] = field(default_factory=list)
     answer_to: set[int] = field(default_factory=set)  # MACs that answers were sent to
     answer_time: dict[int, int] = field(default_factory=dict)  # tap -> when the first answer passed
@@ -169,7 +170,7 @@ class Connections:
         opened = f.is_tcp & ((f.flags & (SYN | ACK | RST)) == ACK) & wanted
         for _, key in _keyed((f.seq - 1) & 0xFFFF_FFFF, who, np.flatnonzero(opened)):
             if key in self._tcp:
-                self._tcp[key].answered = True
+                self._tcp[key].answered = self._tcp[key].opened = True
         refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
         for row, key in _keyed(back, whom, np.flatnonzero(refused)):
             if key in self._tcp and self._tcp[key].refusal is None:
@@ -197,7 +198,8 @@ class Connections:
 
     def _close(self, c: Connection) -> None:
         self.answered[c.group] += 1
-        if c.proto == TCP and c.copies >= COPIES and c.repeated_after_answer and len(self.unheard) < _MOST_OPEN:
+        asks_on = c.proto == TCP and not c.opened and c.copies >= COPIES and c.repeated_after_answer
+        if asks_on and len(self.unheard) < _MOST_OPEN:
             self.unheard.append(c)
 
     def _of_service(self, f: Frames, flows: Flows) -> Mask:
