@@ -38,8 +38,10 @@ class Refusal:
     """A RST or an ICMP error instead of an answer.
 
     `kind` is ``"rst"`` or ``"icmp"``; `icmp` the version, type and code. `sender` is the MAC of the frame, `tos` the DS
-    field and ECN of the refusing packet, `ttl` what is left of its TTL. `quoted` says which packet an error quotes: its
-    first header.
+    field and ECN of the refusing packet, `ttl` what is left of its TTL, `when` its time. `quoted` says which packet an
+    error quotes: its first header.
+
+    Units: `when` in nanoseconds since 1970.
     """
 
     frame: Frame
@@ -51,6 +53,7 @@ class Refusal:
     ttl: int = 0
     icmp: tuple[int, int, int] = (0, 0, 0)
     quoted: Quoted | None = None
+    when: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +378,7 @@ def _icmp(f: Frames, row: int) -> Refusal:
         int(f.ttl[row]),
         (int(f.ver[row]), int(f.icmp_type[row]), int(f.rec["icmp_code"][row])),
         quoted(f, row),
+        int(f.ts[row]),
     )
 
 
