@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from dsrkit.diagnose.case import Case
@@ -79,11 +79,20 @@ def _finding(case: Case, d: Diagnosis) -> Finding:
         actual=d.actual,
         fix=_fix(case, d),
         filter=frame_filter(refs),
-        candidates=d.codes,
+        candidates=(*d.codes, *_unshown(case, d)),
         symptoms=tuple(dict.fromkeys(v.cell for v in d.symptoms)),
         ruled_out=d.ruled_out,
         settle=d.settle or None,
     )
+
+
+def _unshown(case: Case, d: Diagnosis) -> Iterator[str]:
+    """Causes on a host that packets never show, behind the likeliest one of their picture."""
+    for code in ENTRIES[d.codes[0]].same_picture:
+        entry = ENTRIES[code]
+        of_mode = case.mode is None or case.mode in entry.modes
+        if not entry.from_packets and of_mode and code not in d.codes and code not in d.ruled_out:
+            yield code
 
 
 def _fix(case: Case, d: Diagnosis) -> str | None:

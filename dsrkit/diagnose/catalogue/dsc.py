@@ -342,7 +342,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("yahoo/l3dsr USING", "yvipagent CHANGES", "reproduced in the lab"),
         evidence="lab",
         from_packets=False,
-        example="dsrkit craft l3dsr-dscp --fault DSC510",
+        example="dsrkit craft l3dsr-dscp --fault DSC501",
     ),
     Entry(
         code="DSC510",
