@@ -47,7 +47,7 @@ def _sent_ttl(c: Connection) -> int:
 
 def _loop(case: Case, members: list[Connection]) -> Told | None:
     """The TTL of requests is used up behind the load balancer: somebody sends them round."""
-    routed = _hands_to_router(case) if case.mode == "l2dsr" else None
+    routed = hands_to_router(case) if case.mode == "l2dsr" else None
     if routed is not None:
         return no_neighbour(case, members, routed)
     servers = names(case.server_of(c) for c in members)
@@ -69,7 +69,7 @@ def _loop(case: Case, members: list[Connection]) -> Told | None:
     )
 
 
-def _hands_to_router(case: Case) -> list[Frame] | None:
+def hands_to_router(case: Case) -> list[Frame] | None:
     """Frames for the VIP that the load balancer gives to a router."""
     lbs, routers = case.scene.macs("lb"), case.scene.macs("router")
     places = case.evidence.facts.requests.asked

@@ -79,13 +79,9 @@ def by_marks(case: Case, server: Party, answers: list[WrongAnswer]) -> Found:
             [server.name],
             settle="a tap at the load balancer shows whether it marks them",
         )
-    codes = (
-        ("DSC502", "DSC510", "DSC501", "DSC503")
-        if _all_alike(case)
-        else ("DSC505", "DSC510", "DSC501", "DSC502", "DSC503")
-    )
+    rule = _rule_codes(case, server)
     return Found(
-        codes,
+        ("DSC502", *rule, "DSC503") if "DSC505" not in rule else (*rule, "DSC502", "DSC503"),
         f"answer[s|] from [its|their] own address; the load balancer marks its requests with DSCP {spoken_marks(sent)}",
         [server.name],
         ruled_out={"DSC517": "the mark is there behind the load balancer"} if sent else {},
@@ -159,8 +155,12 @@ def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int
 
 
 def _intact(case: Case, server: Party, came: set[int], proven: bool) -> Found:
-    everyone = _all_alike(case)
-    codes = ("DSC510", "DSC501") if everyone else ("DSC505", "DSC510", "DSC501")
+    codes = _rule_codes(case, server)
+    rule = "no rule that turns the tagged packets' destination into the VIP"
+    why = {
+        ("DSC510", "DSC501"): f"{rule}",
+        ("DSC510", "DSC501", "DSC505"): f"{rule}, or one that waits for another tag than at the other servers",
+    }.get(codes, f"[its|their] rule waits for another tag, or there is {rule}")
     if not proven:
         codes = (*codes, "DSC503")
     if not proven and all(t & 3 for t in _marks(case, server).arriving):
@@ -171,15 +171,30 @@ def _intact(case: Case, server: Party, came: set[int], proven: bool) -> Found:
         ruled["DSC517"] = "the load balancer does write the tag"
     return Found(
         codes,
-        f"get[s|] requests with DSCP {spoken_marks(came)} and answer[s|] from [its|their] own address: "
-        + ("no" if everyone else "[its|their] rule waits for another tag, or there is no")
-        + " rule that turns the tagged packets' destination into the VIP, or it is a stateful DNAT, which puts the real"
-        " address back into every reply",
+        f"get[s|] requests with DSCP {spoken_marks(came)} and answer[s|] from [its|their] own address: {why}, or it is a"
+        " stateful DNAT, which puts the real address back into every reply",
         [server.name],
         ruled_out=ruled,
         settle="nft list ruleset or iptables-save -t raw on the server: is there a stateless rule for this DSCP?",
         cells=(),
     )
+
+
+def _rule_codes(case: Case, server: Party) -> tuple[str, ...]:
+    """What is wrong with the rule of a server that gets its tag and answers from its own address. A tag that works
+    elsewhere is in the map of tags; one of this server's own may have been mixed up."""
+    if _all_alike(case):
+        return ("DSC510", "DSC501")
+    tags = _tags(case, server)
+    elsewhere = [_tags(case, p) for p in case.servers() if p is not server and case.served_by(p)]
+    if tags and any(tags <= others for others in elsewhere):
+        return ("DSC510", "DSC501", "DSC505")
+    return ("DSC505", "DSC510", "DSC501")
+
+
+def _tags(case: Case, server: Party) -> set[int]:
+    marks = _marks(case, server)
+    return {tos >> 2 for tos in marks.out or marks.arriving} - {0}
 
 
 def _all_alike(case: Case) -> bool:

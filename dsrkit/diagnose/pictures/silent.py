@@ -8,6 +8,7 @@ from typing import Final, Literal
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.expired import hands_to_router, no_neighbour
 from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, not_marked
 from dsrkit.diagnose.pictures.mute import AT_SERVER, MADE_IN, at_server, spoken_against, stale_sum, unwrapped
 from dsrkit.verify.connections import Connection
@@ -77,7 +78,7 @@ def silent(case: Case) -> Iterator[Diagnosis]:
         if stage == "server" and server is not None:
             told.append(at_server(case, server, members))
         elif stage == "balancer":
-            told.append(_swallowed(case, members))
+            told.append(_given_to_router(case, members) or _swallowed(case, members))
         elif stage == "way":
             told.append(_on_the_way(case, server, members))
         else:
@@ -87,7 +88,33 @@ def silent(case: Case) -> Iterator[Diagnosis]:
             diagnosis.symptoms += [v for v in case.failed(".l4.checksum", node="lb") if v not in diagnosis.symptoms]
         if diagnosis.codes[0] in NOT_MARKED:
             diagnosis.symptoms += case.failed(*MARK_CELLS)
+        if diagnosis.codes[0] == "DSR306":
+            diagnosis.symptoms += case.failed(".lb.eth.dst")
         yield diagnosis
+    yield from _not_handed_over(case)
+
+
+def _not_handed_over(case: Case) -> Iterator[Diagnosis]:
+    """Frames given to a router, of connections whose end no tap shows."""
+    cells = case.failed(".lb.eth.dst")
+    told = _given_to_router(case, []) if cells else None
+    if told is None:
+        return
+    failed, checked = sum(v.failed for v in cells), sum(v.checked for v in cells)
+    yield Diagnosis(
+        told.codes,
+        f"{told.what} ({failed} of {checked} packets)",
+        told.who,
+        cells,
+        told.frames,
+        failed=failed,
+        among=checked,
+        ruled_out=told.ruled_out,
+        settle=told.settle,
+        field="eth.dst",
+        expected="a real server's MAC",
+        actual="a router's MAC",
+    )
 
 
 def _known(case: Case, told: list[Told], cells: dict[int, Verdict]) -> list[Told]:
@@ -120,6 +147,12 @@ def _stage(case: Case, c: Connection, cell: Verdict) -> Stage:
 
 
 # --- before the server ------------------------------------------------------------------------------------------------
+
+
+def _given_to_router(case: Case, members: list[Connection]) -> Told | None:
+    """Frames that should go to a server and go back to a router instead, an error about which no tap shows whole."""
+    frames = hands_to_router(case) if case.mode == "l2dsr" else None
+    return no_neighbour(case, members, frames) if frames is not None else None
 
 
 def _swallowed(case: Case, members: list[Connection]) -> Told:
