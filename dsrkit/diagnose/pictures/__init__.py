@@ -9,6 +9,7 @@ from dsrkit.diagnose.diagnosis import Picture
 from dsrkit.diagnose.pictures.fragments import fragments
 from dsrkit.diagnose.pictures.health import beside, untaken
 from dsrkit.diagnose.pictures.marks import collisions, marks
+from dsrkit.diagnose.pictures.memory import memory
 from dsrkit.diagnose.pictures.name_servers import name_servers
 from dsrkit.diagnose.pictures.options import options
 from dsrkit.diagnose.pictures.owner import owner
@@ -38,6 +39,7 @@ PICTURES: Final[tuple[Picture, ...]] = (
     wrong_port,
     refused,
     unheard,
+    memory,
     stalled,
     silent,
     marks,
