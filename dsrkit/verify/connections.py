@@ -85,6 +85,7 @@ class WrongAnswer:
     sender: int  # MAC
     receiver: int  # MAC
     proto: int
+    server: int = -1  # index of the real server that the request was sent to
 
 
 @dataclass(slots=True)
@@ -258,9 +259,9 @@ class Connections:
         right = (asked & vips) or vips or (asked if self.scene.mode in REWRITES else c.asked_before(tap))
         self.judged_answers[tap] += 1
         if int(f.src[row]) not in right:
-            self.note_wrong(f, tap, frame, row, tuple(right))
+            self.note_wrong(f, tap, frame, row, tuple(right), c.server)
 
-    def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...]) -> None:
+    def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...], server: int = -1) -> None:
         self.wrong_count[tap] += 1
         if len(self.wrong[tap]) < 1000:
             self.wrong[tap].append(
@@ -274,6 +275,7 @@ class Connections:
                     int(f.eth_src[row]),
                     int(f.eth_dst[row]),
                     int(f.proto[row]),
+                    server,
                 )
             )
 

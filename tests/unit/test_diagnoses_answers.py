@@ -50,7 +50,7 @@ CASES = {
     ("DSC502", "l3dsr-dscp"): "DSC502",
     ("DSC503", "l3dsr-dscp"): "DSC503",
     ("DSC504", "l3dsr-dscp"): "DSC504",
-    ("DSC510", "l3dsr-dscp"): "DSC505 DSC510 DSC501",
+    ("DSC510", "l3dsr-dscp"): "DSC510 DSC501 DSC505 DSC509",
     ("DSC501", "l3dsr-dscp"): "DSC510 DSC501 DSC509",
     ("DSC515", "l3dsr-dscp"): "DSC515 NAT201",
     ("DSC517", "l3dsr-dscp"): "DSC517 NAT201",

@@ -7,9 +7,10 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.pictures.common import names, spoken
-from dsrkit.diagnose.pictures.marks import remarking
+from dsrkit.diagnose.pictures.marks import known_tags, remarking
 from dsrkit.model.dscp import dscp_text
 from dsrkit.verify.connections import Connection, WrongAnswer
+from dsrkit.verify.frames import TCP
 from dsrkit.verify.scene import Party
 
 NOT_MARKED: Final = ("DSC504", "DSC515", "DSC517")
@@ -127,10 +128,32 @@ def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> Found | None:
         what = "clears the DSCP of requests and writes no tag" if cleared else "sends requests on without a tag"
     elif any(t >> 2 for t in marks.before) and not any(t >> 2 for t in marks.out):
         codes, what = ("DSC515",), "clears the DSCP of requests and writes no tag"
+    elif {t >> 2 for t in marks.out} <= known_tags(case).keys():
+        return None  # it writes the same mark elsewhere
     else:
         codes, what = ("DSC517",), "sends requests on with the DSCP that the client gave them: it writes no tag"
     ruled = {"DSC502": "the mark is missing already behind the load balancer", "DSC510": "no tag arrives at the server"}
     return Found(codes, f"{who} {what}", lbs, ruled_out=ruled, cells=cells, whole=True)
+
+
+def left_by_clients(case: Case, members: list[Connection]) -> Found | None:
+    """Requests for a VIP without a tag that come with another VIP's tag and leave with it."""
+    tags = known_tags(case)
+    meant = {a for c in members for known, _ in c.asked.values() for a in known & case.scene.vips}
+    before = {p.tos >> 2 for p in case.evidence.facts.requests.asked if p.dst in meant}
+    others = set[int]().union(*(vips for tag, vips in tags.items() if tag in before))
+    if not before or not before <= tags.keys() or any(vips & meant for vips in tags.values()):
+        return None
+    text = case.scene.address
+    lbs = names(case.scene.role("lb"))
+    return Found(
+        ("DSC507",),
+        f"{spoken(lbs) or 'the load balancer'} leaves the DSCP of clients as it is in requests for"
+        f" {spoken(sorted(map(text, meant)))}, which has no tag: {spoken_marks(before)} means"
+        f" {spoken(sorted(map(text, others)))} to the servers, and clients get no answer that they know",
+        list(lbs),
+        whole=True,
+    )
 
 
 def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int], routers: list[str]) -> Found:
@@ -171,8 +194,8 @@ def _intact(case: Case, server: Party, came: set[int], proven: bool) -> Found:
         ruled["DSC517"] = "the load balancer does write the tag"
     return Found(
         codes,
-        f"get[s|] requests with DSCP {spoken_marks(came)} and answer[s|] from [its|their] own address: {why}, or it is a"
-        " stateful DNAT, which puts the real address back into every reply",
+        f"get[s|] requests with DSCP {spoken_marks(came)} and answer[s|] from [its|their] own address: {why}, or"
+        " it is a stateful DNAT, which puts the real address back into every reply",
         [server.name],
         ruled_out=ruled,
         settle="nft list ruleset or iptables-save -t raw on the server: is there a stateless rule for this DSCP?",
@@ -204,7 +227,9 @@ def _all_alike(case: Case) -> bool:
 
 
 def server_of_answer(case: Case, w: WrongAnswer) -> int:
+    """Which server (its index) gave an answer: by its address or MAC, or as the one that was asked."""
     servers = case.servers()
     by_ip = [i for i, p in enumerate(servers) if w.source in p.ips]
     by_mac = [i for i, p in enumerate(servers) if w.sender in p.macs]
-    return next(iter(by_ip or by_mac), -1)
+    asked = [w.server] if case.mode == "l3dsr-dscp" and w.proto == TCP else []
+    return next(iter(by_ip or by_mac or asked), -1)

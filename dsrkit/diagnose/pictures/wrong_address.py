@@ -31,8 +31,6 @@ FROM_REAL_ADDRESS: Final = (
     "TUN417",
 )
 """What all look alike to a client that gets its answer from an address that it did not ask."""
-_RULE: Final = {"DSC501", "DSC505", "DSC510"}
-"""A tag arrives, and the server's rule makes no VIP of it."""
 
 
 def wrong_address(case: Case) -> Iterator[Diagnosis]:
@@ -62,32 +60,28 @@ def wrong_address(case: Case) -> Iterator[Diagnosis]:
                 known.answers += one.answers
                 known.refused += one.refused
                 known.ruled_out |= one.ruled_out
-    for one in _one_map(found.values()):
+    for one in _one_map(list(found.values())):
         symptoms = [*cells, *(v for c, v in refused if any(c is m for m in one.refused))]
         yield _diagnosis(case, one, list({id(v): v for v in symptoms}.values()))
 
 
-def _one_map(found: Iterable[Found]) -> list[Found]:
-    """With a map of tags that is proven to be wrong at one server, rules that do not take their tag elsewhere are of
-    the same mistake."""
-    found = list(found)
+def _one_map(found: list[Found]) -> list[Found]:
+    """Where a map of tags is proven to be wrong at one server, rules elsewhere that make no VIP of their tag are of the
+    same mistake."""
     proven = next((one for one in found if one.codes == ("DSC505",)), None)
-    unruled = [one for one in found if proven is not None and one is not proven and set(one.codes) <= _RULE]
+    unruled = [one for one in found if one is not proven and one.servers and "DSC505" in one.codes]
+    if proven is None or not unruled:
+        return found
+    proven.what, proven.whole = f"{spoken(proven.who)} {agreeing(proven.what, len(proven.who))}", True
     for one in unruled:
-        assert proven is not None
-        who = spoken(one.who)
+        told = agreeing("take[s|] no tag for the VIP and answer[s|]", len(one.who))
+        proven.what += f"; {spoken(one.who)} {told} from the server's own address"
         proven.codes = tuple(dict.fromkeys((*proven.codes, *one.codes)))
-        proven.what += f"; {who} {agreeing('do[es|] not take [its|their] tag at all and answer[s|]', len(one.who))}"
-        proven.what += " from the server's own address"
+        proven.who += one.who
         proven.servers += one.servers
         proven.answers += one.answers
         proven.refused += one.refused
         proven.ruled_out |= one.ruled_out
-    if proven is not None and unruled:
-        names_of_map = spoken(proven.who)
-        proven.what = f"{names_of_map} {agreeing(proven.what, len(proven.who))}"
-        proven.whole = True
-        proven.who += [name for one in unruled for name in one.who]
     return [one for one in found if one not in unruled]
 
 
