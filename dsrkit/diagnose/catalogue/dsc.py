@@ -357,7 +357,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         effect="This server's share of connections times out: clients discard what does not come from the VIP.",
         modes=_DSCP,
         look_alikes=(
-            LookAlike("DSC505", "there the server's rules want another tag; it is likelier where other servers work"),
+            LookAlike(
+                "DSC505", "there the server's rules want another tag; it is likelier where each server has its own tag"
+            ),
             LookAlike("DSC502", "there the tag is gone before the request reaches the server"),
             LookAlike("DSC503", "there another value arrives than was sent"),
             LookAlike("DSC517", "there no tag leaves the load balancer"),
