@@ -18,8 +18,8 @@ _NEAR_DEATH: Final = 2
 def expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
     lbs = names(case.scene.role("lb"))
     loops = [c for c in members if _sent_ttl(c) > _NEAR_DEATH + 8]
-    if loops and (any(map(forwarded, members)) or any(map(_goes_round, members)) or who not in ("router", "other")):
-        return _loop(case, members)
+    if loops and (any(map(forwarded, members)) or any(map(goes_round, members)) or who not in ("router", "other")):
+        return loop(case, members)
     if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
         return Told(
             ("DSR320",),
@@ -33,7 +33,7 @@ def expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
     return None
 
 
-def _goes_round(c: Connection) -> bool:
+def goes_round(c: Connection) -> bool:
     """Whether one tap shows the request again and again with less TTL."""
     ttls: dict[tuple[int, int], set[int]] = {}
     for tap, ttl, mac, _ in c.sent:
@@ -45,7 +45,7 @@ def _sent_ttl(c: Connection) -> int:
     return max((ttl for _, ttl, *_ in c.sent), default=0)
 
 
-def _loop(case: Case, members: list[Connection]) -> Told | None:
+def loop(case: Case, members: list[Connection]) -> Told | None:
     """The TTL of requests is used up behind the load balancer: somebody sends them round."""
     routed = hands_to_router(case) if case.mode == "l2dsr" else None
     if routed is not None:

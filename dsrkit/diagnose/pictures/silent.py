@@ -8,8 +8,8 @@ from typing import Final, Literal
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
-from dsrkit.diagnose.pictures.expired import hands_to_router, no_neighbour
-from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, not_marked
+from dsrkit.diagnose.pictures.expired import goes_round, hands_to_router, loop, no_neighbour
+from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, left_by_clients, not_marked
 from dsrkit.diagnose.pictures.mute import AT_SERVER, MADE_IN, at_server, spoken_against, stale_sum, unwrapped
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.scene import Party
@@ -75,7 +75,10 @@ def silent(case: Case) -> Iterator[Diagnosis]:
     told: list[Told] = []
     for (stage, _), members in stages.items():
         server = case.server_of(members[0])
-        if stage == "server" and server is not None:
+        circle = loop(case, members) if case.direct and all(map(goes_round, members)) else None
+        if circle is not None:
+            told.append(circle)
+        elif stage == "server" and server is not None:
             told.append(at_server(case, server, members))
         elif stage == "balancer":
             told.append(_given_to_router(case, members) or _swallowed(case, members))
@@ -239,7 +242,9 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         own = stale_sum(case, server, members) or unwrapped(case, server, members)
         if own is not None:
             return own
-    unmarked = not_marked(case, server) if case.mode == "l3dsr-dscp" and server is not None else None
+    unmarked = None
+    if case.mode == "l3dsr-dscp" and server is not None:
+        unmarked = not_marked(case, server) or left_by_clients(case, members)
     if unmarked is not None:
         return Told(unmarked.codes, unmarked.what, tuple(unmarked.who), members, unmarked.ruled_out, whole=True)
     excluded = spoken_against(case, server, members) if server is not None else {}
