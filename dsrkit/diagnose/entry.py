@@ -67,7 +67,20 @@ class Entry:
     from_packets: bool = True
     example: str = ""
     """How to see it: a command of `dsrkit craft` or a recording in `pcaps/`."""
+    says: str = ""
+    """What `dsrkit verify` says of the example where that is not this code first; or why there is no example."""
 
     @property
     def area(self) -> str:
         return self.code[:3]
+
+    @property
+    def shown_by(self) -> str:
+        """The line to paste into a shell: the example, judged; empty without one.
+
+        >>> Entry("X", "x", "error", "", "", "", example="dsrkit craft nat --fault NAT201").shown_by
+        'dsrkit craft nat --fault NAT201 -w - | dsrkit verify -'
+        """
+        if self.example.startswith("dsrkit "):
+            return f"{self.example} -w - | dsrkit verify -"
+        return f"dsrkit verify {self.example}/*.pcap" if self.example else ""

@@ -391,10 +391,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("DSC510", "without the rule the server answers from its RIP"),
             LookAlike("DSR302", "the same on a server that forwards: the packet comes out again and loops"),
             LookAlike("DSR303", "a server with the VIP and without a listener answers with a RST"),
-            LookAlike("DSR311", "there TcpExtIPReversePathFilter grows on the server; packets look the same"),
             LookAlike("DSC516", "there the request's checksum is wrong, which is visible"),
         ),
-        same_picture=("NAT213", "DSR323"),
+        same_picture=("DSR311", "NAT213", "DSR323"),
         decide=("ip address show to VIP  # on the server: nothing is this", _RULES),
         fixes=(
             Fix(

@@ -384,6 +384,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("RFC 3704", "facebookincubator/katran #116"),
         example="dsrkit craft l2dsr --fault DSR310",
+        says="verify names DSR309, with DSR310 as the other candidate: only replies of UDP or ping, which state"
+        " does not concern, tell the two apart.",
     ),
     Entry(
         code="DSR311",
@@ -399,7 +401,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("DSR302", "a server that forwards sends the same packet back with one TTL less"),
             LookAlike("TUN402", "the same filter on the device that takes packets out of a tunnel"),
         ),
-        same_picture=("DSR301", "DSR316", "DSR323", "NAT213"),
+        same_picture=("DSR301", "DSR316", "DSR323", "NAT213", "DSC511"),
         decide=(
             "nstat -az TcpExtIPReversePathFilter  # on the server: grows with each SYN",
             "sysctl -w net.ipv4.conf.all.log_martians=1; dmesg | grep martian",
@@ -483,6 +485,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("LVS-HOWTO, clients on realservers", "Azure internal load balancer, hairpin"),
         from_packets=False,
         example="pcaps/l2dsr/ipvs-dr-rs-dnat",
+        says="verify passes: what a server says to itself is in no capture. This recording shows the second way to"
+        " mend it, which on the wire is plain direct return.",
     ),
     Entry(
         code="DSR314",

@@ -71,6 +71,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         evidence="lab",
         example="dsrkit craft health --fault HCK701",
+        says="verify names DSR301 at the server, and HCK701 at the load balancer, whose checks do not see it.",
     ),
     Entry(
         code="HCK702",
@@ -193,6 +194,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("RFC 1122 s3.2.2.6", "NANOG 51, L3DSR, slides 20 and 23"),
         evidence="general",
         example="dsrkit craft health --fault HCK705",
+        says="verify names DSR303 at the server, and HCK705 at the load balancer, whose pings do not see it.",
     ),
     Entry(
         code="HCK706",

@@ -162,6 +162,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("ip_input.c ip_rcv_finish, Linux 6.1", "LVS-HOWTO, LVS-Tun", "reproduced in the lab"),
         evidence="lab",
         example="dsrkit craft l3dsr-tunnel --fault TUN403",
+        says="verify names TUN402, with TUN403 among the candidates.",
     ),
     Entry(
         code="TUN404",
@@ -205,6 +206,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         evidence="recorded",
         example="dsrkit craft l3dsr-tunnel --fault TUN404",
+        says="verify names TUN405, with TUN404 as the other candidate: the one is the setting, the other what"
+        " comes of it.",
     ),
     Entry(
         code="TUN405",
@@ -698,6 +701,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("AWS documentation, Gateway Load Balancer", "RFC 8926 s3.5", "AWS re:Post"),
         from_packets=False,
+        says="There is nothing to try: dsrkit has no mode for gateway load balancers, so it neither crafts nor"
+        " judges them.",
     ),
     Entry(
         code="TUN420",
