@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.diagnose.facts.floods import Floods
 from dsrkit.diagnose.facts.fragments import Fragments
 from dsrkit.diagnose.facts.idle import Idle
 from dsrkit.diagnose.facts.marks import Marks
@@ -70,6 +71,7 @@ class Facts:
     marks: Marks = field(default_factory=Marks)
     fragments: Fragments = field(default_factory=Fragments)
     options: Options = field(default_factory=Options)
+    floods: Floods = field(default_factory=Floods)
     idle: Idle = field(default_factory=Idle)
     reuse: Reuse = field(default_factory=Reuse)
 
@@ -94,6 +96,7 @@ class Evidence(Observer):
         self.facts.marks.see(f, flows, self.scene)
         self.facts.fragments.see(f, flows)
         self.facts.options.see(f, flows, self.scene)
+        self.facts.floods.see(f, self.scene, self.taps)
         self.facts.idle.see(f, flows, self.scene)
         self.facts.reuse.see(f, flows, self.scene)
 

@@ -11,6 +11,7 @@ from dsrkit.diagnose.pictures.health import beside, untaken
 from dsrkit.diagnose.pictures.marks import collisions, marks
 from dsrkit.diagnose.pictures.memory import memory
 from dsrkit.diagnose.pictures.name_servers import name_servers
+from dsrkit.diagnose.pictures.neighbours import neighbours
 from dsrkit.diagnose.pictures.options import options
 from dsrkit.diagnose.pictures.owner import owner
 from dsrkit.diagnose.pictures.ports import wrong_port
@@ -26,6 +27,7 @@ from dsrkit.diagnose.pictures.wrong_address import wrong_address
 PICTURES: Final[tuple[Picture, ...]] = (
     takeover,
     owner,
+    neighbours,
     proxy,
     name_servers,
     untaken,
