@@ -16,21 +16,29 @@ _NEAR_DEATH: Final = 2
 
 
 def expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
-    lbs = names(case.scene.role("lb"))
     loops = [c for c in members if _sent_ttl(c) > _NEAR_DEATH + 8]
     if loops and (any(map(forwarded, members)) or any(map(goes_round, members)) or who not in ("router", "other")):
         return loop(case, members)
     if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
-        return Told(
-            ("DSR320",),
-            f"requests reach {balancer(case)} with their last TTL and end there: their client, or the way from it,"
-            " leaves too little",
-            lbs,
-            members,
-            {"DSR302": "no request was seen twice with a lower TTL"},
-            whole=True,
-        )
+        return ends_at_balancer(case, members)
     return None
+
+
+def ends_at_balancer(case: Case, members: list[Connection]) -> Told:
+    return Told(
+        ("DSR320",),
+        f"requests reach {balancer(case)} with their last TTL and end there: their client, or the way from it,"
+        " leaves too little",
+        names(case.scene.role("lb")),
+        members,
+        {"DSR302": "no request was seen twice with a lower TTL"},
+        whole=True,
+    )
+
+
+def last_hop(members: list[Connection]) -> bool:
+    """Whether every request was last seen with a TTL that ends at the next machine."""
+    return all(c.last is not None and c.last[0] <= 1 for c in members)
 
 
 def goes_round(c: Connection) -> bool:

@@ -95,8 +95,12 @@ def _dropped(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         return
     who = _balancers(case, lost)
     routers = names(case.scene.role("router"))
+    codes: tuple[str, ...] = ("TUN415", "DSR322", "NAT213", "DSR323")
+    asked = {place.tap for place in case.evidence.facts.requests.asked}
+    if asked.issuperset(i for i, t in enumerate(case.taps) if t.packets):
+        codes += ("DSR309", "DSR310")  # no tap shows whether servers get these requests and answer
     yield Diagnosis(
-        ("TUN415", "DSR322", "NAT213", "DSR323"),
+        codes,
         f"requests leave {spoken(who)} with an IP option for"
         f" {_addresses(case, {a for o in lost for a in o.servers})}, are seen nowhere after that, and none of"
         f" {len(lost)} connections is answered: routers often drop packets with options",

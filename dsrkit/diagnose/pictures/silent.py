@@ -8,9 +8,9 @@ from typing import Final, Literal
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
-from dsrkit.diagnose.pictures.expired import goes_round, hands_to_router, loop, no_neighbour
+from dsrkit.diagnose.pictures.expired import ends_at_balancer, goes_round, hands_to_router, last_hop, loop, no_neighbour
 from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, left_by_clients, not_marked
-from dsrkit.diagnose.pictures.mute import AT_SERVER, MADE_IN, at_server, spoken_against, stale_sum, unwrapped
+from dsrkit.diagnose.pictures.mute import MADE_IN, at_server, silences, spoken_against, stale_sum, unwrapped
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Verdict
@@ -81,7 +81,8 @@ def silent(case: Case) -> Iterator[Diagnosis]:
         elif stage == "server" and server is not None:
             told.append(at_server(case, server, members))
         elif stage == "balancer":
-            told.append(_given_to_router(case, members) or _swallowed(case, members))
+            dead = ends_at_balancer(case, members) if last_hop(members) else None
+            told.append(dead or _given_to_router(case, members) or _swallowed(case, members))
         elif stage == "way":
             told.append(_on_the_way(case, server, members))
         else:
@@ -248,7 +249,7 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
     if unmarked is not None:
         return Told(unmarked.codes, unmarked.what, tuple(unmarked.who), members, unmarked.ruled_out, whole=True)
     excluded = spoken_against(case, server, members) if server is not None else {}
-    codes = [code for code in AT_SERVER[case.mode] if code not in excluded]
+    codes = [*silences(case, server, members)]
     way = list(_ON_THE_WAY.get(case.mode, ("DSR322",)))
     codes = [*way, *codes] if all_fail and case.mode != "l2dsr" else [*codes, *way]
     if not case.sees_replies(members):
@@ -257,6 +258,8 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["DSR309", "DSR310"]
     elif not case.sees_replies(members) or stage == "unknown":
         codes += ["NAT214"]
+    if case.mode == "l3dsr-tunnel":
+        codes += ["TUN401", "TUN413", "TUN422"]
     lbs = balancer(case)
     if stage == "behind":
         what = "give[s|] no answer that clients get: " if server is not None else "clients get no answer: "
@@ -265,10 +268,18 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["DSR308"] if case.direct else ["NAT205"] if case.mode == "fullnat" else []
         codes += ["HCK706", "ARP104"]
         what = f"requests on their way to {lbs} get no answer; no tap shows whether it sends them on"
+    who = (server.name,) if server is not None else ()
+    if last_hop(members) and stage == "unknown":
+        codes.insert(0, "DSR320")
+        what = f"requests are about to reach {lbs} with their last TTL, and get no answer"
+    elif last_hop(members) and case.mode == "l3dsr-tunnel":
+        codes.insert(0, "TUN412")
+        server, who = None, names(case.scene.role("lb"))
+        what = f"{lbs} sends outer packets with a TTL of 1, which end at the next router, and clients get no answer"
     return Told(
         tuple(dict.fromkeys(codes)),
         what,
-        (server.name,) if server is not None else (),
+        who,
         members,
         excluded,
         "a tap at the real server shows whether requests arrive and what it sends back",
