@@ -45,7 +45,7 @@ SIGNS: Final = {
     "alarm": "✗",
 }
 MEANING: Final = {
-    "first": "the fault's own code comes first",
+    "first": "the fault's own code comes first; for information only, where nothing breaks or is proven to",
     "listed": "it is among the candidates, or the first code has the same packet picture",
     "unnamed": "what is broken is reported, without a cause",
     "silent": "nothing is reported",
@@ -90,17 +90,16 @@ def judge(case: Case, report: Report, *, every_tap: bool) -> Result:
     if case.fault is None:
         return Result(case, "alarm" if loud else "quiet", codes=tuple(finding.code for finding in loud))
     right = right_for(case.fault, every_tap=every_tap)
-    quiet_by_nature = ENTRIES[case.fault].severity == "info"
-    told = [finding for finding in (report.findings if quiet_by_nature else loud) if finding.code in ENTRIES]
-    named = [finding for finding in told if means(finding, right, case.fault)]
+    hints = [f for f in report.findings if f.severity == "info" and case.fault in f.candidates]
+    named = [f for f in loud if f.code in ENTRIES and means(f, right, case.fault)]
     beside = goes_with(case.fault)
     wrong = [f for f in loud if f.code in ENTRIES and f not in named and not beside & {f.code, *f.candidates}]
     bare = [finding for finding in loud if finding.code not in ENTRIES]
-    codes = tuple(dict.fromkeys(finding.code for finding in (*named, *loud)))
+    codes = tuple(dict.fromkeys(finding.code for finding in (*named, *hints, *loud)))
     if wrong:
         return Result(case, "wrong", codes=codes)
-    if named:
-        first = any(finding.code == case.fault for finding in named)
+    if named or hints:
+        first = any(finding.code == case.fault for finding in (*named, *hints))
         return Result(case, "first" if first else "listed", bool(bare) or len(named) > 1, codes)
     if bare or loud:
         return Result(case, "unnamed", codes=codes)
