@@ -58,4 +58,5 @@ CHECKS: Final[dict[str, Check]] = {
         "keepalived check_tcp.c, check_http.c; RFC 9110 s15",
     ),
 }
-"""Checks by their id. A severity is that of a fault; `health.real-server.passes` rises to warning."""
+"""Checks by their id. A severity is that of a fault; two rise to warning: `health.real-server.passes` where a server
+fails to the end, `health.lb.tag` where clients fail."""
