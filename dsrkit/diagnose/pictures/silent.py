@@ -268,7 +268,7 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["DSR308"] if case.direct else ["NAT205"] if case.mode == "fullnat" else []
         codes += ["HCK706", "ARP104"]
         what = f"requests on their way to {lbs} get no answer; no tap shows whether it sends them on"
-    who = (server.name,) if server is not None else ()
+    who: tuple[str, ...] = (server.name,) if server is not None else ()
     if last_hop(members) and stage == "unknown":
         codes.insert(0, "DSR320")
         what = f"requests are about to reach {lbs} with their last TTL, and get no answer"
