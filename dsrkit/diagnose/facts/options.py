@@ -12,6 +12,7 @@ from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import REPLY, REQUEST, RST, SYN, Frames
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame
+from dsrkit.wire import layout
 
 _MOST: Final = 20_000
 _MOST_READ: Final = 200
@@ -21,13 +22,14 @@ _TOA: Final = 254
 
 @dataclass(slots=True)
 class Told:
-    """A client's requests that a load balancer sends on with an IP option."""
+    """A client's requests that a load balancer sends on with an IP option, or in an overlay whose header has one."""
 
     balancer: int  # MAC
     servers: set[int] = field(default_factory=set)  # addresses that were told
     others: set[int] = field(default_factory=set)  # that got packets of it without the option
     resets: set[int] = field(default_factory=set)  # that reset it in their own names
     proto: int = 0
+    overlay: bool = False
     copies: Counter[int] = field(default_factory=Counter)  # by tap
     longest: int = 0  # octets with the option
     before: int = 0  # octets without it
@@ -56,10 +58,11 @@ class Options:
         request = (flows.direction == REQUEST) & (f.tunnel == 0)
         opening = request & (is_syn(f) | f.is_udp_head)
         plain = f.inner("hdr_len") == np.where(f.ver == 6, 40, 20)
-        carrying = np.flatnonzero(opening & ~plain)
+        wrapped = f.inner("encap") == layout.ENCAP_GENEVE
+        carrying = np.flatnonzero(opening & (~plain | wrapped))
         if not len(carrying) and not self.told:
             return
-        asked = {int(f.source[r]): r for r in np.flatnonzero(opening & plain).tolist()}
+        asked = {int(f.source[r]): r for r in np.flatnonzero(opening & plain & ~wrapped).tolist()}
         for row in carrying.tolist():
             self._told(f, row, asked.get(int(f.source[row])))
         known = list(self.told)
@@ -84,7 +87,12 @@ class Options:
             handed = before is not None and int(f.eth_dst[before]) == int(f.eth_src[row])
             if before is None or not handed or int(f.dst[before]) == int(f.dst[row]) or len(self.told) >= _MOST:
                 return
-            one = self.told[client] = Told(int(f.eth_src[row]), proto=int(f.proto[row]), before=int(f.ip_len[before]))
+            one = self.told[client] = Told(
+                int(f.eth_src[row]),
+                proto=int(f.proto[row]),
+                overlay=int(f.inner("encap")[row]) == layout.ENCAP_GENEVE,
+                before=int(f.ip_len[before]),
+            )
         one.servers.add(int(f.dst[row]))
         one.copies[int(f.tap[row])] += 1
         one.longest = max(one.longest, int(f.ip_len[row]))

@@ -22,8 +22,9 @@ def options(case: Case) -> Iterator[Diagnosis]:
     told = list(case.evidence.facts.options.told.values())
     if told:
         yield from _another_server(case, told)
-        yield from _too_long(case, told)
-        yield from _dropped(case, told)
+        bare = [one for one in told if not one.overlay]
+        yield from _too_long(case, bare)
+        yield from _dropped(case, bare)
     yield from _client_hidden(case)
 
 
