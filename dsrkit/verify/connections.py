@@ -26,6 +26,7 @@ _RETRANSMISSION_NS: Final = 200_000_000
 """Least time-out of a retransmission. Source: Linux TCP_RTO_MIN; RFC 6298 s2.4 has 1 s."""
 _TRACING_TTL: Final = 32
 """No system starts with a TTL this small; traceroute does."""
+_ROUNDS: Final = 3
 COPIES: Final = 3
 """So many transmissions of one SYN or segment, all in vain, are no accident on a path that loses a few per cent."""
 
@@ -123,6 +124,19 @@ class Connection:
     def copies(self) -> int:
         """Transmissions: what one tap shows before and after a node is one."""
         return max(self.sent.values(), default=0)
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether one tap shows the request again and again with less TTL."""
+        ttls = Counter((tap, mac) for tap, _, mac in {(tap, ttl, mac) for tap, ttl, mac, _ in self.sent})
+        return max(ttls.values(), default=0) >= _ROUNDS
+
+    @property
+    def came_once(self) -> bool:
+        """Whether one transmission of many came further than all others."""
+        least = min((ttl for _, ttl, *_ in self.sent), default=0)
+        furthest = max((n for (_, ttl, *_), n in self.sent.items() if ttl == least), default=0)
+        return self.copies >= COPIES and furthest == 1 and not self.goes_round
 
     @property
     def repeated_after_answer(self) -> bool:

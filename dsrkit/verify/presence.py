@@ -228,7 +228,8 @@ class Presence:
         if x.proto == TCP:
             # A client that repeats its SYN says itself that nothing came back.
             seen = any((TCP, tap) in self.connections.two_way for tap in x.asked)
-            return x.copies >= COPIES or (x.copies == 2 and seen)
+            # Where one copy came further than all others, they were not lost in one place.
+            return (x.copies >= COPIES and not x.came_once) or (x.copies == 2 and seen)
         return (UDP, x.port) in served and any((UDP, tap) in self.connections.two_way for tap in x.asked)
 
     def _place(self, x: Connection) -> tuple[str, str, Point | None, Point | None]:

@@ -72,6 +72,10 @@ BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
 """What the same cause can be found as, beside its own code."""
 
 
+NAMED_BY_MODE: Final[Mapping[str, tuple[str, ...]]] = {"DSR301": ("TUN403", "DSC511")}
+"""One misconfiguration that has a code of its own in some modes, which stands for it among candidates."""
+
+
 @cache
 def right_for(code: str, *, every_tap: bool) -> frozenset[str]:
     """The codes that name a fault, or the packet picture that it has."""

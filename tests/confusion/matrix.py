@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 import dsrkit
-from confusion.alike import goes_with, right_for
+from confusion.alike import NAMED_BY_MODE, goes_with, right_for
 from confusion.cases import Case, faulty, healthy, representative
 from dsrkit.craft.faults import FAULTS
 from dsrkit.diagnose.registry import ENTRIES
@@ -108,7 +108,7 @@ def judge(case: Case, report: Report, *, every_tap: bool) -> Result:
 
 def means(finding: Finding, right: frozenset[str], fault: str) -> bool:
     """Whether a finding names a fault: by a right code in front, or by its own among the candidates."""
-    return finding.code in right or fault in finding.candidates
+    return finding.code in right or not {fault, *NAMED_BY_MODE.get(fault, ())}.isdisjoint(finding.candidates)
 
 
 def run_all(cases: Iterable[Case], jobs: int) -> Iterator[Result]:

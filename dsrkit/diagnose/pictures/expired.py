@@ -10,14 +10,13 @@ from dsrkit.diagnose.pictures.refusals import Who
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.verdicts import Frame
 
-_ROUNDS: Final = 3
 _NEAR_DEATH: Final = 2
 """A request that reaches the load balancer with so little TTL ends there or at the next router."""
 
 
 def expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
     loops = [c for c in members if _sent_ttl(c) > _NEAR_DEATH + 8]
-    if loops and (any(map(forwarded, members)) or any(map(goes_round, members)) or who not in ("router", "other")):
+    if loops and (any(map(forwarded, members)) or any(c.goes_round for c in members) or who not in ("router", "other")):
         return loop(case, members)
     if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
         return ends_at_balancer(case, members)
@@ -39,14 +38,6 @@ def ends_at_balancer(case: Case, members: list[Connection]) -> Told:
 def last_hop(members: list[Connection]) -> bool:
     """Whether every request was last seen with a TTL that ends at the next machine."""
     return all(c.last is not None and c.last[0] <= 1 for c in members)
-
-
-def goes_round(c: Connection) -> bool:
-    """Whether one tap shows the request again and again with less TTL."""
-    ttls: dict[tuple[int, int], set[int]] = {}
-    for tap, ttl, mac, _ in c.sent:
-        ttls.setdefault((tap, mac), set()).add(ttl)
-    return any(len(known) >= _ROUNDS for known in ttls.values())
 
 
 def _sent_ttl(c: Connection) -> int:

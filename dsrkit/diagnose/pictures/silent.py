@@ -8,7 +8,7 @@ from typing import Final, Literal
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
-from dsrkit.diagnose.pictures.expired import ends_at_balancer, goes_round, hands_to_router, last_hop, loop, no_neighbour
+from dsrkit.diagnose.pictures.expired import ends_at_balancer, hands_to_router, last_hop, loop, no_neighbour
 from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, left_by_clients, not_marked
 from dsrkit.diagnose.pictures.mute import MADE_IN, at_server, silences, spoken_against, stale_sum, unwrapped
 from dsrkit.verify.connections import Connection
@@ -75,7 +75,7 @@ def silent(case: Case) -> Iterator[Diagnosis]:
     told: list[Told] = []
     for (stage, _), members in stages.items():
         server = case.server_of(members[0])
-        circle = loop(case, members) if case.direct and all(map(goes_round, members)) else None
+        circle = loop(case, members) if case.direct and all(c.goes_round for c in members) else None
         if circle is not None:
             told.append(circle)
         elif stage == "server" and server is not None:
