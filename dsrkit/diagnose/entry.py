@@ -33,7 +33,7 @@ class LookAlike:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One way to mend it: where (a role or a kind of system), the commands or settings, and why they help."""
+    """One way to mend it: where (a role or a kind of system), the commands or settings if any, and why they help."""
 
     where: str
     commands: tuple[str, ...]

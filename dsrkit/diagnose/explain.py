@@ -103,7 +103,8 @@ def entry_page(entry: Entry, page: Page) -> None:
     for fix in entry.fixes:
         where = fix.where[0].upper() + fix.where[1:]
         page.paragraph(f"{where}: {fix.why}." if fix.why else f"{where}:")
-        page.commands(fix.commands, prompt="    ")
+        if fix.commands:
+            page.commands(fix.commands, prompt="    ")
     if entry.look_alikes:
         page.heading("What looks like it, and how to tell")
         page.items((_titled(one.code), one.told_by) for one in entry.look_alikes)

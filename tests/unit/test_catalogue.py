@@ -83,7 +83,7 @@ def test_nothing_is_left_empty(entry: Entry) -> None:
     assert all(text.strip() == text and text for text in texts(entry))
     assert entry.effect
     assert entry.sources
-    assert all(one.where and one.commands and all(one.commands) for one in entry.fixes)
+    assert all(one.where and (one.commands or one.why) and all(one.commands) for one in entry.fixes)
     assert all(entry.decide)
 
 

@@ -86,8 +86,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "whoever takes a server out",
-                ("wait for its connections to end before it is switched off: ss -tn sport = :80 | wc -l",),
-                "the TTL is a lower bound of what to wait for",
+                ("ss -Htn sport = :80 | wc -l  # on the server, before it is switched off",),
+                "the TTL is the least to wait for: wait until its connections have ended",
             ),
         ),
         sources=("RFC 1035 s3.2.1", "agent-zone.ai on JVM DNS caches", "Java documentation, networkaddress.cache.ttl"),
@@ -130,8 +130,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             _SHORT_TTL,
             Fix(
                 "the servers",
-                ("keepalived.conf: a vrrp_instance per address, each server the backup of another",),
-                "then the address moves when its server dies, and DNS need not change",
+                (),
+                "give each address a vrrp_instance in keepalived.conf, with another server as its backup: then the"
+                " address moves when its server dies, and DNS need not change",
             ),
         ),
         sources=(
@@ -165,8 +166,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the name server",
-                ("hand out one address per answer, drawn anew for each",),
-                "then there is nothing to sort",
+                (),
+                "hand out one address per answer, drawn anew each time: then there is nothing to sort",
             ),
             _BALANCER,
         ),
@@ -214,7 +215,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the firewall",
-                ("nft add rule inet filter forward tcp dport 53 accept",),
+                ("nft insert rule inet filter forward tcp dport 53 accept",),
                 "DNS needs TCP as much as UDP",
             ),
             Fix(

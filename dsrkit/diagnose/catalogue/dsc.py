@@ -68,8 +68,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "that server, first",
-                ("nft delete rule ip nat prerouting handle N", "iptables -t nat -D PREROUTING ..."),
-                "then a rule without state in its place",
+                (
+                    "nft -a list chain ip nat prerouting; nft delete rule ip nat prerouting handle N",
+                    "iptables -t nat -L PREROUTING -n --line-numbers; iptables -t nat -D PREROUTING N",
+                ),
+                "take the DNAT out; then put a rule without state in its place",
             ),
             _RESTORE,
             _DADDR,
@@ -211,7 +214,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "that server",
-                ("nft list chain ip dsr pre -a", "nft replace rule ip dsr pre handle N ip dscp TAG ip daddr set VIP"),
+                ("nft -a list chain ip dsr pre", "nft replace rule ip dsr pre handle N ip dscp TAG ip daddr set VIP"),
                 "give it the map of the load balancer, ip6 likewise",
             ),
             Fix(

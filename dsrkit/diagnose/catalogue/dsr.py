@@ -36,7 +36,8 @@ _VIP_ON_WINDOWS: Final = Fix(
 _BIND: Final = Fix(
     "that server",
     (
-        "nginx: listen 80;   apache: Listen 80;   sshd: ListenAddress 0.0.0.0",
+        "nginx: listen 80;",
+        "apache: Listen 80",
         "systemctl restart DAEMON; ss -ltnu 'sport = :80'",
     ),
     "on the wildcard address, or on the VIP besides the RIP; [::] for IPv6",
@@ -217,7 +218,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         decide=("ip route get RIP  # on the load balancer: via ROUTER is this",),
         fixes=(
             Fix(
-                "the servers", ("move them into the load balancer's VLAN",), "or give the load balancer a leg in theirs"
+                "the servers", (), "move them into the load balancer's VLAN, or give the load balancer a leg in theirs"
             ),
             Fix(
                 "the load balancer",
@@ -328,13 +329,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 "a Linux firewall",
                 (
                     "nft add rule inet raw prerouting ip saddr VIP notrack",
-                    "nft add rule inet filter forward ip saddr VIP accept",
+                    "nft insert rule inet filter forward ip saddr VIP accept",
                 ),
                 "no state for what it can only see half of; IPv6 likewise with ip6 saddr",
             ),
             Fix("Cisco ASA and FTD", ("set connection advanced-options tcp-state-bypass",), "for the VIP alone"),
             Fix("pf and relayd", ("pass from VIP keep state (sloppy)",), "state that does not follow windows"),
-            Fix("or", ("route requests and replies through the same firewall",), "then it sees both halves"),
+            Fix("or", (), "route requests and replies through the same firewall, which then sees both halves"),
         ),
         sources=("Cisco FTD, asymmetric routing", "loadbalancer.org, L3DSR", "relayd.conf(5), sloppy state"),
         example="dsrkit craft l2dsr --fault DSR309",
@@ -473,8 +474,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the callers",
-                ("use an internal name that resolves to another VIP or to the servers",),
-                "a VIP that is not on this machine is reached through the load balancer",
+                (),
+                "use another name inside, for another VIP or for the servers themselves: a VIP that is not on this"
+                " machine is reached through the load balancer",
             ),
             Fix(
                 "that server, instead of the VIP on lo",
@@ -619,7 +621,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 "routers and load balancers",
                 (
                     "sysctl -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.IFACE.send_redirects=0",
-                    "nft add rule inet filter output icmpv6 type nd-redirect drop  # IPv6 has no sysctl for it",
+                    "nft insert rule inet filter output icmpv6 type nd-redirect drop  # IPv6 has no sysctl for it",
                     "Cisco: no ip redirects; no ipv6 redirects",
                 ),
                 "all and the interface must both be 0; one that is 1 is enough to send",
@@ -672,7 +674,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the router",
                 (
+                    "ip nexthop add id 1 via LB1 dev IFACE; ip nexthop add id 2 via LB2 dev IFACE",
                     "ip nexthop add id 10 group 1/2 type resilient buckets 128 idle_timer 300",
+                    "ip route replace VIP nhid 10",
                     "Cisco, Juniper, Arista: resilient ECMP hashing",
                 ),
                 "moves only the connections of the one that went",
@@ -713,8 +717,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "that server",
                 (
-                    "nft add rule inet filter input ip daddr VIP tcp dport PORT accept",
-                    "nft add rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
+                    "nft insert rule inet filter input ip daddr VIP tcp dport PORT accept",
+                    "nft insert rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
                     "firewall-cmd --permanent --add-service=http; firewall-cmd --reload",
                 ),
                 "before the rule that rejects, for the VIP and from anywhere",
@@ -786,8 +790,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "the program",
-                ("setsockopt(IP_PKTINFO) or IPV6_RECVPKTINFO, and the same address back in sendmsg()",),
-                "one socket can serve many addresses",
+                (),
+                "ask for the address that a datagram was sent to (IP_PKTINFO, IPV6_RECVPKTINFO) and give it back to"
+                " sendmsg(): so one socket serves many addresses",
             ),
             Fix(
                 "that server, if the program cannot be changed",
@@ -867,9 +872,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "that server",
                 (
-                    "nft add rule inet filter input ip daddr VIP tcp dport PORT accept",
-                    "nft add rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
-                    "nft add rule inet filter input meta l4proto { 4, 41, 47 } ip saddr DIP accept  # tunnel modes",
+                    "nft insert rule inet filter input ip daddr VIP tcp dport PORT accept",
+                    "nft insert rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
+                    "nft insert rule inet filter input meta l4proto { 4, 41, 47 } ip saddr DIP accept  # tunnel modes",
                 ),
                 "before the rule or policy that drops",
             ),

@@ -102,8 +102,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "another checker",
-                ("ask the RIP without a tag, and have the server look at itself (HCK701)",),
-                "the RIP then answers, and the data path is tested by a client",
+                (),
+                "ask the RIP without a tag, which then answers for itself; let the server look at itself (HCK701), and"
+                " a test client try the data path",
             ),
         ),
         sources=("Brocade ADX Server Load Balancing Guide, L3 DSR", "NANOG 51, L3DSR, slide 24"),
@@ -169,8 +170,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the load balancer",
-                ("check the service by TCP; Brocade ADX tags TCP checks with tos-marking TAG hc-l3-dsr",),
-                "a tagged check is answered from the VIP, which proves rule and VIP at once",
+                ("Brocade ADX, server virtual: tos-marking TAG hc-l3-dsr",),
+                "check the service by TCP, with the tag: the answer comes from the VIP, which proves rule and VIP at"
+                " once",
             ),
             _ASK_THE_SERVER,
         ),
@@ -192,7 +194,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("HCK701", "there the service is asked, but at the RIP"),
             LookAlike("HCK704", "with DSCP a tagged ping would at least prove the rule: the reply comes from the VIP"),
         ),
-        decide=("keepalived.conf: PING_CHECK and no other; F5: gateway_icmp", "ss -ltn  # on the server: who listens"),
+        decide=(
+            "grep -n _CHECK /etc/keepalived/keepalived.conf  # PING_CHECK and no other; F5: gateway_icmp",
+            "ss -ltn  # on the server: who listens",
+        ),
         fixes=(_BY_SERVICE, Fix("that server", ("systemctl restart DAEMON; ss -ltn",), "and see why it stopped")),
         sources=("RFC 1122 s3.2.2.6", "NANOG 51, L3DSR, slides 20 and 23"),
         evidence="general",
@@ -233,7 +238,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "ipvsadm -a -t [VIP6]:80 -r [RIP6] -g -w 1",
                     "keepalived.conf: sorry_server RIP 80",
                 ),
-                "and mend what made the checks fail; a sorry server answers when nobody else can",
+                "put servers back, and mend what made their checks fail; a sorry server answers when nobody else can",
             ),
         ),
         sources=("ip_vs_core.c ip_vs_leave, Linux 6.1", "recorded, a virtual service without servers"),

@@ -211,7 +211,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             "echo 'show servers state' | socat stdio /run/haproxy/admin.sock  # on the proxy",
         ),
         fixes=(
-            Fix("that server", ("systemctl restart DAEMON", "nft add rule inet filter input ip saddr DIP accept")),
+            Fix("that server", ("systemctl restart DAEMON", "nft insert rule inet filter input ip saddr DIP accept")),
             Fix(
                 "the proxy",
                 ("haproxy.cfg: option redispatch; server web1 RIP:80 check inter 2s fall 2",),

@@ -185,7 +185,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("NAT208", "there packets of every size end at the load balancer"),
         ),
         decide=(
-            "ping -M do -s 1472 RIP  # from the load balancer: 1472 is all that an MTU of 1500 carries",
+            "ping -M do -s 1492 RIP  # from the load balancer: an answer means room for an outer header",
             "ip route get RIP; ip link show  # on the load balancer: the MTU towards the servers",
         ),
         fixes=(
@@ -227,7 +227,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         decide=(
             "ip route get CLIENT from VIP  # on the server: is there an advmss?",
-            "ping -M do -s 1472 RIP  # from the load balancer: passes if the way has only 1500, fails above it",
+            "ping -M do -s 1492 RIP  # from the load balancer: an answer means room for an outer header",
         ),
         fixes=(_LESS_MSS, _WIDER),
         sources=(
@@ -265,9 +265,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the load balancer",
-                ("steer ICMP errors by the packet that they quote, source and destination exchanged",),
-                "IPVS, katran and GLB do so for connections that they know; several balancers behind ECMP must agree"
-                " on the server, or hand errors to each other as Cloudflare's pmtud does",
+                (),
+                "steer ICMP errors by the packet that they quote, with source and destination exchanged. IPVS, katran"
+                " and GLB do so for connections that they know; several balancers behind ECMP must agree on the"
+                " server, or hand errors to each other as Cloudflare's pmtud does",
             ),
             Fix(
                 "the real servers",
@@ -305,7 +306,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         decide=("sysctl net.ipv4.vs.pmtu_disc  # on the load balancer: 0 is this",),
         fixes=(
             _LESS_MSS,
-            Fix("the load balancer, after that", ("sysctl -w net.ipv4.vs.pmtu_disc=1",), "which is the default"),
+            Fix("the load balancer, after that", ("sysctl -w net.ipv4.vs.pmtu_disc=1",), "1 is the default"),
         ),
         sources=(
             "Linux Documentation/networking/ipvs-sysctl.rst, pmtu_disc",
@@ -373,8 +374,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the filter",
                 (
-                    "nft add rule inet filter forward ip protocol { 4, 47 } ip saddr DIP accept",
-                    "nft add rule inet filter forward ip6 nexthdr { 4, 41, 47 } ip6 saddr DIP6 accept",
+                    "nft insert rule inet filter forward ip protocol { 4, 47 } ip saddr DIP accept",
+                    "nft insert rule inet filter forward ip6 nexthdr { 4, 41, 47 } ip6 saddr DIP6 accept",
                     "Cisco: permit ipinip host DIP any",
                 ),
                 "on each filtering hop, before what drops",
@@ -696,7 +697,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the appliance",
                 ("ip link set dev IFACE mtu 1568  # 8568 for the 8500 that AWS carries",),
-                "and software that copies the outer header's options, as AWS's gwlbtun sample does",
+                "it needs the room, and software that copies the outer header's options, as AWS's gwlbtun sample does",
             ),
         ),
         sources=("AWS documentation, Gateway Load Balancer", "RFC 8926 s3.5", "AWS re:Post"),
@@ -839,8 +840,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the firewall",
                 (
-                    "nft add rule inet filter forward icmp type destination-unreachable accept",
-                    "nft add rule inet filter forward icmpv6 type packet-too-big accept",
+                    "nft insert rule inet filter forward icmp type destination-unreachable accept",
+                    "nft insert rule inet filter forward icmpv6 type packet-too-big accept",
                     "Cisco: permit icmp any any packet-too-big",
                 ),
                 "RFC 4890 has it that IPv6 must let these pass",
