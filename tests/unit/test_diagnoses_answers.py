@@ -74,7 +74,10 @@ def the_one(report: Report) -> Finding:
 @pytest.mark.parametrize(("code", "mode"), list(CASES), ids=lambda value: str(value))
 def test_one_fault_is_one_finding(code: str, mode: str, ip: str, tmp_path: Path) -> None:
     finding = the_one(examined(tmp_path, mode, fault=code, ip=ip))
-    assert finding.candidates == tuple(CASES[code, mode].split()), finding.message
+    expected = CASES[code, mode]
+    if ip == "6":  # where the kernel has no reverse path filter
+        expected = expected.replace("TUN402 TUN403", "TUN403 TUN402")
+    assert finding.candidates == tuple(expected.split()), finding.message
     assert finding.symptoms
     assert finding.frames
     assert finding.severity == "error"
@@ -87,6 +90,7 @@ def test_one_fault_is_one_finding(code: str, mode: str, ip: str, tmp_path: Path)
         ("DSR302", "l2dsr", "rs1"),
         ("TUN401", "l3dsr-tunnel", "rs1"),
         ("NAT214", "nat", "lb"),
+        ("DSR322", "l3dsr-dscp", "rs1 rs2 router"),
         ("NAT204", "nat", "lb"),
         ("HCK706", "l2dsr", "lb"),
         ("DSC502", "l3dsr-dscp", "router"),
@@ -94,7 +98,7 @@ def test_one_fault_is_one_finding(code: str, mode: str, ip: str, tmp_path: Path)
     ],
 )
 def test_who_has_to_mend_it(code: str, mode: str, node: str, tmp_path: Path) -> None:
-    assert the_one(examined(tmp_path, mode, fault=code)).nodes == (node,)
+    assert the_one(examined(tmp_path, mode, fault=code)).nodes == tuple(node.split())
 
 
 @pytest.mark.parametrize(("dscp", "left"), [(0, {"DSR303", "DSR307", "DSR319"}), (10, {"DSR303", "DSR307"})])

@@ -269,12 +269,19 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["HCK706", "ARP104"]
         what = f"requests on their way to {lbs} get no answer; no tap shows whether it sends them on"
     who: tuple[str, ...] = (server.name,) if server is not None else ()
+    whole = server is None or stage != "behind"
+    hops = names(case.scene.party_of_mac(c.last_hop) for c in members)
+    routers = [name for name in names(case.scene.role("router")) if name in hops]
+    if stage == "behind" and codes[0] in way and routers:
+        who, whole = (*routers, *who), True
+        what = f"{lbs} sends requests on to {spoken(routers)}, and clients get no answer: they are lost there or behind"
+        what += " it, or servers do not answer, or the answers are lost"
     if last_hop(members) and stage == "unknown":
         codes.insert(0, "DSR320")
         what = f"requests are about to reach {lbs} with their last TTL, and get no answer"
     elif last_hop(members) and case.mode == "l3dsr-tunnel":
         codes.insert(0, "TUN412")
-        server, who = None, names(case.scene.role("lb"))
+        who, whole = names(case.scene.role("lb")), True
         what = f"{lbs} sends outer packets with a TTL of 1, which end at the next router, and clients get no answer"
     return Told(
         tuple(dict.fromkeys(codes)),
@@ -283,7 +290,7 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         members,
         excluded,
         "a tap at the real server shows whether requests arrive and what it sends back",
-        whole=server is None or stage != "behind",
+        whole=whole,
     )
 
 
