@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import Final
 
@@ -23,7 +24,8 @@ _EVIDENCE: Final = {
 }
 
 
-_SEVERITY: Final = {"error": "An error,", "warning": "A warning,", "info": "For information,"}
+_SEVERITY: Final = {"error": "An error", "warning": "A warning", "info": "For information,"}
+_DIP: Final = re.compile(r"\bDIP6?\b")
 
 
 def explain(word: str, *, width: int = WIDTH) -> str:
@@ -105,6 +107,8 @@ def entry_page(entry: Entry, page: Page) -> None:
         page.paragraph(f"{where}: {fix.why}." if fix.why else f"{where}:")
         if fix.commands:
             page.commands(fix.commands, prompt="    ")
+    if any(_DIP.search(command) for fix in entry.fixes for command in (*fix.commands, *entry.decide)):
+        page.paragraph("DIP stands for the load balancer's own address.")
     if entry.look_alikes:
         page.heading("What looks like it, and how to tell")
         page.items((_titled(one.code), one.told_by) for one in entry.look_alikes)
@@ -147,5 +151,5 @@ def _titled(code: str) -> str:
 def _hidden(entry: Entry) -> str:
     if not entry.same_picture:
         return "No finding names it by itself."
-    first = [code for code in entry.same_picture if ENTRIES[code].from_packets]
-    return f"A finding never names it first: it stands among the candidates of {', '.join(first)}."
+    first = tuple(code for code in entry.same_picture if ENTRIES[code].from_packets)
+    return f"A finding never names it first: it stands among the candidates of {_listed(first)}."

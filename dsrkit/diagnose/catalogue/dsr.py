@@ -10,10 +10,6 @@ from dsrkit.model.names import DIRECT_RETURN, Mode
 _L2: Final[tuple[Mode, ...]] = ("l2dsr",)
 _BALANCED: Final[tuple[Mode, ...]] = ("nat", "fullnat", *DIRECT_RETURN)
 
-_SILENT_WHERE: Final = "ip address show to VIP; sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.IFACE.rp_filter"
-_COUNTERS: Final = (
-    "nstat -az TcpExtIPReversePathFilter IpOutNoRoutes TcpInCsumErrors  # on the server: which one grows with each SYN"
-)
 _VIP_ON_LO: Final = Fix(
     "that server",
     (
@@ -65,7 +61,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("TUN421", "in a tunnel, one look at the outer source tells: it is the VIP"),
         ),
         same_picture=("DSR311", "DSR316", "DSR323", "NAT213"),
-        decide=(_SILENT_WHERE, _COUNTERS),
+        decide=(
+            "ip address show to VIP  # on the server: nothing is this",
+            "nstat -az TcpExtIPReversePathFilter IpOutNoRoutes  # the first grows: DSR311; the other: NAT213",
+            "nft list ruleset  # on the server: a drop whose counter grows is DSR323",
+        ),
         fixes=(_VIP_ON_LO, _VIP_ON_WINDOWS),
         sources=(
             "google/seesaw #25",
