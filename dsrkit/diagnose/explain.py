@@ -93,7 +93,7 @@ def entry_page(entry: Entry, page: Page) -> None:
     page.paragraph(entry.effect)
     page.heading("What the packets show")
     page.paragraph(entry.signature)
-    if not entry.from_packets:
+    if entry.area == "CAP" or not entry.from_packets:
         page.paragraph(_hidden(entry))
     page.heading("How it comes about")
     page.paragraph(entry.cause)
@@ -149,6 +149,8 @@ def _titled(code: str) -> str:
 
 
 def _hidden(entry: Entry) -> str:
+    if entry.area == "CAP":
+        return "No finding names it: verify accuses nobody for it, and keeps it from making others look guilty."
     if not entry.same_picture:
         return "No finding names it by itself."
     first = tuple(code for code in entry.same_picture if ENTRIES[code].from_packets)

@@ -356,7 +356,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "both load balancers, keepalived.conf",
                 ("advert_int 1", "preempt_delay 30"),
-                "and find out why adverts were missed: a busy CPU, IGMP snooping, a full queue",
+                "find out why adverts were missed: a busy CPU, IGMP snooping, a full queue. The delay keeps the VIP where"
+                " it is until the machine is well again",
             ),
             _FLUSH,
         ),
@@ -532,7 +533,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 ("vrrp_garp_master_refresh 60",),
                 "who speaks once a minute is not forgotten",
             ),
-            Fix("the router", ("Cisco: arp timeout 240",), "or let it ask before the switch forgets"),
+            Fix("the router", ("Cisco: arp timeout 240",), "it asks before the switch forgets"),
         ),
         sources=("metallb/metallb #2910", "IEEE 802.1Q s8.8.3, ageing", "takyaku.com 2013-07, unicast flood of LVS-DR"),
         example="dsrkit craft garp --fault ARP113",
@@ -668,7 +669,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "Cisco: ip arp inspection trust  # on the load balancers' ports",
                     "Cisco: no ip verify source  # there too",
                 ),
-                "or enter the VIP into the table of allowed pairs for both ports",
+                "believe these ports, or enter the VIP into the table of allowed pairs for both of them",
             ),
             Fix(
                 "clouds and hypervisors",

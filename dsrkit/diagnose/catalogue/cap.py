@@ -119,7 +119,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "whoever captures",
                 ("tcpdump -i IFACE -w OUT 'host VIP or ip proto 4 or ip proto 41 or ip proto 47 or udp port 6080'",),
-                "or capture without a filter and choose later",
+                "let the outer packets through, or capture without a filter and choose later",
             ),
         ),
         sources=("pcap-filter(7)", "katran tcpdump_encap_helper"),
@@ -173,7 +173,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "whoever captures",
                 ("xdpdump -i IFACE -w OUT --rx-capture entry,exit", "dpdk-dumpcap -i 0 -w OUT", "cilium-dbg monitor"),
-                "or use a mirror port of the switch",
+                "these see what the data plane sees; a mirror port of the switch does as well",
             ),
         ),
         sources=("katran xdpdump README", "facebookincubator/katran #47"),
@@ -215,7 +215,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         decide=("capinfos -l FILE  # packet size limit",),
         fixes=(
             Fix(
-                "whoever captures", ("tcpdump -s 0 -i IFACE -w OUT",), "or at least 128 octets, enough for any headers"
+                "whoever captures",
+                ("tcpdump -s 0 -i IFACE -w OUT",),
+                "whole frames, or at least 128 octets of each, enough for any headers",
             ),
         ),
         sources=("tcpdump(1), -s", "recorded ipvs-nat-snaplen96"),

@@ -632,7 +632,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "sysctl -w net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.all.accept_redirects=0",
                     "ip route flush cache",
                 ),
-                "and believe none",
+                "believe none of those that are sent",
             ),
         ),
         sources=("RFC 792", "Linux Documentation/networking/ip-sysctl.rst, send_redirects", "loxilb-io/loxilb #502"),
@@ -753,7 +753,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the client",
                 ("sysctl -w net.ipv4.ip_default_ttl=64 net.ipv6.conf.all.hop_limit=64",),
-                "or the program that sets IP_TTL; traceroute to the VIP does this on purpose and is no fault",
+                "a TTL that suffices, here or in the program that sets IP_TTL; traceroute to the VIP does this on"
+                " purpose and is no fault",
             ),
             Fix("the path", ("traceroute VIP",), "an address that appears twice is a loop"),
         ),

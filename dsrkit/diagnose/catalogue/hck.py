@@ -198,7 +198,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             "grep -n _CHECK /etc/keepalived/keepalived.conf  # PING_CHECK and no other; F5: gateway_icmp",
             "ss -ltn  # on the server: who listens",
         ),
-        fixes=(_BY_SERVICE, Fix("that server", ("systemctl restart DAEMON; ss -ltn",), "and see why it stopped")),
+        fixes=(
+            _BY_SERVICE,
+            Fix("that server", ("systemctl restart DAEMON; ss -ltn",), "start it again, and see why it stopped"),
+        ),
         sources=("RFC 1122 s3.2.2.6", "NANOG 51, L3DSR, slides 20 and 23"),
         evidence="general",
         example="dsrkit craft health --fault HCK705",

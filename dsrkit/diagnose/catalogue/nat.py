@@ -301,7 +301,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "F5",
                 ("ltm profile fastl4 NAME idle-timeout 7200 reset-on-timeout enabled",),
-                "or let it say by a RST that the connection is over",
+                "so it says by a RST that the connection is over",
             ),
         ),
         sources=("docker/docs #5519", "moby/moby #37466, #29655", "ip_vs_proto_tcp.c tcp_timeouts, Linux 6.1"),
@@ -511,7 +511,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "ip -6 route add default via ROUTER6",
                     "sysctl -w net.ipv6.conf.IFACE.accept_ra=2  # if it forwards and still wants advertisements",
                 ),
-                "and write it where it survives a restart",
+                "give it a way back, and write that where it survives a restart",
             ),
             Fix(
                 "health checks",

@@ -472,6 +472,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 (
                     "nft add table ip dsr; nft add chain ip dsr out '{ type filter hook output priority mangle; }'",
                     "nft add rule ip dsr out ip protocol 4 ip ttl set 64",
+                    "nft add table ip6 dsr; nft add chain ip6 dsr out '{ type filter hook output priority mangle; }'",
                     "nft add rule ip6 dsr out ip6 nexthdr 41 ip6 hoplimit set 64",
                 ),
                 "the outer header then has a TTL of its own, as katran and GLB give it one",
