@@ -12,6 +12,7 @@ from dsrkit.diagnose.pictures.marks import collisions, marks
 from dsrkit.diagnose.pictures.memory import memory
 from dsrkit.diagnose.pictures.name_servers import name_servers
 from dsrkit.diagnose.pictures.neighbours import neighbours
+from dsrkit.diagnose.pictures.option_answers import option_answers
 from dsrkit.diagnose.pictures.options import options
 from dsrkit.diagnose.pictures.owner import owner
 from dsrkit.diagnose.pictures.ports import wrong_port
@@ -36,6 +37,7 @@ PICTURES: Final[tuple[Picture, ...]] = (
     fragments,
     collisions,
     options,
+    option_answers,
     bounced,
     wrong_address,
     wrong_port,

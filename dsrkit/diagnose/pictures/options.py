@@ -45,6 +45,12 @@ def _another_server(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         return
     who = _balancers(case, moved)
     resets = {a for one in moved for a in one.resets & one.others}
+    taken = [one for one in moved if one.takers]
+    if taken:
+        yield _taken_over(case, taken, len(told))
+        moved = [one for one in moved if not one.takers]
+    if not moved:
+        return
     yield Diagnosis(
         ("TUN414",),
         f"{spoken(who)} tells the VIP to one server in the SYN's option, and sends what follows to another"
@@ -59,6 +65,25 @@ def _another_server(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         settle="whether the load balancer's table forgets connections or its servers changed",
         expected="the server that got the SYN",
         actual=_addresses(case, resets),
+    )
+
+
+def _taken_over(case: Case, taken: list[Told], among: int) -> Diagnosis:
+    """Another load balancer goes on with connections, at other servers, which the SYN's option never told the VIP."""
+    who = _balancers(case, taken)
+    servers = _addresses(case, {a for one in taken for a in one.resets & one.others})
+    return Diagnosis(
+        ("DSR318", "TUN414"),
+        f"connections that {spoken(who)} began are sent on by another load balancer, to servers ({servers}) that were"
+        f" not told the VIP and reset them in their own names ({len(taken)} of {among} connections)",
+        tuple(mac_text(m) if (p := case.scene.party_of_mac(m)) is None else p.name for m in taken[0].takers),
+        case.failed(".answered-by-vip"),
+        sightings(taken),
+        failed=len(taken),
+        among=among,
+        settle="what changed the route at that time; whether all load balancers pick the same server for a connection",
+        expected="the server that got the SYN",
+        actual=servers,
     )
 
 
