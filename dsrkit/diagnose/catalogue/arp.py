@@ -356,8 +356,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "both load balancers, keepalived.conf",
                 ("advert_int 1", "preempt_delay 30"),
-                "find out why adverts were missed: a busy CPU, IGMP snooping, a full queue. The delay keeps the VIP where"
-                " it is until the machine is well again",
+                "find out why adverts were missed: a busy CPU, IGMP snooping, a full queue. The delay keeps the VIP"
+                " where it is until the machine is well again",
             ),
             _FLUSH,
         ),
