@@ -142,7 +142,8 @@ def _diagnosis(case: Case, alike: dict[_Picture, list[Told]], among: int) -> Dia
         first.codes,
         f"{'; '.join(sentences)} ({len(members)} of {among} connections; the load balancer tells the VIP in an option)",
         names(case.scene.role("router")) if first.at_router else _servers(case, members),
-        case.failed(".ip.len", node="router") if first is _RETURNED else [],  # a server that forwards passes for one
+        # A server that forwards passes for a router, and what the load balancer adds for that one's work.
+        case.failed(".ip.len", ".ip.hdr_len", node="router") if first is _RETURNED else [],
         sightings(members),
         failed=len(members),
         among=among,
