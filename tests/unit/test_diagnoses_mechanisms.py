@@ -42,6 +42,21 @@ def test_servers_that_all_fail_their_checks_are_one_cause(path: str, check: str,
     assert not set(finding.ruled_out) & set(finding.candidates)
 
 
+@pytest.mark.parametrize(("taps", "severity"), [("A B C D", "error"), ("B", "warning")])
+def test_checks_that_all_fail_tell_where_no_refusal_of_a_client_is_legible(
+    taps: str, severity: str, tmp_path: Path
+) -> None:
+    dsrkit.craft("health", fault="HCK706", ip="6", snaplen=96).write_split(tmp_path)
+    (finding,) = loud(dsrkit.verify([tmp_path / f"{tap}.pcap" for tap in taps.split()]))
+    assert (finding.code, finding.severity, finding.nodes) == ("HCK706", severity, ("rs1", "rs2"))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_check_whose_end_is_lost_has_no_verdict(seed: int, tmp_path: Path) -> None:
+    (finding,) = loud(verified(tmp_path, "health", "HCK702", loss="2%", seed=seed, flows=8))
+    assert (finding.code, finding.nodes) == ("HCK702", ("lb",))
+
+
 @pytest.mark.parametrize("check", ["tcp", "ping"])
 @pytest.mark.parametrize("path", ["l2dsr", "l3dsr-tunnel", "l3dsr-dscp"])
 def test_a_check_that_misses_a_fault_stands_beside_it_as_a_warning(path: str, check: str, tmp_path: Path) -> None:

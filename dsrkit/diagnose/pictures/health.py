@@ -10,6 +10,7 @@ from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import in_order, names, odd_ports, spoken, unanswered
 from dsrkit.diagnose.pictures.told import from_check
 from dsrkit.diagnose.registry import ENTRIES
+from dsrkit.model.names import REWRITES
 from dsrkit.model.sections import HealthCheck
 from dsrkit.verify.verdicts import Verdict
 
@@ -23,6 +24,7 @@ _NEEDS_VIP: Final = ("DSR301", "DSR311", "TUN402", "TUN403", "DSC511", "DSC505")
 _SILENCES: Final = (*_NEEDS_VIP, "NAT213", "DSR323")
 _ASKED: Final = "the servers do not answer at their own addresses either"
 _CODES: Final = {_THROUGH: "HCK701", _TAG: "HCK704", _SERVICE: "HCK705", _WAY: "HCK701"}
+_WHY_DOWN: Final = "why the servers fail their checks: ping, ss -ltn and nft list ruleset on the servers"
 _LOG: Final = "the checker's log and source-address options"
 _CLOSED: Final = ("DSR303", "NAT212")
 _DROPPED: Final = "sysctl net.ipv4.conf.all.rp_filter, accept_local and nstat -az TcpExtIPReversePathFilter there"
@@ -76,15 +78,15 @@ def _ends_there(case: Case, v: Verdict) -> bool:
 
 def beside(case: Case) -> Iterator[Diagnosis]:
     """What checks say about the causes that were found: that they show the same, or cannot."""
-    _none_left(case)
+    yield from _none_left(case)
     _answered_all_the_same(case)
     _seen_by_checks(case)
     yield from _missing(case)
 
 
-def _none_left(case: Case) -> None:
+def _none_left(case: Case) -> Iterator[Diagnosis]:
     """All servers fail their checks: what is wrong with them is one cause, whether the load balancer sends them the
-    last requests or has begun to refuse."""
+    last requests or has begun to refuse, or no client's request is seen at all."""
     checks = _checks(case)
     if not checks or any(c.verdict != "down" for c in checks):
         return
@@ -93,8 +95,18 @@ def _none_left(case: Case) -> None:
     own_address = all(c.through == "rip" for c in checks)
     at_servers = [d for d in case.found if d.nodes and set(d.nodes) <= set(down) and d not in empty]
     fell_silent = own_address or all(any(change.verdict == "up" for change in c.history) for c in checks)
-    at_servers = [d for d in at_servers if empty or (fell_silent and d.codes[0] in _SILENCES)]
-    if set(down) < set(names(case.servers())) or not empty + at_servers:
+    at_servers = [d for d in at_servers if empty or (fell_silent and d.codes[0] in (*_SILENCES, *_CLOSED))]
+    if set(down) < set(names(case.servers())):
+        return
+    why = spoken(dict.fromkeys(change.reason for c in checks for change in c.history if change.verdict == "down"))
+    checked = f"All servers that are checked ({spoken(down)}) fail their checks ({why})"
+    if not empty + at_servers:
+        for v in case.failed(_PASSES):
+            blamed = {name for d in case.found for name in d.nodes}
+            if case.mode in REWRITES and v.severity == "warning" and not blamed & set(down):
+                diagnosis = from_check(("HCK706",), v, settle=_WHY_DOWN, nodes=down)
+                diagnosis.message = f"{checked} to the end: no server is left for clients"
+                yield diagnosis
         return
     cause = (empty + at_servers)[0]
     for one in at_servers:
@@ -109,8 +121,6 @@ def _none_left(case: Case) -> None:
     }
     cause.symptoms += case.take(case.failed(_PASSES))
     cause.nodes = down
-    why = spoken(dict.fromkeys(change.reason for c in checks for change in c.history if change.verdict == "down"))
-    checked = f"All servers that are checked ({spoken(down)}) fail their checks ({why})"
     if empty:
         cause.message += f". {checked}, so none is left"
     else:
@@ -118,7 +128,7 @@ def _none_left(case: Case) -> None:
         cause.codes = ("HCK706", *(code for code in cause.codes if code not in refuted))
         cause.ruled_out |= refuted
         cause.message += f". {checked} too: no server is left"
-    cause.settle = "why the servers fail their checks: ping, ss -ltn and nft list ruleset on the servers"
+    cause.settle = _WHY_DOWN
 
 
 def _answered_all_the_same(case: Case) -> None:
