@@ -9,9 +9,12 @@ from typing import Final
 from dsrkit.diagnose.entry import Fix
 
 _VIP: Final = re.compile(r"\bVIP6?\b")
-_ONLY_V4: Final = re.compile(r"\bip -4\b|VIP/32\b|\barp|\bnet\.ipv4\.conf\.")
-_ONLY_V6: Final = re.compile(r"\bip -6\b|VIP/128\b|\bip6 |\bsysctl -w net\.ipv6\.|\b[A-Z_]{3,}6\b")
-_FIREWALL_V4: Final = re.compile(r"\bnft\b.* ip |\biptables ")
+_ONLY_V4: Final = re.compile(r"\bip -4\b|VIP/32\b|\barp|\bnet\.ipv4\.conf\.|\binterface ipv4\b")
+_ONLY_V6: Final = re.compile(r"\bip -6\b|VIP/128\b|\bip6 |\bsysctl -w net\.ipv6\.|\binterface ipv6\b|\b[A-Z_]{3,}6\b")
+_SPELLED_V4: Final = re.compile(r"\bnft\b.* ip |\biptables |\bipvsadm .*VIP:")
+_OUTER: Final = re.compile(r"\bip link |\bsaddr DIP6?\b")
+"""About a tunnel's own addresses, whose IP version need not be that of the VIP."""
+_ROUTED_V4: Final = re.compile(r"^ip (route|rule|neigh) ")
 
 
 def mending(fixes: Iterable[Fix], vips: Sequence[str]) -> str | None:
@@ -31,20 +34,30 @@ def mending(fixes: Iterable[Fix], vips: Sequence[str]) -> str | None:
 
 
 def _commands(fix: Fix, vips: Sequence[str]) -> list[str]:
-    """Firewall rules that a page spells for IPv4 alone are the same for IPv6, but for the word that says so."""
-    if not vips or any(":" not in vip for vip in vips):
-        v6 = any(":" in vip for vip in vips)
-        return [c for c in fix.commands if not vips or v6 or not _ONLY_V6.search(c)]
-    mine = [c for c in fix.commands if "ipv6" in c or not _ONLY_V4.search(c)]
+    """Rules that a page spells for IPv4 alone are the same for IPv6, but for the word or the brackets that say so."""
+    versions = {6 if ":" in vip else 4 for vip in vips}
+    if versions == {4}:
+        return [c for c in fix.commands if _OUTER.search(c) or not _ONLY_V6.search(c)]
+    if versions != {6}:
+        return list(fix.commands)
+    mine = [c for c in fix.commands if "ipv6" in c or _OUTER.search(c) or not _ONLY_V4.search(c)]
     if any(_ONLY_V6.search(c) for c in fix.commands):
-        return [c for c in mine if not _FIREWALL_V4.search(c)]
-    return [_for_v6(c) if _FIREWALL_V4.search(c) else c for c in mine]
+        return [c for c in mine if _OUTER.search(c) or not (_SPELLED_V4.search(c) or _ROUTED_V4.search(c))]
+    return [c if _OUTER.search(c) else _for_v6(c) for c in mine]
 
 
 def _for_v6(command: str) -> str:
-    """A firewall's command with the other IP version.
+    """A command for the other IP version.
 
     >>> _for_v6("nft add rule ip nat prerouting ip daddr VIP redirect")
     'nft add rule ip6 nat prerouting ip6 daddr VIP redirect'
+    >>> _for_v6("ip rule add from VIP table 100")
+    'ip -6 rule add from VIP table 100'
+    >>> _for_v6("ipvsadm -e -t VIP:PORT -r RIP -w 0")
+    'ipvsadm -e -t [VIP]:PORT -r RIP -w 0'
     """
-    return re.sub(r"\bip ", "ip6 ", command.replace("iptables ", "ip6tables "))
+    if _ROUTED_V4.search(command):
+        return command.replace("ip ", "ip -6 ", 1)
+    if command.startswith("nft "):
+        return re.sub(r"\bip ", "ip6 ", command)
+    return re.sub(r"\b([VR]IP):", r"[\1]:", command.replace("iptables ", "ip6tables "))

@@ -26,8 +26,11 @@ _VIP_ON_WINDOWS: Final = Fix(
         "netsh interface ipv4 add address LOOPBACK VIP 255.255.255.255",
         "netsh interface ipv4 set interface LOOPBACK weakhostreceive=enabled weakhostsend=enabled",
         "netsh interface ipv4 set interface IFACE weakhostreceive=enabled",
+        "netsh interface ipv6 add address LOOPBACK VIP6/128",
+        "netsh interface ipv6 set interface LOOPBACK weakhostreceive=enabled weakhostsend=enabled",
+        "netsh interface ipv6 set interface IFACE weakhostreceive=enabled",
     ),
-    "on a KM-TEST loopback adapter; IPv6 takes the same commands with ipv6",
+    "on a KM-TEST loopback adapter",
 )
 _BIND: Final = Fix(
     "that server",

@@ -98,6 +98,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "ip rule add fwmark 1 lookup 100; ip route add local 0.0.0.0/0 dev lo table 100",
                     "ip -6 rule add fwmark 1 lookup 100; ip -6 route add local ::/0 dev lo table 100",
                     "nft add rule ip divert pre meta l4proto tcp socket transparent 1 meta mark set 1 accept",
+                    "nft add rule ip6 divert pre meta l4proto tcp socket transparent 1 meta mark set 1 accept",
                 ),
                 "the chain divert pre has the hook prerouting and the priority mangle",
             ),
