@@ -101,11 +101,6 @@ def _reply_in_tunnel(world: World, options: Options) -> None:
     version = world.outer_version
     own, other = server.address(version), lb.address(version)
     usual = server.output
-    if server.route(other) is None:  # the tunnel is of another IP version than the service
-        links = (i.segment.interfaces.values() for i in server.interfaces if i.holds(own))
-        near = next((port.source(version) for ports in links for port in ports if port.host is world.router), None)
-        if near is not None:
-            world.add_default(server, near)
 
     def output(packet: bytes, label: Label, *, hop: bytes | None = None) -> bool:
         four = packet[0] >> 4 == 4
