@@ -154,6 +154,8 @@ def check_page(check: str, what: Check, page: Page) -> None:
     page.paragraph(_BREAK[what.severity])
     if what.codes:
         _causes([ENTRIES[code] for code in what.codes], page)
+    if what.alone:
+        page.paragraph(f"No fault of the catalogue is named for it. {what.alone}")
 
 
 def _said(node: str, cell: Cell) -> str:

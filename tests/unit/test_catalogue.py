@@ -286,6 +286,8 @@ def test_a_check_is_explained_with_its_source_and_codes(check: str, what: Check)
     assert page.startswith(f"{check} A rule of mode {check.partition('.')[0]}")
     assert f"{what.meaning[1:]}. (Source: {what.source})" in page
     assert all(f"{code} ({ENTRIES[code].name})" in page for code in what.codes)
+    assert bool(what.codes) != bool(what.alone), "it names a fault, or says why not"
+    assert what.alone in page
 
 
 # --- from symptoms to codes -------------------------------------------------------------------------------------------

@@ -60,12 +60,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         code="DNS602",
         name="dns-ttl-ignored",
         severity="warning",
-        summary="A client connects to an address long after the answer that held it has expired, and does not ask"
-        " again.",
+        summary="An address is used for longer than its TTL: a client goes on with an answer that has expired and does"
+        " not ask again, or a cache gives it out with a longer TTL.",
         signature="At the client (A), a SYN to an address more than dns.resp.ttl after the last answer with that"
-        " address, and no newer query of that client for the name.",
+        " address, and no newer query of that client for the name. Where a spec states the TTL: answers of a resolver"
+        " with a longer one.",
         cause="Programs keep what they have resolved: Java with networkaddress.cache.ttl=-1, nginx that resolves at"
-        " start, connection pools, browsers that pin, daemons that were started months ago.",
+        " start, connection pools, browsers that pin, daemons that were started months ago. Some caches keep answers"
+        " for a least time.",
         effect="After a server has been taken out of DNS, such clients go on calling it until somebody restarts them.",
         modes=_DNS_RR,
         look_alikes=(
@@ -84,6 +86,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 ),
                 "nginx asks again only for names in variables, HAProxy only with a resolvers section",
             ),
+            Fix("the cache", ("unbound.conf: cache-min-ttl: 0", "dnsmasq.conf: min-cache-ttl=0"), "the zone decides"),
             Fix(
                 "whoever takes a server out",
                 ("ss -Htn sport = :80 | wc -l  # on the server, before it is switched off",),
