@@ -51,6 +51,14 @@ def test_checks_that_all_fail_tell_where_no_refusal_of_a_client_is_legible(
     assert (finding.code, finding.severity, finding.nodes) == ("HCK706", severity, ("rs1", "rs2"))
 
 
+@pytest.mark.parametrize("code", ["HCK702", "HCK703"])
+def test_refused_clients_are_part_of_it_where_no_tap_is_at_the_balancer(code: str, tmp_path: Path) -> None:
+    dsrkit.craft("health", fault=code).write_split(tmp_path)
+    (finding,) = loud(dsrkit.verify([tmp_path / "A.pcap", tmp_path / "C.pcap"], spec=tmp_path / "dsr.toml"))
+    assert (finding.code, finding.nodes) == (code, ("lb1",))
+    assert len(finding.symptoms) == 2
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_check_whose_end_is_lost_has_no_verdict(seed: int, tmp_path: Path) -> None:
     (finding,) = loud(verified(tmp_path, "health", "HCK702", loss="2%", seed=seed, flows=8))

@@ -7,7 +7,7 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import in_order, names, odd_ports, spoken, unanswered
+from dsrkit.diagnose.pictures.common import forwarded, in_order, names, odd_ports, spoken, unanswered
 from dsrkit.diagnose.pictures.told import from_check
 from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.model.names import REWRITES
@@ -26,6 +26,7 @@ _ASKED: Final = "the servers do not answer at their own addresses either"
 _CODES: Final = {_THROUGH: "HCK701", _TAG: "HCK704", _SERVICE: "HCK705", _WAY: "HCK701"}
 _WHY_DOWN: Final = "why the servers fail their checks: ping, ss -ltn and nft list ruleset on the servers"
 _LOG: Final = "the checker's log and source-address options"
+_NOT_TAKEN: Final = ("HCK702", "HCK703")
 _CLOSED: Final = ("DSR303", "NAT212")
 _DROPPED: Final = "sysctl net.ipv4.conf.all.rp_filter, accept_local and nstat -az TcpExtIPReversePathFilter there"
 
@@ -72,8 +73,14 @@ def _refused(case: Case) -> list[Verdict]:
 
 
 def _ends_there(case: Case, v: Verdict) -> bool:
+    """Whether the load balancer is the last to get them, or refuses them without a tap behind it that shows them."""
     macs, servers = case.scene.macs("lb"), case.scene.macs("real-server")
-    return all(c.last_hop in macs and (c.refusal is None or c.refusal.sender not in servers) for c in v.connections)
+    own = case.scene.vips | case.scene.ips("lb")
+    return all(
+        (c.last_hop in macs or (not forwarded(c) and c.refusal is not None and c.refusal.source in own))
+        and (c.refusal is None or c.refusal.sender not in servers)
+        for c in v.connections
+    )
 
 
 def beside(case: Case) -> Iterator[Diagnosis]:
@@ -88,7 +95,7 @@ def _none_left(case: Case) -> Iterator[Diagnosis]:
     """All servers fail their checks: what is wrong with them is one cause, whether the load balancer sends them the
     last requests or has begun to refuse, or no client's request is seen at all."""
     checks = _checks(case)
-    if not checks or any(c.verdict != "down" for c in checks):
+    if not checks or any(c.verdict != "down" for c in checks) or any(d.codes[0] in _NOT_TAKEN for d in case.found):
         return
     down = in_order(case, {c.server for c in checks})
     empty = [d for d in case.found if d.codes[0] == "HCK706"]
