@@ -64,7 +64,7 @@ class Reuse:
         to_vip = np.isin(f.dst, vips)
         ends = f.is_tcp & ((f.flags & (_FIN | RST)) != 0)
         ends &= (request & to_vip) | ((flows.direction == REPLY) & np.isin(f.src, vips))
-        behind = opening & ~to_vip & np.isin(f.eth_src, lbs) & np.isin(f.dst, list(scene.ips("real-server")))
+        behind = opening & ~to_vip & np.isin(f.dst, list(scene.ips("real-server")))
         for kept, mask in ((self._asked, opening & to_vip), (self._sent, behind), (self._closed, ends)):
             self._keep(kept, f, flows, mask, who, near)
 
