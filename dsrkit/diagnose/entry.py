@@ -67,6 +67,8 @@ class Entry:
     from_packets: bool = True
     example: str = ""
     """How to see it: a command of `dsrkit craft` or a recording in `pcaps/`."""
+    told: str = ""
+    """Options that verify needs to see it in the example."""
     says: str = ""
     """What `dsrkit verify` says of the example where that is not this code first; or why there is no example."""
 
@@ -81,6 +83,7 @@ class Entry:
         >>> Entry("X", "x", "error", "", "", "", example="dsrkit craft nat --fault NAT201").shown_by
         'dsrkit craft nat --fault NAT201 -w - | dsrkit verify -'
         """
+        verify = f"dsrkit verify {self.told}".strip()
         if self.example.startswith("dsrkit "):
-            return f"{self.example} -w - | dsrkit verify -"
-        return f"dsrkit verify {self.example}/*.pcap" if self.example else ""
+            return f"{self.example} -w - | {verify} -"
+        return f"{verify} {self.example}/*.pcap" if self.example else ""

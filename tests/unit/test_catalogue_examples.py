@@ -19,27 +19,24 @@ from dsrkit.model.report import Report
 
 ROOT = Path(__file__).parents[2]
 CODE = re.compile(r"\b[A-Z]{3}\d{3}\b")
-NOT_YET = ("ARP107", "ARP113", "PRX804")
-SHOWN = [
-    pytest.param(entry, id=code, marks=[pytest.mark.xfail(strict=False)] if code in NOT_YET else [])
-    for code, entry in ENTRIES.items()
-    if entry.example
-]
+SHOWN = [pytest.param(entry, id=code) for code, entry in ENTRIES.items() if entry.example]
 
 
-def judged(example: str, folder: Path) -> Report:
+def judged(entry: Entry, folder: Path) -> Report:
     """What verify says of a recording, or of what a command crafts."""
-    if not example.startswith("dsrkit "):
-        return dsrkit.verify(sorted((ROOT / example).glob("*.pcap")))
+    option, _, mode = entry.told.partition(" ")
+    assert option in ("", "--mode")
+    if not entry.example.startswith("dsrkit "):
+        return dsrkit.verify(sorted((ROOT / entry.example).glob("*.pcap")), mode=mode or None)
     path = folder / "example.pcapng"
-    result = CliRunner().invoke(app, [*shlex.split(example)[1:], "-w", str(path)])
+    result = CliRunner().invoke(app, [*shlex.split(entry.example)[1:], "-w", str(path)])
     assert result.exit_code == 0, result.output
-    return dsrkit.verify(path)
+    return dsrkit.verify(path, mode=mode or None)
 
 
 @pytest.mark.parametrize("entry", SHOWN)
 def test_an_example_says_what_its_page_says(entry: Entry, tmp_path: Path) -> None:
-    findings = judged(entry.example, tmp_path).findings
+    findings = judged(entry, tmp_path).findings
     told = CODE.findall(entry.says) if entry.says else [first_named(entry), entry.code]
     assert [finding.code for finding in findings[:1]] == told[:1]
     assert set(told) <= {code for finding in findings for code in finding.candidates}
@@ -48,10 +45,11 @@ def test_an_example_says_what_its_page_says(entry: Entry, tmp_path: Path) -> Non
     assert not [finding.message for finding in loud if not beside & {finding.code, *finding.candidates}]
 
 
-def test_the_line_to_try_works_as_it_stands() -> None:
-    craft, verify = ENTRIES["DSR302"].shown_by.split(" | ")
+@pytest.mark.parametrize("code", ["DSR302", "PRX804"])
+def test_the_line_to_try_works_as_it_stands(code: str) -> None:
+    craft, verify = ENTRIES[code].shown_by.split(" | ")
     octets = CliRunner().invoke(app, shlex.split(craft)[1:]).stdout_bytes
-    assert "DSR302 vip-missing" in CliRunner().invoke(app, shlex.split(verify)[1:], input=octets).output
+    assert f"{code} {ENTRIES[code].name}" in CliRunner().invoke(app, shlex.split(verify)[1:], input=octets).output
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=lambda entry: entry.code)

@@ -188,6 +188,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("RFC 9293 s3.4.1",),
         evidence="guess",
         example="dsrkit craft l7 --fault PRX804",
+        told="--mode l7",
+        says="verify names PRX804. Not told that this is to be a proxy, it finds NAT, with which nothing is wrong.",
     ),
     Entry(
         code="PRX805",
