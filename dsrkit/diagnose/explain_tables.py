@@ -12,6 +12,7 @@ from dsrkit.diagnose.page import Page
 from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.model.names import DIRECT_RETURN, Mode, Severity
 from dsrkit.tables import MODES
+from dsrkit.tables.checks import CHECKS
 from dsrkit.tables.checks.check import Check
 from dsrkit.tables.fields import FIELDS, WIRESHARK
 from dsrkit.tables.nodes import Cell, NodeTable, Presence
@@ -228,6 +229,10 @@ def mode_page(mode: Mode, page: Page) -> None:
         page.paragraph("What is not named comes out of a node as it went in.")
         for node in MODES[mode].nodes:
             _node(node, page)
+    checked = [what for check, what in CHECKS.items() if check.partition(".")[0] == mode]
+    if checked:
+        page.heading("What is checked over many packets")
+        page.items((what.meaning, "") for what in checked)
     page.heading("Faults of this mode")
     own = [entry for entry in ENTRIES.values() if mode in entry.modes and entry.area != "CAP"]
     faults = [entry for entry in own if mode == "garp" or "garp" not in entry.modes]
