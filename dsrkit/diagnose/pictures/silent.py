@@ -28,6 +28,8 @@ _UNSEEN: Final[dict[str | None, tuple[str, ...]]] = {
     "nat": ("NAT201",),
 }
 """Answers in the server's own name, which no tap shows that only sees what passes the load balancer."""
+_OWNERS: Final = tuple(f"ARP{n}" for n in (*range(104, 113), *range(115, 119)))
+"""Neighbours that send to a machine without the VIP, for whatever reason: what ARP104 stands for in a list."""
 _NO_VIP: Final = {"l2dsr": "DSR301", "l3dsr-tunnel": "TUN403", "l3dsr-dscp": "DSC511"}
 
 
@@ -125,7 +127,8 @@ def _known(case: Case, told: list[Told], cells: dict[int, Verdict]) -> list[Told
     """What is left when those that an established cause would explain as well have gone to it."""
     left = []
     for one in told:
-        cause = next((d for d in case.found if d.codes[0] in one.codes and len(one.codes) > len(d.codes)), None)
+        codes = {*one.codes, *(_OWNERS if "ARP104" in one.codes else ())}
+        cause = next((d for d in case.found if d.codes[0] in codes and len(codes) > len(d.codes)), None)
         if cause is None:
             left.append(one)
             continue
