@@ -88,10 +88,14 @@ class Reuse:
         if asked["near"].any():
             asked = asked[asked["near"] > 0]
         tap = np.bincount(asked["tap"]).argmax()  # one place tells of all: another shows the same once more
-        copies = _copies(asked[asked["tap"] == tap])
+        asked, closed = asked[asked["tap"] == tap], closed[closed["tap"] == tap]
+        keys, count = np.unique(asked["key"], return_counts=True)
+        if not (np.isin(asked["key"], keys[count > 1]) & np.isin(asked["flow"], closed["flow"])).any():
+            return out  # nothing was repeated on a port that was in use before
+        copies = _copies(asked)
         passed = {key: min(ts + int(shift[at]) for ts, at, _ in rows) for key, rows in _by_key(sent).items()}
         ends = defaultdict(list)
-        for flow, ts in closed[closed["tap"] == tap][["flow", "ts"]].tolist():
+        for flow, ts in closed[["flow", "ts"]].tolist():
             ends[flow].append(ts)
         for key, (flow, rows) in copies.items():
             first, again = rows[0], rows[1] if len(rows) > 1 else None
