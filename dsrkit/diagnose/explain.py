@@ -126,9 +126,9 @@ def entry_page(entry: Entry, page: Page) -> None:
 def _says(entry: Entry) -> str:
     """What verify says of an example."""
     if not entry.from_packets:
-        return f"verify names {first_named(entry)}, with {entry.code} among the candidates."
+        return f"dsrkit verify names {first_named(entry)}, with {entry.code} among the candidates."
     others = ", and as candidates what packets cannot tell from it" if entry.same_picture else ""
-    return f"verify names {entry.code}{others}."
+    return f"dsrkit verify names {entry.code}{others}."
 
 
 def first_named(entry: Entry) -> str:

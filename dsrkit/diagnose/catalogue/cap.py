@@ -35,7 +35,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("Wireshark wiki, CaptureSetup/Offloading", "Linux Documentation/networking/checksum-offloads.rst"),
         evidence="lab",
         example="dsrkit craft l2dsr --fault CAP901",
-        says="verify passes: a checksum that is the pseudo header's alone is not held against anybody.",
+        says="dsrkit verify passes: a checksum that is the pseudo header's alone is not held against anybody.",
     ),
     Entry(
         code="CAP902",
@@ -64,7 +64,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("Wireshark wiki, CaptureSetup/Offloading", "Linux Documentation/networking/segmentation-offloads.rst"),
         example="dsrkit craft l2dsr --reply 20000 --fault CAP902",
-        says="verify passes: a long frame is judged like the segments that it stands for.",
+        says="dsrkit verify passes: a long frame is judged like the segments that it stands for.",
     ),
     Entry(
         code="CAP903",
@@ -95,7 +95,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         evidence="lab",
         from_packets=False,
         example="pcaps/l2dsr/ipvs-dr",
-        says="verify passes: it pairs the two halves as B.in and B.out, and takes neither for a retransmission.",
+        says="dsrkit verify passes: it pairs the two halves as B.in and B.out, and takes neither for a retransmission.",
     ),
     Entry(
         code="CAP904",
@@ -125,8 +125,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("pcap-filter(7)", "katran tcpdump_encap_helper"),
         evidence="lab",
         example="dsrkit craft l3dsr-tunnel --fault CAP904",
-        says="verify accuses nobody. It says that the mode is undetermined, and that only routers and links could"
-        " be judged.",
+        says="dsrkit verify accuses nobody. It says that the mode is undetermined, and that only routers and links"
+        " could be judged.",
     ),
     Entry(
         code="CAP905",
@@ -152,7 +152,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("IEEE 802.1Q s6.9", "LiveAction tip 21", "Wireshark wiki, CaptureSetup/VLAN"),
         example="dsrkit craft l2dsr --fault CAP905",
-        says="verify passes: a tag belongs to its link, and is not compared between taps.",
+        says="dsrkit verify passes: a tag belongs to its link, and is not compared between taps.",
     ),
     Entry(
         code="CAP906",
@@ -178,7 +178,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("katran xdpdump README", "facebookincubator/katran #47"),
         example="dsrkit craft l3dsr-tunnel --profile katran --fault CAP906",
-        says="verify passes: the taps before and behind the load balancer are enough to judge what it does.",
+        says="dsrkit verify passes: the taps before and behind the load balancer are enough to judge what it does.",
     ),
     Entry(
         code="CAP907",
@@ -200,7 +200,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2 of tcpdump.org", "cloudnativelabs/kube-router #1671"),
         example="dsrkit craft l2dsr --fault CAP907",
-        says="verify accuses nobody, and leaves unproven what needs a destination MAC: the link type has no such"
+        says="dsrkit verify accuses nobody, and leaves unproven what needs a destination MAC: the link type has no such"
         " address.",
     ),
     Entry(
@@ -223,7 +223,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("tcpdump(1), -s", "recorded ipvs-nat-snaplen96"),
         evidence="recorded",
         example="dsrkit craft nat --fault CAP908",
-        says="verify passes: it compares what was captured of each frame.",
+        says="dsrkit verify passes: it compares what was captured of each frame.",
     ),
     Entry(
         code="CAP909",
@@ -252,7 +252,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("Wireshark wiki, DuplicatePackets", "editcap(1), -D"),
         evidence="general",
         example="dsrkit craft l2dsr --fault CAP909",
-        says="verify passes. It notes which taps have every frame twice, and leaves the copies out.",
+        says="dsrkit verify passes. It notes which taps have every frame twice, and leaves the copies out.",
     ),
     Entry(
         code="CAP910",
@@ -271,7 +271,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("editcap(1), -t", "pcap-tstamp(7)"),
         evidence="general",
         example="dsrkit craft l2dsr --fault CAP910",
-        says="verify passes: it finds out how far the clocks are apart (clock_offset_ns in the JSON report), and"
+        says="dsrkit verify passes: it finds out how far the clocks are apart (clock_offset_ns in the JSON report), and"
         " goes by what causes what.",
     ),
     Entry(
@@ -300,7 +300,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("the definition of direct server return",),
         evidence="general",
         example="dsrkit craft l2dsr --fault CAP911",
-        says="verify accuses nobody: that requests went on shows that there were replies. Nothing about them is"
+        says="dsrkit verify accuses nobody: that requests went on shows that there were replies. Nothing about them is"
         " proven.",
     ),
     Entry(
@@ -330,6 +330,6 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         evidence="lab",
         from_packets=False,
         example="pcaps/l3dsr-dscp/l3dsr-dscp",
-        says="verify passes: replies that come from the VIP prove the rewrite.",
+        says="dsrkit verify passes: replies that come from the VIP prove the rewrite.",
     ),
 )

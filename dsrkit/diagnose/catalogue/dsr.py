@@ -388,7 +388,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("RFC 3704", "facebookincubator/katran #116"),
         example="dsrkit craft l2dsr --fault DSR310",
-        says="verify names DSR309, with DSR310 as the other candidate: only replies of UDP or ping, which state"
+        says="dsrkit verify names DSR309, with DSR310 as the other candidate: only replies of UDP or ping, which state"
         " does not concern, tell the two apart.",
     ),
     Entry(
@@ -490,8 +490,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("LVS-HOWTO, clients on realservers", "Azure internal load balancer, hairpin"),
         from_packets=False,
         example="pcaps/l2dsr/ipvs-dr-rs-dnat",
-        says="verify passes: what a server says to itself is in no capture. This recording shows the second way to"
-        " mend it, which on the wire is plain direct return.",
+        says="dsrkit verify passes: what a server says to itself is in no capture. This recording shows the second way"
+        " to mend it, which on the wire is plain direct return.",
     ),
     Entry(
         code="DSR314",

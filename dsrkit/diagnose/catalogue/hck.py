@@ -71,7 +71,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         evidence="lab",
         example="dsrkit craft health --fault HCK701",
-        says="verify names DSR301 at the server, and HCK701 at the load balancer, whose checks do not see it.",
+        says="dsrkit verify names DSR301 at the server, and HCK701 at the load balancer, whose checks do not see it.",
     ),
     Entry(
         code="HCK702",
@@ -205,8 +205,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("RFC 1122 s3.2.2.6", "NANOG 51, L3DSR, slides 20 and 23"),
         evidence="general",
         example="dsrkit craft health --fault HCK705",
-        says="verify names HCK705 at the server that refuses its clients and at the load balancer, whose pings do not"
-        " see it; DSR303, DSR307 and DSR319 are the other candidates.",
+        says="dsrkit verify names HCK705 at the server that refuses its clients and at the load balancer, whose pings"
+        " do not see it; DSR303, DSR307 and DSR319 are the other candidates.",
     ),
     Entry(
         code="HCK706",

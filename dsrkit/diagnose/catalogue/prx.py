@@ -189,7 +189,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         evidence="guess",
         example="dsrkit craft l7 --fault PRX804",
         told="--mode l7",
-        says="verify names PRX804. Not told that this is to be a proxy, it finds NAT, with which nothing is wrong.",
+        says="dsrkit verify names PRX804. Not told that this is to be a proxy, it finds NAT, with which nothing is"
+        " wrong.",
     ),
     Entry(
         code="PRX805",

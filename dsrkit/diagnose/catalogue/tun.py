@@ -162,7 +162,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("ip_input.c ip_rcv_finish, Linux 6.1", "LVS-HOWTO, LVS-Tun", "reproduced in the lab"),
         evidence="lab",
         example="dsrkit craft l3dsr-tunnel --fault TUN403",
-        says="verify names TUN402, with TUN403 among the candidates.",
+        says="dsrkit verify names TUN402, with TUN403 among the candidates.",
     ),
     Entry(
         code="TUN404",
@@ -206,7 +206,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         evidence="recorded",
         example="dsrkit craft l3dsr-tunnel --fault TUN404",
-        says="verify names TUN405, with TUN404 as the other candidate: the one is the setting, the other what"
+        says="dsrkit verify names TUN405, with TUN404 as the other candidate: the one is the setting, the other what"
         " comes of it.",
     ),
     Entry(
