@@ -56,10 +56,20 @@ def refused(case: Case) -> Iterator[Diagnosis]:
         one = _told(case, server_name, who, kind, icmp, members)
         if one is not None:
             told.append(one)
-    for diagnosis in diagnoses(case, fleet(case, told), cells):
+    for diagnosis in diagnoses(case, _one_firewall([*fleet(case, told)]), cells):
         if diagnosis.codes[0] == "DSR306":
             diagnosis.symptoms += case.failed(".lb.eth.dst")
         yield diagnosis
+
+
+def _one_firewall(told: list[Told]) -> list[Told]:
+    """Firewalls that reject in several ways, by RST here and by an ICMP error there, have one set of rules."""
+    alike = [one for one in told if one.codes[0] == "DSR319"]
+    codes = tuple(dict.fromkeys(code for one in alike for code in one.codes))
+    for one in alike:
+        one.codes = codes
+        one.ruled_out = {code: why for code, why in one.ruled_out.items() if code not in codes}
+    return told
 
 
 # --- who says so ------------------------------------------------------------------------------------------------------

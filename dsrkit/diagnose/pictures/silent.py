@@ -95,7 +95,7 @@ def silent(case: Case) -> Iterator[Diagnosis]:
         if diagnosis.codes[0] in NOT_MARKED:
             diagnosis.symptoms += case.failed(*MARK_CELLS)
         if diagnosis.codes[0] == "DSR306":
-            diagnosis.symptoms += case.failed(".lb.eth.dst")
+            diagnosis.symptoms += case.take(case.failed(".lb.eth.dst"))
         yield diagnosis
     yield from _not_handed_over(case)
 
