@@ -99,6 +99,8 @@ class Connection:
     asked: dict[int, tuple[set[int], Frame]] = field(default_factory=dict)
     sent: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
     seen: dict[tuple[int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # place -> (IP id, time)
+    targets: dict[tuple[int, int, int, int], int] = field(default_factory=dict)  # place -> endpoint asked there first
+    scans: bool = False  # its client asks several services with one sequence number, as port scanners do
     reached: list[Point] = field(default_factory=list)
     last: tuple[int, Frame] | None = None  # lowest TTL at which the request was seen, and where
     last_tos: int = 0  # DS field and ECN of the request there
@@ -202,7 +204,12 @@ class Connections:
 
     def finish(self) -> list[Connection]:
         """The connections that got no answer."""
-        left = [*self._tcp.values(), *self._udp.values()]
+        scanners = {c.client for c in self._tcp.values() if c.scans}
+        for tap, answers in self.wrong.items():
+            kept = [w for w in answers if w.client not in scanners]
+            self.wrong_count[tap] -= len(answers) - len(kept)
+            self.wrong[tap] = kept
+        left = [c for c in (*self._tcp.values(), *self._udp.values()) if not c.scans]
         for c in left:
             if c.answered:
                 self._close(c)
@@ -246,6 +253,9 @@ class Connections:
         if last is None or (ident != last[0] if ident else when - last[1] >= _RETRANSMISSION_NS):
             c.sent[place] += times
         c.seen[place] = (ident, when)
+        c.scans |= c.proto == TCP and self._elsewhere(
+            c.targets.setdefault(place, int(f.target[row])), int(f.target[row])
+        )
         if journeys.server_of_row[row] >= 0:
             c.server = int(journeys.server_of_row[row])
         if journeys.point_of_row[row] >= 0:
@@ -256,6 +266,11 @@ class Connections:
             c.last = (ttl, frame)
             c.last_tos, c.last_sum = int(f.tos[row]), int(f.rec["l4_state"][row])
             c.last_hop = int(f.eth_dst[row])
+
+    def _elsewhere(self, one: int, other: int) -> bool:
+        """Whether two endpoints asked at one place are two services, and not one that two real servers have."""
+        another_port = (one ^ other) & 0xFFFF != 0
+        return one != other and (another_port or not {one >> 16, other >> 16}.isdisjoint(self.scene.vips))
 
     def _answer(self, f: Frames, c: Connection, row: int) -> None:
         c.answered = True
