@@ -7,7 +7,17 @@ from typing import Final, Literal
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import (
+    Told,
+    balancer,
+    diagnoses,
+    forwarded,
+    grouped,
+    in_order,
+    names,
+    spoken,
+    unanswered,
+)
 from dsrkit.diagnose.pictures.expired import ends_at_balancer, hands_to_router, last_hop, loop, no_neighbour
 from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, left_by_clients, not_marked
 from dsrkit.diagnose.pictures.mute import MADE_IN, at_server, silences, spoken_against, stale_sum, unwrapped
@@ -128,13 +138,15 @@ def _known(case: Case, told: list[Told], cells: dict[int, Verdict]) -> list[Told
     left = []
     for one in told:
         codes = {*one.codes, *(_OWNERS if "ARP104" in one.codes else ())}
-        cause = next((d for d in case.found if d.codes[0] in codes and len(codes) > len(d.codes)), None)
+        same = next((d for d in case.found if d.codes == one.codes), None)
+        cause = same or next((d for d in case.found if d.codes[0] in codes and len(codes) > len(d.codes)), None)
         if cause is None:
             left.append(one)
             continue
         cause.symptoms += case.take([cells[id(c)] for c in one.members])
         cause.failed += len(one.members)
-        which = f"requests to {spoken(one.who)}" if one.who else "other requests"
+        which = f"requests to {spoken(one.who)}" if one.who and same is None else "other requests"
+        cause.nodes = cause.nodes if same is None else in_order(case, (*same.nodes, *one.who))
         cause.message += f"; it would also explain why {which} get no answer"
     return left
 
