@@ -5,6 +5,7 @@ Source: IEEE 802.1Q s8.8.3, a MAC is forgotten when it was no source for the age
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -89,15 +90,22 @@ class Floods:
         them, before and right after.
         """
         out: dict[int, dict[int, list[tuple[int, Frame]]]] = defaultdict(dict)
+        awake: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for (_, sender, mac), times in self.awake.items():
+            awake[sender, mac] += times
+        for times in awake.values():
+            times.sort()
         for lane, seen in self.silent.items():
             tap, sender, mac = lane
-            if lane in self.awake:
+            times = awake.get((sender, mac), [])
+            if lane in self.awake or not _any_between(times, *self.span[tap]):
                 continue
-            first, last = self.span[tap]
-            others = [times for (t, s, m), times in self.awake.items() if t != tap and (s, m) == (sender, mac)]
-            later = [at for times in others for at in times]
-            usual = any(first <= at <= last for at in later)
-            ended = [(gap, frame) for at, gap, frame in seen if any(at < other < at + SILENCE_NS for other in later)]
-            if usual and ended:
+            ended = [(gap, frame) for at, gap, frame in seen if _any_between(times, at + 1, at + SILENCE_NS - 1)]
+            if ended:
                 out[mac][tap] = ended
         return out
+
+
+def _any_between(times: list[int], first: int, last: int) -> bool:
+    """Whether one of these times, which are in order, lies there; both ends count."""
+    return bisect_left(times, first) < bisect_right(times, last)

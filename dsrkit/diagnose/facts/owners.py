@@ -20,6 +20,8 @@ Claim = Literal["answered", "asked-as", "announced"]
 _MOST: Final = 20_000
 _ONE_QUESTION_NS: Final = 200_000_000
 """Answers further from the first one belong to another question."""
+_MOST_ANSWERS: Final = 64
+"""Machines that answer one question: more make the finding no surer, and each answer is counted for all of them."""
 _SOLICITED: Final = 2
 """The S flag of a neighbour advertisement. Source: RFC 4861 s4.4."""
 _VRRP: Final = 112
@@ -130,6 +132,8 @@ class Owners:
         question, when = self._open.get(place), int(f.ts[row])
         if question is None or when - question.since > _ONE_QUESTION_NS:
             question = self._open[place] = _Question(when)
+        if mac not in question.macs and len(question.macs) >= _MOST_ANSWERS:
+            return
         question.macs.add(mac)
         question.frames = [*question.frames, f.ref(row)][:MOST_FRAMES]
         if len(question.macs) > 1 and (place[1] in self.together or len(self.together) < _MOST):

@@ -6,6 +6,7 @@ connection too, and the next one gets through.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -95,11 +96,12 @@ class Reuse:
         copies = _copies(asked)
         passed = {key: min(ts + int(shift[at]) for ts, at, _ in rows) for key, rows in _by_key(sent).items()}
         ends = defaultdict(list)
-        for flow, ts in closed[["flow", "ts"]].tolist():
+        for flow, ts in np.sort(closed, order="ts")[["flow", "ts"]].tolist():
             ends[flow].append(ts)
         for key, (flow, rows) in copies.items():
             first, again = rows[0], rows[1] if len(rows) > 1 else None
-            reused = any(0 < first[0] - ts < _CLOSING_NS for ts in ends[flow]) if flow in ends else False
+            before = bisect_left(ends[flow], first[0]) if flow in ends else 0
+            reused = before > 0 and first[0] - ends[flow][before - 1] < _CLOSING_NS
             came = passed.get(key)
             lost = came is None
             if again is not None and came is not None:
