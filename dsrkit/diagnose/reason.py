@@ -74,7 +74,7 @@ def _finding(case: Case, d: Diagnosis) -> Finding:
         field=d.field,
         expected=d.expected,
         actual=d.actual,
-        fix=mending(entry.fixes, sorted(case.scene.address(v) for v in case.scene.vips)),
+        fix=mending(entry.fixes, sorted(case.scene.address(v) for v in case.scene.vips) or d.vips),
         filter=frame_filter(refs),
         candidates=(*d.codes, *_unshown(case, d)),
         symptoms=tuple(dict.fromkeys(v.cell for v in d.symptoms)),

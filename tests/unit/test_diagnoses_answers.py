@@ -154,6 +154,13 @@ def test_healthy_connections_accuse_nobody(mode: str, ip: str, tmp_path: Path) -
     assert loud(examined(tmp_path, mode, flows=6, ip=ip)) == []
 
 
+def test_commands_have_the_vip_where_no_mode_is_known(tmp_path: Path) -> None:
+    report = examined(tmp_path, "l2dsr", "B", fault="ARP101")
+    finding = the_one(report)
+    assert report.mode is None
+    assert "arp daddr ip 203.0.113.10 drop" in (finding.fix or "")
+
+
 def test_a_client_far_away_is_no_traceroute(tmp_path: Path) -> None:
     """All its packets have the same low TTL where a traceroute's differ."""
     finding = the_one(examined(tmp_path, "l2dsr", fault="DSR320"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dsrkit.diagnose.case import Case
-from dsrkit.diagnose.pictures.common import names, spoken
+from dsrkit.diagnose.pictures.common import agreeing, names, spoken
 from dsrkit.diagnose.pictures.marks import known_tags, remarking
 from dsrkit.model.dscp import dscp_text
 from dsrkit.verify.connections import Connection, WrongAnswer
@@ -158,7 +158,7 @@ def left_by_clients(case: Case, members: list[Connection]) -> Found | None:
 
 def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int], routers: list[str]) -> Found:
     gone = came == {0}
-    what = "clears" if gone else "changes"
+    what = agreeing("clear[s|]" if gone else "change[s|]", len(routers) or 1)
     how = "" if gone else remarking({m for m in sent if m}, came)
     where = spoken(routers) or "a router behind the load balancer"
     return Found(

@@ -174,8 +174,7 @@ def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnsw
     return Found(
         ("NAT201",),
         "answer[s|] clients past the load balancer, from [its|their] own address: [its|their] way back to them is not"
-        " by"
-        " the load balancer" + (", [it asks|they ask] for the router's MAC instead" if asked else ""),
+        " by the load balancer" + (", [it asks|they ask] for the router's MAC instead" if asked else ""),
         who,
         ruled_out={
             "DSC510": "the load balancer wrote no mark into the requests",
@@ -301,7 +300,7 @@ def _all_served(case: Case, answers: list[WrongAnswer]) -> bool:
 
 def _diagnosis(case: Case, one: Found, symptoms: list[Verdict]) -> Diagnosis:
     count, part = _share(case, one)
-    subject = "" if one.whole else f"{spoken(in_order(case, one.who))} "
+    subject = "" if one.whole else f"{spoken(in_order(case, one.who)) or 'servers'} "
     frames: list[Frame] = [f for w in one.answers for f in (w.asked, w.answer)]
     frames += [c.refusal.frame for c in one.refused if c.refusal is not None]
     related = [v for v in case.failed(*one.cells) if v.failed] if one.cells else []
@@ -324,6 +323,7 @@ def _diagnosis(case: Case, one: Found, symptoms: list[Verdict]) -> Diagnosis:
         actual=text(first.source)
         if first is not None
         else spoken({c.refusal.text for c in one.refused if c.refusal is not None}),
+        vips=tuple(sorted({text(a) for w in one.answers for a in w.right})),
     )
 
 
