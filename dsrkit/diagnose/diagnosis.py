@@ -17,7 +17,8 @@ class Diagnosis:
     `codes` are the candidates, likeliest first: more than one where packets cannot decide. `nodes` are names of
     machines. `failed` of `among` connections (or packets) suffer. `ruled_out` says per look-alike what speaks against
     it. `settle` names the tap or the command that would decide what is left open. `severity` is that of the first
-    code's entry unless given. `actual` and `expected` are shown as they are.
+    code's entry unless given. `actual` and `expected` are shown as they are. `vips` are for the commands where nothing
+    is known to be a VIP but what this cause concerns.
     """
 
     codes: tuple[str, ...]
@@ -34,6 +35,7 @@ class Diagnosis:
     expected: str | None = None
     actual: str | None = None
     tap: int | None = None
+    vips: tuple[str, ...] = ()
 
 
 Picture = Callable[[Case], Iterable[Diagnosis]]

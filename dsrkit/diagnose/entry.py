@@ -33,7 +33,7 @@ class LookAlike:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One way to mend it: where (a role or a kind of system), the commands or settings, and why they help."""
+    """One way to mend it: where (a role or a kind of system), the commands or settings if any, and why they help."""
 
     where: str
     commands: tuple[str, ...]
@@ -67,7 +67,23 @@ class Entry:
     from_packets: bool = True
     example: str = ""
     """How to see it: a command of `dsrkit craft` or a recording in `pcaps/`."""
+    told: str = ""
+    """Options that verify needs to see it in the example."""
+    says: str = ""
+    """What `dsrkit verify` says of the example where that is not this code first; or why there is no example."""
 
     @property
     def area(self) -> str:
         return self.code[:3]
+
+    @property
+    def shown_by(self) -> str:
+        """The line to paste into a shell: the example, judged; empty without one.
+
+        >>> Entry("X", "x", "error", "", "", "", example="dsrkit craft nat --fault NAT201").shown_by
+        'dsrkit craft nat --fault NAT201 -w - | dsrkit verify -'
+        """
+        verify = f"dsrkit verify {self.told}".strip()
+        if self.example.startswith("dsrkit "):
+            return f"{self.example} -w - | {verify} -"
+        return f"{verify} {self.example}/*.pcap" if self.example else ""

@@ -11,11 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.diagnose.facts.floods import Floods
 from dsrkit.diagnose.facts.fragments import Fragments
+from dsrkit.diagnose.facts.idle import Idle
 from dsrkit.diagnose.facts.marks import Marks
 from dsrkit.diagnose.facts.options import Options
 from dsrkit.diagnose.facts.owners import Owners
 from dsrkit.diagnose.facts.requests import Requests
+from dsrkit.diagnose.facts.reuse import Reuse
 from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.diagnose.facts.sizes import Sizes
 from dsrkit.diagnose.facts.way import Ways
@@ -68,6 +71,9 @@ class Facts:
     marks: Marks = field(default_factory=Marks)
     fragments: Fragments = field(default_factory=Fragments)
     options: Options = field(default_factory=Options)
+    floods: Floods = field(default_factory=Floods)
+    idle: Idle = field(default_factory=Idle)
+    reuse: Reuse = field(default_factory=Reuse)
 
 
 class Evidence(Observer):
@@ -90,6 +96,9 @@ class Evidence(Observer):
         self.facts.marks.see(f, flows, self.scene)
         self.facts.fragments.see(f, flows)
         self.facts.options.see(f, flows, self.scene)
+        self.facts.floods.see(f, self.scene, self.taps)
+        self.facts.idle.see(f, flows, self.scene)
+        self.facts.reuse.see(f, flows, self.scene)
 
     def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         self.facts.sizes.follow(f, journeys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import Final
 
@@ -21,6 +22,10 @@ _EVIDENCE: Final = {
     "general": "general knowledge",
     "guess": "a guess: nobody has shown the chain of causes",
 }
+
+
+_SEVERITY: Final = {"error": "An error", "warning": "A warning", "info": "For information,"}
+_DIP: Final = re.compile(r"\bDIP6?\b")
 
 
 def explain(word: str, *, width: int = WIDTH) -> str:
@@ -79,28 +84,19 @@ def _unknown(word: str) -> str:
 
 
 def entry_page(entry: Entry, page: Page) -> None:
-    """All that is known about a code; the documentation has its pages from here as well."""
+    """All that is known about a code, what is needed first at the top; the documentation has its pages from here."""
     page.line(f"{entry.code} {entry.name}")
-    page.paragraph(
-        f"{_severity(entry)} Modes: {', '.join(entry.modes)}." if entry.modes else _severity(entry), indent=False
-    )
+    page.paragraph(f"{_SEVERITY[entry.severity]} in {_listed(entry.modes)}.", indent=False)
     page.line("")
     page.paragraph(entry.summary, indent=False)
+    page.heading("What users notice")
+    page.paragraph(entry.effect)
     page.heading("What the packets show")
     page.paragraph(entry.signature)
-    if not entry.from_packets:
+    if entry.area == "CAP" or not entry.from_packets:
         page.paragraph(_hidden(entry))
     page.heading("How it comes about")
     page.paragraph(entry.cause)
-    if entry.effect:
-        page.heading("What users notice")
-        page.paragraph(entry.effect)
-    if entry.look_alikes:
-        page.heading("What looks like it, and how to tell")
-        page.items((_titled(one.code), one.told_by) for one in entry.look_alikes)
-    if entry.same_picture:
-        page.heading("What packets cannot tell from it")
-        page.items((_titled(code), ENTRIES[code].summary) for code in entry.same_picture)
     if entry.decide:
         page.heading("To be sure")
         page.commands(entry.decide)
@@ -109,18 +105,43 @@ def entry_page(entry: Entry, page: Page) -> None:
     for fix in entry.fixes:
         where = fix.where[0].upper() + fix.where[1:]
         page.paragraph(f"{where}: {fix.why}." if fix.why else f"{where}:")
-        page.commands(fix.commands, prompt="    ")
-    if entry.example:
-        page.heading("To see it")
-        page.commands([entry.example], prompt="$ " if entry.example.startswith("dsrkit") else "")
+        if fix.commands:
+            page.commands(fix.commands, prompt="    ")
+    if any(_DIP.search(command) for fix in entry.fixes for command in (*fix.commands, *entry.decide)):
+        page.paragraph("DIP stands for the load balancer's own address.")
+    if entry.look_alikes:
+        page.heading("What looks like it, and how to tell")
+        page.items((_titled(one.code), one.told_by) for one in entry.look_alikes)
+    if entry.same_picture:
+        page.heading("What packets cannot tell from it")
+        page.items((_titled(code), ENTRIES[code].summary) for code in entry.same_picture)
     page.heading("How it is known")
     page.paragraph(f"{_EVIDENCE[entry.evidence].capitalize()}. Sources: {'; '.join(entry.sources)}.")
+    page.heading("Try it")
+    if entry.shown_by:
+        page.commands([entry.shown_by])
+    page.paragraph(entry.says or _says(entry))
 
 
-def _severity(entry: Entry) -> str:
-    said = {"error": "An error", "warning": "A warning", "info": "For information"}[entry.severity]
-    area = next(title for code, title in AREAS.items() if code == entry.area)
-    return f"{said}, of the area {entry.area}: {area}."
+def _says(entry: Entry) -> str:
+    """What verify says of an example."""
+    if not entry.from_packets:
+        return f"dsrkit verify names {first_named(entry)}, with {entry.code} among the candidates."
+    others = ", and as candidates what packets cannot tell from it" if entry.same_picture else ""
+    return f"dsrkit verify names {entry.code}{others}."
+
+
+def first_named(entry: Entry) -> str:
+    """The code that a finding has in front where packets show an entry's picture and its example's mode."""
+    if entry.from_packets:
+        return entry.code
+    mode = entry.example.split()[2]
+    shown = [code for code in entry.same_picture if ENTRIES[code].from_packets]
+    return next((code for code in shown if mode in ENTRIES[code].modes), shown[0])
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _titled(code: str) -> str:
@@ -128,7 +149,9 @@ def _titled(code: str) -> str:
 
 
 def _hidden(entry: Entry) -> str:
+    if entry.area == "CAP":
+        return "No finding names it: verify accuses nobody for it, and keeps it from making others look guilty."
     if not entry.same_picture:
         return "No finding names it by itself."
-    first = [code for code in entry.same_picture if ENTRIES[code].from_packets]
-    return f"A finding never names it first: it stands among the candidates of {', '.join(first)}."
+    first = tuple(code for code in entry.same_picture if ENTRIES[code].from_packets)
+    return f"A finding never names it first: it stands among the candidates of {_listed(first)}."

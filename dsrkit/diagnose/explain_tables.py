@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from dsrkit.diagnose.causes import causes_of
-from dsrkit.diagnose.entry import Entry
+from dsrkit.diagnose.entry import AREAS, Entry
 from dsrkit.diagnose.page import Page
 from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.model.names import DIRECT_RETURN, Mode, Severity
 from dsrkit.tables import MODES
+from dsrkit.tables.checks import CHECKS
 from dsrkit.tables.checks.check import Check
 from dsrkit.tables.fields import FIELDS, WIRESHARK
 from dsrkit.tables.nodes import Cell, NodeTable, Presence
@@ -133,8 +134,8 @@ def cell_page(name: CellName, page: Page) -> None:
     page.heading("When it fails")
     if presences:
         page.paragraph(
-            "Packets were seen that break the promise, at a tap that would have shown it kept. Where no tap is, the"
-            " rule is not observable, which is not a failure."
+            "A tap that would have shown it kept shows that it is not. Where no such tap is, verify says that the rule"
+            " is not observable, which is no failure."
         )
     else:
         page.paragraph(
@@ -154,6 +155,8 @@ def check_page(check: str, what: Check, page: Page) -> None:
     page.paragraph(_BREAK[what.severity])
     if what.codes:
         _causes([ENTRIES[code] for code in what.codes], page)
+    if what.alone:
+        page.paragraph(f"No fault of the catalogue is named for it. {what.alone}")
 
 
 def _said(node: str, cell: Cell) -> str:
@@ -166,8 +169,10 @@ def _sentence(words: str) -> str:
 
 def _causes(entries: list[Entry], page: Page) -> None:
     page.heading("What can be behind it")
-    page.items((f"{entry.code} ({entry.name})", entry.summary) for entry in entries)
-    if not entries:
+    if entries:
+        page.items((f"{entry.code} ({entry.name})", entry.summary) for entry in entries)
+        page.paragraph("dsrkit explain CODE says how to tell one from the others, and how to mend it.")
+    else:
         page.paragraph(
             "No fault of the catalogue shows in just this. Look for a device on the path that nobody has mentioned, or"
             " an implementation with other habits (--profile)."
@@ -182,17 +187,27 @@ def field_page(field: str, page: Page) -> None:
         page.paragraph(f"In Wireshark: {' or '.join(theirs)}.", indent=False)
     page.heading("What the modes do to it")
     page.paragraph("Where nothing is said, it must come out of every node as it went in.")
+    page.items(
+        (f"{_sentence(node)[:-1]} {way}", f"{rule} ({', '.join(modes)})")
+        for (node, way, rule), modes in _done_to(field).items()
+    )
+    named = [entry for entry in ENTRIES.values() if any(_mentions(entry, one) for one in (field, *theirs))]
+    if named:
+        page.heading("Faults that show in it")
+        page.items((f"{entry.code} ({entry.name})", entry.summary) for entry in named)
+
+
+def _done_to(field: str) -> dict[tuple[str, str, str], list[str]]:
+    """(node, directions, rule) -> the modes in which that is done to a field."""
+    done: dict[tuple[str, str, str], list[str]] = {}
     for mode, table in MODES.items():
         said: dict[tuple[str, str], list[str]] = {}
         for _, node, cell in table.cells():
             if cell.field == field:
                 said.setdefault((NODES[node.node], words(field, cell.rule)), []).append(_DIRECTIONS[node.direction])
-        name = "unknown mode" if mode == "path" else mode
-        page.items((f"{name}, {node} {_ways(ways)}", rule) for (node, rule), ways in said.items())
-    named = [entry for entry in ENTRIES.values() if any(_mentions(entry, one) for one in (field, *theirs))]
-    if named:
-        page.heading("Faults that show in it")
-        page.items((f"{entry.code} ({entry.name})", entry.summary) for entry in named)
+        for (name, rule), ways in said.items():
+            done.setdefault((name, _ways(ways), rule), []).append("unknown mode" if mode == "path" else mode)
+    return done
 
 
 def _ways(directions: list[str]) -> str:
@@ -210,19 +225,36 @@ def mode_page(mode: Mode, page: Page) -> None:
     page.line(MODES[mode].title if mode in MODES else mode)
     page.paragraph(PURPOSE[mode], indent=False)
     if mode in MODES:
+        page.heading("What it does, node by node")
+        page.paragraph("What is not named comes out of a node as it went in.")
         for node in MODES[mode].nodes:
             _node(node, page)
+    checked = [what for check, what in CHECKS.items() if check.partition(".")[0] == mode]
+    if checked:
+        page.heading("What is checked over many packets")
+        page.items((what.meaning, "") for what in checked)
     page.heading("Faults of this mode")
     own = [entry for entry in ENTRIES.values() if mode in entry.modes and entry.area != "CAP"]
     faults = [entry for entry in own if mode == "garp" or "garp" not in entry.modes]
-    page.items((f"{entry.code} {entry.name}", "") for entry in faults)
+    page.paragraph("dsrkit verify finds out which it is; dsrkit explain CODE says how to make sure and how to mend it.")
+    for area, title in AREAS.items():
+        named = [entry for entry in faults if entry.area == area]
+        if named:
+            page.paragraph(_sentence(title).replace(".", ":"))
+            page.items((f"{entry.code} {entry.name}", "") for entry in named)
     if len(faults) < len(own):
-        page.paragraph("And those of a takeover, which can happen on top of it: dsrkit explain garp.")
+        page.paragraph("Besides those of a takeover, which can happen on top of it: dsrkit explain garp.")
     page.heading("More")
     replies = " Replies do not pass the load balancer." if mode in DIRECT_RETURN else ""
     held = "has the whole table with its sources" if mode in MODES else "says what is checked"
     page.paragraph(f"docs/modes/{mode}.md {held}.{replies}")
-    page.commands([f"dsrkit craft {mode}", f"dsrkit setup {mode} --for lb"])
+    page.commands(
+        [
+            f"dsrkit craft {mode}  # what its packets look like at each hop",
+            f"dsrkit craft {mode} -w - | dsrkit verify -  # what verify says of them",
+            f"dsrkit setup {mode} --for lb  # the commands that set it up",
+        ]
+    )
 
 
 def _node(node: NodeTable, page: Page) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis, Picture
 from dsrkit.diagnose.evidence import Evidence
+from dsrkit.diagnose.mending import mending
 from dsrkit.diagnose.pictures import PICTURES
 from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.model.frame import FrameRef, frame_filter
@@ -18,9 +18,6 @@ from dsrkit.model.spec import Spec
 from dsrkit.verify.judge import Judge
 from dsrkit.verify.verdicts import MOST_FRAMES, Verdict
 
-_VIP: Final = re.compile(r"\bVIP\b")
-_ONLY_V4: Final = re.compile(r"\bip -4\b|VIP/32\b")
-_ONLY_V6: Final = re.compile(r"\bip -6\b|VIP/128\b|\bip6 |\bsysctl -w net\.ipv6\.")
 _RANK: Final = {severity: i for i, severity in enumerate(SEVERITIES)}
 
 
@@ -77,28 +74,19 @@ def _finding(case: Case, d: Diagnosis) -> Finding:
         field=d.field,
         expected=d.expected,
         actual=d.actual,
-        fix=_fix(case, d),
+        fix=mending(entry.fixes, sorted(case.scene.address(v) for v in case.scene.vips) or d.vips),
         filter=frame_filter(refs),
-        candidates=d.codes,
+        candidates=(*d.codes, *_unshown(case, d)),
         symptoms=tuple(dict.fromkeys(v.cell for v in d.symptoms)),
         ruled_out=d.ruled_out,
         settle=d.settle or None,
     )
 
 
-def _fix(case: Case, d: Diagnosis) -> str | None:
-    """The fixes of the likeliest cause, a line per command, for the VIPs of this capture."""
-    vips = sorted(case.scene.address(v) for v in case.scene.vips)
-    lines = []
-    for fix in ENTRIES[d.codes[0]].fixes:
-        commands = [c for c in fix.commands if not vips or any(_of_family(c, vip) for vip in vips)]
-        if commands:
-            lines.append(f"# {fix.where}: {fix.why}" if fix.why else f"# {fix.where}")
-            lines += [_VIP.sub(vips[0], c) if len(vips) == 1 else c for c in commands]
-    return "\n".join(lines) or None
-
-
-def _of_family(command: str, vip: str) -> bool:
-    """Whether a command is of use for this VIP: one that names an IP version is for that one alone."""
-    v6 = ":" in vip
-    return not (_ONLY_V4 if v6 else _ONLY_V6).search(command)
+def _unshown(case: Case, d: Diagnosis) -> Iterator[str]:
+    """Causes on a host that packets never show, behind the likeliest one of their picture."""
+    for code in ENTRIES[d.codes[0]].same_picture:
+        entry = ENTRIES[code]
+        of_mode = case.mode is None or case.mode in entry.modes
+        if not entry.from_packets and of_mode and code not in d.codes and code not in d.ruled_out:
+            yield code

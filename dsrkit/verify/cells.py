@@ -120,6 +120,8 @@ def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
     at_lb_out = _all_in(f.eth_src[rows_b], lb_macs)
     if not at_lb_in and not at_lb_out and bool((fall <= 1).all()):
         at_lb_in = at_lb_out = True  # no room for a router beside the load balancer
+    elif at_lb_in and at_lb_out and bool((fall > 1).all()) and not _known_as_one(f, scene, hop):
+        at_lb_in = at_lb_out = False  # what the taps show are the routers on its two sides
     lb = {c.field: narrow(c.rule, profile) for c in tables(mode).table("lb", direction).cells}
     parts, kinds = [], []
     if not at_lb_in:
@@ -133,6 +135,14 @@ def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
         kinds.append("router")
     names = tuple(n for kind in dict.fromkeys(kinds) for n in _names(scene, kind))
     return Stretch(tuple(dict.fromkeys(kinds)), compose_all(parts), names)
+
+
+def _known_as_one(f: Frames, scene: Scene, hop: Hop) -> bool:
+    """Whether the machine that takes requests and the one that sends them on are the load balancer itself."""
+    macs = scene.macs("lb")
+    owns = any((vip, mac) in scene.claims for vip in scene.vips for mac in macs)
+    same = bool((f.eth_dst[hop.before] == f.eth_src[hop.after]).all())
+    return owns or same or any(p.stated for p in scene.role("lb"))
 
 
 def _routers(mode: str | None, direction: str, low: int, high: int = MAX_ROUTERS) -> dict[str, Rule]:

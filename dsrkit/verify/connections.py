@@ -28,6 +28,7 @@ _RETRANSMISSION_NS: Final = 200_000_000
 """Least time-out of a retransmission. Source: Linux TCP_RTO_MIN; RFC 6298 s2.4 has 1 s."""
 _TRACING_TTL: Final = 32
 """No system starts with a TTL this small; traceroute does."""
+_ROUNDS: Final = 3
 COPIES: Final = 3
 """So many transmissions of one SYN or segment, all in vain, are no accident on a path that loses a few per cent."""
 
@@ -40,8 +41,10 @@ class Refusal:
     """A RST or an ICMP error instead of an answer.
 
     `kind` is ``"rst"`` or ``"icmp"``; `icmp` the version, type and code. `sender` is the MAC of the frame, `tos` the DS
-    field and ECN of the refusing packet, `ttl` what is left of its TTL. `quoted` says which packet an error quotes: its
-    first header.
+    field and ECN of the refusing packet, `ttl` what is left of its TTL, `when` its time. `quoted` says which packet an
+    error quotes: its first header.
+
+    Units: `when` in nanoseconds since 1970.
     """
 
     frame: Frame
@@ -53,6 +56,7 @@ class Refusal:
     ttl: int = 0
     icmp: tuple[int, int, int] = (0, 0, 0)
     quoted: Quoted | None = None
+    when: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class WrongAnswer:
     sender: int  # MAC
     receiver: int  # MAC
     proto: int
+    server: int = -1  # index of the real server that the request was sent to
 
 
 @dataclass(slots=True)
@@ -96,6 +101,8 @@ class Connection:
     asked: dict[int, tuple[set[int], Frame]] = field(default_factory=dict)
     sent: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
     seen: dict[tuple[int, int, int, int], tuple[int, int]] = field(default_factory=dict)  # place -> (IP id, time)
+    targets: dict[tuple[int, int, int, int], int] = field(default_factory=dict)  # place -> endpoint asked there first
+    scans: bool = False  # its client asks several services with one sequence number, as port scanners do
     reached: list[Point] = field(default_factory=list)
     last: tuple[int, Frame] | None = None  # lowest TTL at which the request was seen, and where
     last_tos: int = 0  # DS field and ECN of the request there
@@ -103,6 +110,7 @@ class Connection:
     last_hop: int = 0  # MAC that it was sent to there
     server: int = -1
     answered: bool = False
+    opened: bool = False  # its client was seen to acknowledge the answer
     answer_at: list[Point] = field(default_factory=list)
     answer_to: set[int] = field(default_factory=set)  # MACs that answers were sent to
     answer_time: dict[int, int] = field(default_factory=dict)  # tap -> when the first answer passed
@@ -120,6 +128,19 @@ class Connection:
     def copies(self) -> int:
         """Transmissions: what one tap shows before and after a node is one."""
         return max(self.sent.values(), default=0)
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether one tap shows the request again and again with less TTL."""
+        ttls = Counter((tap, mac) for tap, _, mac in {(tap, ttl, mac) for tap, ttl, mac, _ in self.sent})
+        return max(ttls.values(), default=0) >= _ROUNDS
+
+    @property
+    def came_once(self) -> bool:
+        """Whether one transmission of many came further than all others."""
+        least = min((ttl for _, ttl, *_ in self.sent), default=0)
+        furthest = max((n for (_, ttl, *_), n in self.sent.items() if ttl == least), default=0)
+        return self.copies >= COPIES and furthest == 1 and not self.goes_round
 
     @property
     def repeated_after_answer(self) -> bool:
@@ -171,7 +192,7 @@ class Connections:
         opened = f.is_tcp & ((f.flags & (SYN | ACK | RST)) == ACK) & wanted
         for _, key in _keyed((f.seq - 1) & 0xFFFF_FFFF, who, np.flatnonzero(opened)):
             if key in self._tcp:
-                self._tcp[key].answered = True
+                self._tcp[key].answered = self._tcp[key].opened = True
         refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
         for row, key in _keyed(back, whom, np.flatnonzero(refused)):
             if key in self._tcp and self._tcp[key].refusal is None:
@@ -185,7 +206,12 @@ class Connections:
 
     def finish(self) -> list[Connection]:
         """The connections that got no answer."""
-        left = [*self._tcp.values(), *self._udp.values()]
+        scanners = {c.client for c in self._tcp.values() if c.scans}
+        for tap, answers in self.wrong.items():
+            kept = [w for w in answers if w.client not in scanners]
+            self.wrong_count[tap] -= len(answers) - len(kept)
+            self.wrong[tap] = kept
+        left = [c for c in (*self._tcp.values(), *self._udp.values()) if not c.scans]
         for c in left:
             if c.answered:
                 self._close(c)
@@ -199,7 +225,8 @@ class Connections:
 
     def _close(self, c: Connection) -> None:
         self.answered[c.group] += 1
-        if c.proto == TCP and c.copies >= COPIES and c.repeated_after_answer and len(self.unheard) < _MOST_OPEN:
+        asks_on = c.proto == TCP and not c.opened and c.copies >= COPIES and c.repeated_after_answer
+        if asks_on and len(self.unheard) < _MOST_OPEN:
             self.unheard.append(c)
 
     def _of_service(self, f: Frames, flows: Flows) -> Mask:
@@ -228,6 +255,9 @@ class Connections:
         if last is None or (ident != last[0] if ident else when - last[1] >= _RETRANSMISSION_NS):
             c.sent[place] += times
         c.seen[place] = (ident, when)
+        c.scans |= c.proto == TCP and self._elsewhere(
+            c.targets.setdefault(place, int(f.target[row])), int(f.target[row])
+        )
         if journeys.server_of_row[row] >= 0:
             c.server = int(journeys.server_of_row[row])
         if journeys.point_of_row[row] >= 0:
@@ -238,6 +268,11 @@ class Connections:
             c.last = (ttl, frame)
             c.last_tos, c.last_sum = int(f.tos[row]), int(f.rec["l4_state"][row])
             c.last_hop = int(f.eth_dst[row])
+
+    def _elsewhere(self, one: int, other: int) -> bool:
+        """Whether two endpoints asked at one place are two services, and not one that two real servers have."""
+        another_port = (one ^ other) & 0xFFFF != 0
+        return one != other and (another_port or not {one >> 16, other >> 16}.isdisjoint(self.scene.vips))
 
     def _answer(self, f: Frames, c: Connection, row: int) -> None:
         c.answered = True
@@ -255,9 +290,9 @@ class Connections:
         right = (asked & vips) or vips or (asked if self.scene.mode in REWRITES else c.asked_before(tap))
         self.judged_answers[tap] += 1
         if int(f.src[row]) not in right:
-            self.note_wrong(f, tap, frame, row, tuple(right))
+            self.note_wrong(f, tap, frame, row, tuple(right), c.server)
 
-    def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...]) -> None:
+    def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...], server: int = -1) -> None:
         self.wrong_count[tap] += 1
         if len(self.wrong[tap]) < 1000:
             self.wrong[tap].append(
@@ -271,6 +306,7 @@ class Connections:
                     int(f.eth_src[row]),
                     int(f.eth_dst[row]),
                     int(f.proto[row]),
+                    server,
                 )
             )
 
@@ -375,6 +411,7 @@ def _icmp(f: Frames, row: int) -> Refusal:
         int(f.ttl[row]),
         (int(f.ver[row]), int(f.icmp_type[row]), int(f.rec["icmp_code"][row])),
         quoted(f, row),
+        int(f.ts[row]),
     )
 
 

@@ -33,6 +33,8 @@ _MOST_LOST: Final = 50_000
 _MOST_KEPT: Final = 1000
 """Failed connections that a verdict keeps for who asks why; its counts are complete."""
 _ONE_QUESTION_NS: Final = 200_000_000
+_ONE_MOMENT_NS: Final = 1_000_000_000
+_NO_NEIGHBOUR: Final = ((4, 3, 1), (6, 1, 3))
 _EVERYWHERE: Final = "all taps"
 
 
@@ -88,6 +90,7 @@ class Presence:
     _claims: _Frames = field(default_factory=_Frames)
     _questions: list[_Question] = field(default_factory=list)
     _open: dict[tuple[int, int, int], _Question] = field(default_factory=dict)
+    _sought: set[tuple[int, int]] = field(default_factory=set)  # (asking MAC, address): neighbours that were asked for
     _too_big: tuple[set[int], set[int]] = field(default_factory=lambda: (set(), set()))
 
     def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ class Presence:
             self._frames_for_vip(f, flows, leaving)
             self._claims_by_servers(f, leaving)
         self._owners(f, flows, leaving)
+        self._neighbours(f, leaving)
 
     def verdicts(self) -> list[Verdict]:
         """All presence cells."""
@@ -141,6 +145,8 @@ class Presence:
         out: dict[tuple[str, str], Verdict] = {}
         for group in {**groups, **c.answered}:
             refused = [x for x in groups[group] if x.refusal is not None]
+            if group[1:] in served:
+                refused = self._but_passing(refused)
             silent = [x for x in groups[group] if x.refusal is None and self._silent(x, served)]
             answered = c.answered[group]
             judged = len(refused) + len(silent) + answered
@@ -160,6 +166,22 @@ class Presence:
                 guilty = guilty + silent
             self._count_answers(out, group, judged - len(guilty), guilty)
         return list(out.values())
+
+    def _but_passing(self, refused: list[Connection]) -> list[Connection]:
+        """Without those for whom a machine found no neighbour once only, one that answers at other times.
+
+        Three lost questions make an ICMP error for all that waited. Source: Linux neigh_timer_handler, mcast_solicit.
+        """
+        lost = [x for x in refused if x.refusal is not None and x.refusal.icmp in _NO_NEIGHBOUR]
+        errors = [x.refusal for x in lost if x.refusal is not None]
+        if not errors or max(r.when for r in errors) - min(r.when for r in errors) > _ONE_MOMENT_NS:
+            return refused
+        parties = [self.scene.party_of_mac(r.sender) for r in errors]
+        macs = {r.sender for r in errors}.union(*(p.macs for p in parties if p is not None))
+        sought = {address for mac, address in self._sought if mac in macs}
+        found = {address for address, _ in self.scene.claims}
+        passing = sought <= found if sought else len(lost) == 1
+        return [x for x in refused if x not in lost] if passing else refused
 
     def _count_answers(
         self, out: dict[tuple[str, str], Verdict], group: Group, good: int, guilty: list[Connection]
@@ -206,7 +228,8 @@ class Presence:
         if x.proto == TCP:
             # A client that repeats its SYN says itself that nothing came back.
             seen = any((TCP, tap) in self.connections.two_way for tap in x.asked)
-            return x.copies >= COPIES or (x.copies == 2 and seen)
+            # Where one copy came further than all others, they were not lost in one place.
+            return (x.copies >= COPIES and not x.came_once) or (x.copies == 2 and seen)
         return (UDP, x.port) in served and any((UDP, tap) in self.connections.two_way for tap in x.asked)
 
     def _place(self, x: Connection) -> tuple[str, str, Point | None, Point | None]:
@@ -451,6 +474,13 @@ class Presence:
                 question.frames.append(f.ref(row))
         if len(self._questions) > _MOST_LOST:
             self._questions = [q for q in self._questions if len(q.macs) > 1][:_MOST_LOST]
+
+    def _neighbours(self, f: Frames, leaving: Mask) -> None:
+        """Who asks for which address. Source: RFC 826, RFC 4861 s4.3."""
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(f.rec["res_op"], (1, 135)))
+        if len(rows) and len(self._sought) < _MOST_LOST:
+            tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
+            self._sought |= set(zip(f.eth_src[rows].tolist(), tpa.tolist(), strict=True))
 
     def _link_verdicts(self) -> list[Verdict]:
         scene = self.scene

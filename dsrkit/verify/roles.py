@@ -16,7 +16,7 @@ import numpy as np
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene
-from dsrkit.verify.steps import Sight, Step, places, steps
+from dsrkit.verify.steps import OVERLAY, SAME, Sight, Step, places, steps
 from dsrkit.wire import layout
 
 K = TypeVar("K")
@@ -380,11 +380,14 @@ class _Inference:
         steady = all(max(c.values()) >= 0.9 * sum(c.values()) for c in tags.values())
         if marked and steady:
             return "l3dsr-dscp", "the DS field becomes a tag"
-        if any(s.grown for s in asked):
+        grown = {s.grown for s in asked} - {SAME}
+        if grown:
             # Cilium tells the server about the VIP in an IP option or by Geneve: for that there is no table yet.
             self.tells_otherwise = True
+            how = "inside an overlay" if OVERLAY in grown else "with an IP option that it adds"
             self.s.notes.append(
-                "the load balancer adds an IP option or an overlay's header to requests: such a mode is not judged"
+                f"the load balancer sends requests on to the servers' own addresses, {how}, as Cilium does to tell them"
+                " the VIP: fields are not judged in such a mode, what becomes of requests is"
             )
             return None, ""
         if any(

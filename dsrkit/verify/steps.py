@@ -17,6 +17,8 @@ from dsrkit.verify.frames import Frames, Ints, Mask, Words, endpoint_address, mi
 from dsrkit.wire import layout
 
 SENT = 4  # LINUX_SLL packet type: sent by the capturing host
+SAME, OPTION, OVERLAY = 0, 1, 2
+"""What a step adds besides a tunnel: nothing, an IP option, or an overlay's header around the packet."""
 _JITTER_NS = 1_000_000
 _FORWARDING_NS = 5_000_000_000
 """Nothing that forwards packets holds one for longer (a queue of five seconds would be a finding of its own)."""
@@ -53,7 +55,7 @@ class Step:
     proto: int
     fall: int
     client_kept: bool
-    grown: bool  # an IP option was added, or an overlay's header put around
+    grown: int  # SAME, OPTION or OVERLAY
     count: int = field(default=0, compare=False)
 
     @property
@@ -121,7 +123,8 @@ def steps(f: Frames, flows: Flows) -> Counter[Step]:
     client_kept = endpoint_address(flows.client[a]) == endpoint_address(flows.client[b])
     header = f.inner("hdr_len")
     wrapped = f.field("depth")[b] > f.field("depth")[a]
-    grown = (f.tunnel[a] == 0) & (f.tunnel[b] == 0) & (wrapped | (header[b] > header[a]))
+    grown = np.where(wrapped, OVERLAY, np.where(header[b] > header[a], OPTION, SAME))
+    grown = np.where((f.tunnel[a] == 0) & (f.tunnel[b] == 0), grown, SAME)
     kinds = mix(place[a], place[b], fall, client_kept, grown)
     _, first, count = np.unique(kinds, return_index=True, return_counts=True)
     for i, n in zip(first.tolist(), count.tolist(), strict=True):
@@ -132,7 +135,7 @@ def steps(f: Frames, flows: Flows) -> Counter[Step]:
             int(f.proto[a[i]]),
             int(fall[i]),
             bool(client_kept[i]),
-            bool(grown[i]),
+            int(grown[i]),
         )
         out[step] += n
     return out

@@ -53,6 +53,7 @@ class Verdict:
     wireshark: str | None = None
     connections: list[Connection] = dataclasses.field(default_factory=list)  # those that failed, up to a bound
     message: str = ""  # what is wrong, where the verdict itself knows better than its numbers tell
+    signs: frozenset[str] = frozenset()  # what the message says that causes are told apart by
 
     @property
     def hop(self) -> str:
@@ -78,12 +79,13 @@ class Verdict:
         self.show(other.frames)
         self.blame(other.nodes)
         if other.failed and not self.actual:
-            self.expected, self.actual, self.tap, self.wireshark, self.message = (
+            self.expected, self.actual, self.tap, self.wireshark, self.message, self.signs = (
                 other.expected,
                 other.actual,
                 other.tap,
                 other.wireshark,
                 other.message,
+                other.signs,
             )
         if self.checked:
             self.reason = None

@@ -40,6 +40,8 @@ ALIKE_WITH_FEW_TAPS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # RST from the VIP, and from the server's own address
     ("DSR303", "DSR307", "DSR319", "HCK706", "DSR318", "TUN414"),
+    # a pool that is empty, and why it is: checks that only a tap behind the load balancer shows
+    ("HCK702", "HCK703", "HCK706"),
     ("DSC502", "DSC503", "DSC517", "NAT212"),
     # ICMP errors by type and code
     ("TUN413", "TUN422", "HCK706", "DSR303", "DSR321"),
@@ -66,9 +68,14 @@ BESIDES: Final[Mapping[str, tuple[str, ...]]] = {
     "TUN404": ("TUN405", "TUN423"),
     "TUN407": ("TUN405",),
     "TUN423": ("TUN404", "TUN405"),
-    "HCK701": ("DSR301", "DSR303", "DSC510", "TUN401"),  # what the check does not see
+    # what the check does not see, by the way that clients' requests take: two things are broken
+    "HCK701": ("DSR301", "DSR303", "TUN401", "TUN402", "TUN403", "DSC510", "DSC511"),
 }
 """What the same cause can be found as, beside its own code."""
+
+
+NAMED_BY_MODE: Final[Mapping[str, tuple[str, ...]]] = {"DSR301": ("TUN403", "DSC511")}
+"""One misconfiguration that has a code of its own in some modes, which stands for it among candidates."""
 
 
 @cache

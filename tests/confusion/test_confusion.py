@@ -74,6 +74,7 @@ def finding(code: str, *candidates: str, severity: str = "error") -> Finding:
         ("DSR301", [finding("l2dsr.real-server.answered")], "unnamed", False),
         ("DSR301", [finding("DSR303", severity="info")], "silent", False),
         ("TUN405", [finding("TUN404")], "listed", False),
+        ("TUN405", [finding("TUN405", severity="info")], "first", False),
         ("DSC513", [finding("DSC513", severity="info")], "first", False),
         ("CAP901", [], "quiet", False),
         ("CAP901", [finding("CAP901", severity="info")], "first", False),

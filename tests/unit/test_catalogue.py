@@ -18,6 +18,7 @@ from dsrkit.diagnose.causes import CAUSES, causes_of
 from dsrkit.diagnose.entry import AREAS, Entry
 from dsrkit.diagnose.explain import words_to_explain
 from dsrkit.diagnose.explain_tables import NODES, cell_names, field_named, parsed
+from dsrkit.diagnose.mending import mending
 from dsrkit.diagnose.registry import BY_NAME, ENTRIES
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, SEVERITIES
@@ -83,7 +84,7 @@ def test_nothing_is_left_empty(entry: Entry) -> None:
     assert all(text.strip() == text and text for text in texts(entry))
     assert entry.effect
     assert entry.sources
-    assert all(one.where and one.commands and all(one.commands) for one in entry.fixes)
+    assert all(one.where and (one.commands or one.why) and all(one.commands) for one in entry.fixes)
     assert all(entry.decide)
 
 
@@ -162,6 +163,22 @@ def test_sentences_end(entry: Entry) -> None:
     assert not [one.told_by for one in entry.look_alikes if one.told_by.endswith(".")]
     assert not [one.why for one in entry.fixes if one.why.endswith(".")]
     assert entry.summary.count(". ") == 0, "a summary is one sentence"
+
+
+@pytest.mark.parametrize("entry", ALL)
+def test_advice_begins_at_its_beginning(entry: Entry) -> None:
+    assert not [one.why for one in entry.fixes if re.match(r"(and|or|which)\b", one.why)]
+
+
+@pytest.mark.parametrize("entry", ALL)
+@pytest.mark.parametrize(
+    ("vip", "other"), [("203.0.113.10", r"\bip6|ip -6|net\.ipv6"), ("2001:db8::10", r"\bip [sd]addr")]
+)
+def test_commands_are_those_of_the_vip(entry: Entry, vip: str, other: str) -> None:
+    lines = (mending(entry.fixes, [vip]) or "").splitlines()
+    commands = [line for line in lines if not line.startswith("#")]
+    assert not [one for one in commands if re.search(r"\bVIP6?\b", one)]
+    assert not [one for one in commands if re.search(other, one) and vip in one]
 
 
 # --- explained --------------------------------------------------------------------------------------------------------
@@ -269,6 +286,8 @@ def test_a_check_is_explained_with_its_source_and_codes(check: str, what: Check)
     assert page.startswith(f"{check} A rule of mode {check.partition('.')[0]}")
     assert f"{what.meaning[1:]}. (Source: {what.source})" in page
     assert all(f"{code} ({ENTRIES[code].name})" in page for code in what.codes)
+    assert bool(what.codes) != bool(what.alone), "it names a fault, or says why not"
+    assert what.alone in page
 
 
 # --- from symptoms to codes -------------------------------------------------------------------------------------------

@@ -257,6 +257,13 @@ def test_cooked_files_say_so(tmp_path: Path) -> None:
     assert (276).to_bytes(2, "little") in (tmp_path / "all.pcapng").read_bytes()[:200]
 
 
+@pytest.mark.parametrize("code", ["TUN404", "TUN405", "TUN407", "TUN408", "TUN409", "TUN411", "TUN412", "TUN423"])
+def test_an_option_has_no_outer_header_that_could_be_wrong(code: str) -> None:
+    with pytest.raises(UsageError, match="outer header"):
+        craft("l3dsr-tunnel", profile="cilium", tunnel="option", fault=code)
+    assert craft("l3dsr-tunnel", profile="cilium", tunnel="ipip", fault=code).taps
+
+
 def test_the_other_vip_of_tun417_is_nobody_elses_address() -> None:
     spec = craft("l3dsr-tunnel", profile="cilium", tunnel="option").spec
     service = spec.services[0]

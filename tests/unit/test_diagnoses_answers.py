@@ -50,8 +50,8 @@ CASES = {
     ("DSC502", "l3dsr-dscp"): "DSC502",
     ("DSC503", "l3dsr-dscp"): "DSC503",
     ("DSC504", "l3dsr-dscp"): "DSC504",
-    ("DSC510", "l3dsr-dscp"): "DSC505 DSC510 DSC501",
-    ("DSC501", "l3dsr-dscp"): "DSC510 DSC501",
+    ("DSC510", "l3dsr-dscp"): "DSC510 DSC501 DSC505 DSC509",
+    ("DSC501", "l3dsr-dscp"): "DSC510 DSC501 DSC509",
     ("DSC515", "l3dsr-dscp"): "DSC515 NAT201",
     ("DSC517", "l3dsr-dscp"): "DSC517 NAT201",
 }
@@ -74,7 +74,10 @@ def the_one(report: Report) -> Finding:
 @pytest.mark.parametrize(("code", "mode"), list(CASES), ids=lambda value: str(value))
 def test_one_fault_is_one_finding(code: str, mode: str, ip: str, tmp_path: Path) -> None:
     finding = the_one(examined(tmp_path, mode, fault=code, ip=ip))
-    assert finding.candidates == tuple(CASES[code, mode].split()), finding.message
+    expected = CASES[code, mode]
+    if ip == "6":  # where the kernel has no reverse path filter
+        expected = expected.replace("TUN402 TUN403", "TUN403 TUN402")
+    assert finding.candidates == tuple(expected.split()), finding.message
     assert finding.symptoms
     assert finding.frames
     assert finding.severity == "error"
@@ -87,6 +90,7 @@ def test_one_fault_is_one_finding(code: str, mode: str, ip: str, tmp_path: Path)
         ("DSR302", "l2dsr", "rs1"),
         ("TUN401", "l3dsr-tunnel", "rs1"),
         ("NAT214", "nat", "lb"),
+        ("DSR322", "l3dsr-dscp", "rs1 rs2 router"),
         ("NAT204", "nat", "lb"),
         ("HCK706", "l2dsr", "lb"),
         ("DSC502", "l3dsr-dscp", "router"),
@@ -94,7 +98,7 @@ def test_one_fault_is_one_finding(code: str, mode: str, ip: str, tmp_path: Path)
     ],
 )
 def test_who_has_to_mend_it(code: str, mode: str, node: str, tmp_path: Path) -> None:
-    assert the_one(examined(tmp_path, mode, fault=code)).nodes == (node,)
+    assert the_one(examined(tmp_path, mode, fault=code)).nodes == tuple(node.split())
 
 
 @pytest.mark.parametrize(("dscp", "left"), [(0, {"DSR303", "DSR307", "DSR319"}), (10, {"DSR303", "DSR307"})])
@@ -148,6 +152,13 @@ def test_fewer_taps_leave_more_candidates(code: str, mode: str, taps: str, tmp_p
 @pytest.mark.parametrize("ip", ["4", "6"])
 def test_healthy_connections_accuse_nobody(mode: str, ip: str, tmp_path: Path) -> None:
     assert loud(examined(tmp_path, mode, flows=6, ip=ip)) == []
+
+
+def test_commands_have_the_vip_where_no_mode_is_known(tmp_path: Path) -> None:
+    report = examined(tmp_path, "l2dsr", "B", fault="ARP101")
+    finding = the_one(report)
+    assert report.mode is None
+    assert "arp daddr ip 203.0.113.10 drop" in (finding.fix or "")
 
 
 def test_a_client_far_away_is_no_traceroute(tmp_path: Path) -> None:

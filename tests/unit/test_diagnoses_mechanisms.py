@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confusion.alike import goes_with
 from scenarios import loud
 
 import dsrkit
@@ -41,12 +42,55 @@ def test_servers_that_all_fail_their_checks_are_one_cause(path: str, check: str,
     assert not set(finding.ruled_out) & set(finding.candidates)
 
 
-@pytest.mark.parametrize(("code", "check"), [("HCK701", "tcp"), ("HCK705", "ping")])
-def test_a_check_that_misses_a_fault_stands_beside_it_as_a_warning(code: str, check: str, tmp_path: Path) -> None:
-    cause, companion = loud(verified(tmp_path, "health", code, data_path="l2dsr", check=check))
+@pytest.mark.parametrize(("taps", "severity"), [("A B C D", "error"), ("B", "warning")])
+def test_checks_that_all_fail_tell_where_no_refusal_of_a_client_is_legible(
+    taps: str, severity: str, tmp_path: Path
+) -> None:
+    dsrkit.craft("health", fault="HCK706", ip="6", snaplen=96).write_split(tmp_path)
+    (finding,) = loud(dsrkit.verify([tmp_path / f"{tap}.pcap" for tap in taps.split()]))
+    assert (finding.code, finding.severity, finding.nodes) == ("HCK706", severity, ("rs1", "rs2"))
+
+
+@pytest.mark.parametrize("code", ["HCK702", "HCK703"])
+def test_refused_clients_are_part_of_it_where_no_tap_is_at_the_balancer(code: str, tmp_path: Path) -> None:
+    dsrkit.craft("health", fault=code).write_split(tmp_path)
+    (finding,) = loud(dsrkit.verify([tmp_path / "A.pcap", tmp_path / "C.pcap"], spec=tmp_path / "dsr.toml"))
+    assert (finding.code, finding.nodes) == (code, ("lb1",))
+    assert len(finding.symptoms) == 2
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_check_whose_end_is_lost_has_no_verdict(seed: int, tmp_path: Path) -> None:
+    (finding,) = loud(verified(tmp_path, "health", "HCK702", loss="2%", seed=seed, flows=8))
+    assert (finding.code, finding.nodes) == ("HCK702", ("lb",))
+
+
+@pytest.mark.parametrize("check", ["tcp", "ping"])
+@pytest.mark.parametrize("path", ["l2dsr", "l3dsr-tunnel", "l3dsr-dscp"])
+def test_a_check_that_misses_a_fault_stands_beside_it_as_a_warning(path: str, check: str, tmp_path: Path) -> None:
+    cause, companion = loud(verified(tmp_path, "health", "HCK701", data_path=path, check=check))
     assert (cause.severity, cause.nodes) == ("error", ("rs1",))
-    assert (companion.code, companion.severity, companion.nodes) == (code, "warning", ("lb",))
+    assert (companion.code, companion.severity, companion.nodes) == ("HCK701", "warning", ("lb",))
     assert cause.code in companion.message
+    assert {cause.code, *cause.candidates} & goes_with("HCK701")
+
+
+@pytest.mark.parametrize("ip", ["4", "6"])
+@pytest.mark.parametrize("path", ["nat", "l2dsr", "l3dsr-tunnel", "l3dsr-dscp"])
+def test_a_service_that_is_down_and_pings_that_do_not_see_it_are_one_cause(path: str, ip: str, tmp_path: Path) -> None:
+    (finding,) = loud(verified(tmp_path, "health", "HCK705", data_path=path, check="ping", ip=ip))
+    assert (finding.code, finding.severity, set(finding.nodes)) == ("HCK705", "error", {"rs1", "lb"})
+    assert {"health.lb.tests-service", f"{path}.real-server.answered"} == set(finding.symptoms)
+    assert {"DSR303", "NAT212"} & set(finding.candidates)
+
+
+@pytest.mark.parametrize("ip", ["4", "6"])
+@pytest.mark.parametrize("check", ["tcp", "ping", "http"])
+def test_answers_from_the_vip_that_the_checker_does_not_wait_for(check: str, ip: str, tmp_path: Path) -> None:
+    (finding,) = loud(verified(tmp_path, "health", "HCK702", check=check, ip=ip))
+    assert (finding.code, finding.nodes) == ("HCK702", ("lb",))
+    assert "HCK703" in finding.candidates
+    assert not set(finding.ruled_out) & set(finding.candidates)
 
 
 @pytest.mark.parametrize("check", ["tcp", "ping"])

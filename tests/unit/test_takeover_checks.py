@@ -217,6 +217,11 @@ def test_two_masters_in_both_ways_of_telling(tmp_path: Path) -> None:
         assert of_takeovers(verified(tmp_path, frames, f"x{number}")) == {"garp.owner.exclusive": "error"}
 
 
+def test_a_capture_without_times_shows_no_fight(tmp_path: Path) -> None:
+    moved = [*adverts(LB1, 0, 10), *adverts(LB2, 10, 20), *adverts(LB1, 20, 30)]
+    assert loud(verified(tmp_path, [(0.0, frame) for _, frame in moved])) == []
+
+
 def test_an_election_is_no_fight(tmp_path: Path) -> None:
     """Two that start together, and the last advert of one that has not yet heard the other."""
     frames = [(0.0, advertised(LB2)), (0.1, advertised(LB1, 150)), (0.2, announced(LB1)), (0.3, announced(LB2))]

@@ -36,6 +36,12 @@ NARROW: Final = 1400
 """MTU of a client's last mile."""
 
 
+def _outer_header(world: World, options: Options) -> None:
+    """The fault is in the header that a tunnel puts around every packet, or in the room that it takes."""
+    if world.balancer.encapsulation.type == "option":
+        raise UsageError("an option puts no outer header around packets that could be wrong (use --tunnel ipip)")
+
+
 def _kernel_tunnel(world: World) -> Encapsulation:
     """The tunnel, of a kind that ends in a device of the server's kernel."""
     tunnel = world.balancer.encapsulation
@@ -124,6 +130,7 @@ def _reply_in_tunnel(world: World, options: Options) -> None:
 
 def _fragments_outside(world: World, options: Options) -> None:
     """vs.pmtu_disc=0, which IPVS heeds for IPv4 only: ip_vs_xmit.c ensure_mtu_is_adequate."""
+    _outer_header(world, options)
     lb = world.balancer
     if len(world.vips[0]) == 16 or lb.outer_version == 6:
         raise UsageError("TUN407 is about the DF bit, which IPv6 has not (use --ip 4)")
@@ -138,6 +145,7 @@ def _is_too_big(packet: Octets) -> bool:
 
 
 def _too_big_filtered(world: World, options: Options) -> None:
+    _outer_header(world, options)
     world.router.firewall.append(lambda packet, label: not _is_too_big(packet))
 
 
@@ -185,6 +193,7 @@ class _Offload:
 
 
 def _receive_offload(world: World, options: Options) -> None:
+    _outer_header(world, options)
     interface = world.balancer.interfaces[0]
     sender = next(i for i in interface.segment.interfaces.values() if i.host is world.router)
     interface.segment.filters.append(_Offload(world.network, sender, interface.mac))
@@ -219,6 +228,7 @@ def _tunnel_filtered(world: World, options: Options) -> None:
 
 
 def _mark_lost(world: World, options: Options) -> None:
+    _outer_header(world, options)
     lb = world.balancer
     for field in ("outer.dsfield.dscp", "outer.dsfield.ecn"):
         lb.request = with_rule(lb.request, field, const(0))
@@ -226,6 +236,7 @@ def _mark_lost(world: World, options: Options) -> None:
 
 def _outer_ttl_low(world: World, options: Options) -> None:
     """Clients far away, and a load balancer that copies what is left of their TTL."""
+    _outer_header(world, options)
     lb = world.balancer
     if lb.profile == "ipvs":
         world.client.ttl = 3
@@ -331,6 +342,7 @@ FAULTS: Final = (
         MODE,
         "full segments reach the load balancer and no outer copy leaves it; it answers 'fragmentation needed', and"
         " smaller ones follow",
+        strike=_outer_header,
         options=LARGE,
         alone=True,
     ),
@@ -339,6 +351,7 @@ FAULTS: Final = (
         "mss-ignores-tunnel",
         MODE,
         "SYN-ACKs announce an MSS for the whole MTU, although requests get an outer header on their way",
+        strike=_outer_header,
         options={"pmtud": True},
         alone=True,
     ),

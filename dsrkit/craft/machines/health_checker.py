@@ -41,7 +41,7 @@ class Checker:
     timeout_ns: int
     through: str = "vip"
     by_address: bool = False
-    _pings: dict[tuple[int, int], Callable[[], None]] = field(default_factory=dict)
+    _pings: dict[tuple[int, int], tuple[bytes, Callable[[], None]]] = field(default_factory=dict)
     _made: int = 0
 
     def __post_init__(self) -> None:
@@ -80,14 +80,16 @@ class Checker:
         ident, seq = 0x4B41 + self.lb.servers.index(server), self._made & 0xFFFF
         if self._pins:
             self.lb.pin((ICMP if len(target) == 4 else ICMPV6, source, ident, target, 0), server)
-        self._pings[ident, seq] = lambda: verdict.give(True)
+        self._pings[ident, seq] = target, lambda: verdict.give(True)
         ping(self.lb, source, target, ident, seq, flow=flow, tos=self._tos(server))
         self.lb.network.after(self.timeout_ns, lambda: verdict.give(False))
 
     def _echo(self, packet: Octets, label: Label) -> None:
         at = packet.ip.payload
-        answered = self._pings.pop((packet.word(at + 4), packet.word(at + 6)), None)
-        if answered is not None:
+        key = packet.word(at + 4), packet.word(at + 6)
+        target, answered = self._pings.get(key, (b"", None))
+        if answered is not None and (not self.by_address or packet.address("ip.src") == target):
+            del self._pings[key]
             answered()
 
     def _tos(self, server: Server) -> int:

@@ -254,6 +254,7 @@ class World:
             for link in node.links:
                 if link.gateway is not None:
                     self.add_default(host, packed(link.gateway))
+                    self._other_default(host, packed(link.gateway))
             for version in (4, 6):
                 if host.forwards and not any(
                     r.prefix.version == version and r.prefix.prefixlen == 0 for r in host.routes
@@ -286,6 +287,18 @@ class World:
         if found is not None:
             host.routes = [r for r in host.routes if r.prefix != everything]
             host.routes.append(Route(everything, found, gateway))
+
+    def _other_default(self, host: Host, gateway: bytes) -> None:
+        """Who has addresses of both IP versions has the same gateway for both: outer packets may be of the other."""
+        link = next((i for i in host.interfaces if i.holds(gateway)), None)
+        if link is None:
+            return
+        version = 10 - version_of(gateway)
+        ports = link.segment.interfaces.values()
+        owner = next((p for p in ports if any(own == gateway for own, _ in p.addresses)), None)
+        other = owner.source(version) if owner is not None else None
+        if other is not None and link.source(version) is not None:
+            self.add_default(host, other)
 
     def _default_towards_client(self, host: Host, version: int) -> None:
         """What a router knows no better goes to where the clients are."""

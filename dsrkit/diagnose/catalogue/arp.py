@@ -356,7 +356,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "both load balancers, keepalived.conf",
                 ("advert_int 1", "preempt_delay 30"),
-                "and find out why adverts were missed: a busy CPU, IGMP snooping, a full queue",
+                "find out why adverts were missed: a busy CPU, IGMP snooping, a full queue. The delay keeps the VIP"
+                " where it is until the machine is well again",
             ),
             _FLUSH,
         ),
@@ -393,7 +394,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "firewalls on and between them",
-                ("nft add rule inet filter input meta l4proto 112 accept",),
+                ("nft insert rule inet filter input meta l4proto 112 accept",),
                 "VRRP is a protocol of its own, neither TCP nor UDP",
             ),
             Fix(
@@ -516,7 +517,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("ARP104", "there frames go to the MAC of the old owner, which is wrong; here the MAC is right"),
         ),
         decide=(
-            "bridge fdb show | grep MAC; show mac address-table address MAC  # on the switch: gone",
+            "bridge fdb show | grep MAC  # on a Linux bridge: gone",
+            "show mac address-table address MAC  # on a Cisco switch: gone",
             "ip neigh show to VIP  # on the router: still there",
         ),
         fixes=(
@@ -531,7 +533,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 ("vrrp_garp_master_refresh 60",),
                 "who speaks once a minute is not forgotten",
             ),
-            Fix("the router", ("Cisco: arp timeout 240",), "or let it ask before the switch forgets"),
+            Fix("the router", ("Cisco: arp timeout 240",), "it asks before the switch forgets"),
         ),
         sources=("metallb/metallb #2910", "IEEE 802.1Q s8.8.3, ageing", "takyaku.com 2013-07, unicast flood of LVS-DR"),
         example="dsrkit craft garp --fault ARP113",
@@ -633,7 +635,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 ("ip address del VIP/PREFIX dev IFACE",),
                 "find it by its port on the switch; the first half of the MAC names its maker",
             ),
-            Fix("DHCP and address management", ("exclude the VIP from every pool",), "so that it does not come back"),
+            Fix("DHCP and address management", (), "take the VIP out of every pool, so that it does not come back"),
             _FLUSH,
         ),
         sources=("RFC 5227 s2.4, ongoing conflict detection", "Wireshark's duplicate address expert note"),
@@ -658,7 +660,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         decide=(
             "show ip arp inspection statistics vlan N  # Cisco: drops that grow with each takeover",
-            "nft list table bridge filter; ebtables -L  # on a Linux bridge or hypervisor",
+            "nft list ruleset bridge; ebtables -L  # on a Linux bridge or hypervisor",
         ),
         fixes=(
             Fix(
@@ -667,15 +669,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "Cisco: ip arp inspection trust  # on the load balancers' ports",
                     "Cisco: no ip verify source  # there too",
                 ),
-                "or enter the VIP into the table of allowed pairs for both ports",
+                "believe these ports, or enter the VIP into the table of allowed pairs for both of them",
             ),
             Fix(
                 "clouds and hypervisors",
-                (
-                    "openstack port set --allowed-address ip-address=VIP PORT",
-                    "AWS, Azure, GCP: move the address by the provider's API; ARP does not move it there",
-                ),
-                "the platform must know that either port may have the VIP",
+                ("openstack port set --allowed-address ip-address=VIP PORT",),
+                "the platform must know that either port may have the VIP; in AWS, Azure and GCP ARP moves no address"
+                " at all, only the provider's API does",
             ),
         ),
         sources=("recorded, a filter between the new owner and the router", "RFC 5227 s3"),
@@ -727,7 +727,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "that server",
                 (
-                    "ip address del VIP/32 dev IFACE",
+                    "ip address del VIP/PREFIX dev IFACE",
                     "ip address add VIP/32 dev lo",
                     "ip -6 address add VIP/128 dev lo preferred_lft 0  # IPv6",
                 ),

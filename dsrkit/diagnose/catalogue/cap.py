@@ -35,6 +35,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("Wireshark wiki, CaptureSetup/Offloading", "Linux Documentation/networking/checksum-offloads.rst"),
         evidence="lab",
         example="dsrkit craft l2dsr --fault CAP901",
+        says="dsrkit verify passes: a checksum that is the pseudo header's alone is not held against anybody.",
     ),
     Entry(
         code="CAP902",
@@ -63,6 +64,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("Wireshark wiki, CaptureSetup/Offloading", "Linux Documentation/networking/segmentation-offloads.rst"),
         example="dsrkit craft l2dsr --reply 20000 --fault CAP902",
+        says="dsrkit verify passes: a long frame is judged like the segments that it stands for.",
     ),
     Entry(
         code="CAP903",
@@ -93,6 +95,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         evidence="lab",
         from_packets=False,
         example="pcaps/l2dsr/ipvs-dr",
+        says="dsrkit verify passes: it pairs the two halves as B.in and B.out, and takes neither for a retransmission.",
     ),
     Entry(
         code="CAP904",
@@ -116,12 +119,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "whoever captures",
                 ("tcpdump -i IFACE -w OUT 'host VIP or ip proto 4 or ip proto 41 or ip proto 47 or udp port 6080'",),
-                "or capture without a filter and choose later",
+                "let the outer packets through, or capture without a filter and choose later",
             ),
         ),
         sources=("pcap-filter(7)", "katran tcpdump_encap_helper"),
         evidence="lab",
         example="dsrkit craft l3dsr-tunnel --fault CAP904",
+        says="dsrkit verify accuses nobody. It says that the mode is undetermined, and that only routers and links"
+        " could be judged.",
     ),
     Entry(
         code="CAP905",
@@ -147,6 +152,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("IEEE 802.1Q s6.9", "LiveAction tip 21", "Wireshark wiki, CaptureSetup/VLAN"),
         example="dsrkit craft l2dsr --fault CAP905",
+        says="dsrkit verify passes: a tag belongs to its link, and is not compared between taps.",
     ),
     Entry(
         code="CAP906",
@@ -167,11 +173,12 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "whoever captures",
                 ("xdpdump -i IFACE -w OUT --rx-capture entry,exit", "dpdk-dumpcap -i 0 -w OUT", "cilium-dbg monitor"),
-                "or use a mirror port of the switch",
+                "these see what the data plane sees; a mirror port of the switch does as well",
             ),
         ),
         sources=("katran xdpdump README", "facebookincubator/katran #47"),
         example="dsrkit craft l3dsr-tunnel --profile katran --fault CAP906",
+        says="dsrkit verify passes: the taps before and behind the load balancer are enough to judge what it does.",
     ),
     Entry(
         code="CAP907",
@@ -193,6 +200,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("LINKTYPE_LINUX_SLL and LINKTYPE_LINUX_SLL2 of tcpdump.org", "cloudnativelabs/kube-router #1671"),
         example="dsrkit craft l2dsr --fault CAP907",
+        says="dsrkit verify accuses nobody, and leaves unproven what needs a destination MAC: the link type has no such"
+        " address.",
     ),
     Entry(
         code="CAP908",
@@ -206,12 +215,15 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         decide=("capinfos -l FILE  # packet size limit",),
         fixes=(
             Fix(
-                "whoever captures", ("tcpdump -s 0 -i IFACE -w OUT",), "or at least 128 octets, enough for any headers"
+                "whoever captures",
+                ("tcpdump -s 0 -i IFACE -w OUT",),
+                "whole frames, or at least 128 octets of each, enough for any headers",
             ),
         ),
         sources=("tcpdump(1), -s", "recorded ipvs-nat-snaplen96"),
         evidence="recorded",
         example="dsrkit craft nat --fault CAP908",
+        says="dsrkit verify passes: it compares what was captured of each frame.",
     ),
     Entry(
         code="CAP909",
@@ -240,6 +252,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("Wireshark wiki, DuplicatePackets", "editcap(1), -D"),
         evidence="general",
         example="dsrkit craft l2dsr --fault CAP909",
+        says="dsrkit verify passes. It notes which taps have every frame twice, and leaves the copies out.",
     ),
     Entry(
         code="CAP910",
@@ -258,6 +271,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("editcap(1), -t", "pcap-tstamp(7)"),
         evidence="general",
         example="dsrkit craft l2dsr --fault CAP910",
+        says="dsrkit verify passes: it finds out how far the clocks are apart (clock_offset_ns in the JSON report), and"
+        " goes by what causes what.",
     ),
     Entry(
         code="CAP911",
@@ -285,6 +300,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("the definition of direct server return",),
         evidence="general",
         example="dsrkit craft l2dsr --fault CAP911",
+        says="dsrkit verify accuses nobody: that requests went on shows that there were replies. Nothing about them is"
+        " proven.",
     ),
     Entry(
         code="CAP912",
@@ -313,5 +330,6 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         evidence="lab",
         from_packets=False,
         example="pcaps/l3dsr-dscp/l3dsr-dscp",
+        says="dsrkit verify passes: replies that come from the VIP prove the rewrite.",
     ),
 )

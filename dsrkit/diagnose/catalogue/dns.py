@@ -60,12 +60,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         code="DNS602",
         name="dns-ttl-ignored",
         severity="warning",
-        summary="A client connects to an address long after the answer that held it has expired, and does not ask"
-        " again.",
+        summary="An address is used for longer than its TTL: a client goes on with an answer that has expired and does"
+        " not ask again, or a cache gives it out with a longer TTL.",
         signature="At the client (A), a SYN to an address more than dns.resp.ttl after the last answer with that"
-        " address, and no newer query of that client for the name.",
+        " address, and no newer query of that client for the name. Where a spec states the TTL: answers of a resolver"
+        " with a longer one.",
         cause="Programs keep what they have resolved: Java with networkaddress.cache.ttl=-1, nginx that resolves at"
-        " start, connection pools, browsers that pin, daemons that were started months ago.",
+        " start, connection pools, browsers that pin, daemons that were started months ago. Some caches keep answers"
+        " for a least time.",
         effect="After a server has been taken out of DNS, such clients go on calling it until somebody restarts them.",
         modes=_DNS_RR,
         look_alikes=(
@@ -84,10 +86,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 ),
                 "nginx asks again only for names in variables, HAProxy only with a resolvers section",
             ),
+            Fix("the cache", ("unbound.conf: cache-min-ttl: 0", "dnsmasq.conf: min-cache-ttl=0"), "the zone decides"),
             Fix(
                 "whoever takes a server out",
-                ("wait for its connections to end before it is switched off: ss -tn sport = :80 | wc -l",),
-                "the TTL is a lower bound of what to wait for",
+                ("ss -Htn sport = :80 | wc -l  # on the server, before it is switched off",),
+                "the TTL is the least to wait for: wait until its connections have ended",
             ),
         ),
         sources=("RFC 1035 s3.2.1", "agent-zone.ai on JVM DNS caches", "Java documentation, networkaddress.cache.ttl"),
@@ -130,8 +133,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             _SHORT_TTL,
             Fix(
                 "the servers",
-                ("keepalived.conf: a vrrp_instance per address, each server the backup of another",),
-                "then the address moves when its server dies, and DNS need not change",
+                (),
+                "give each address a vrrp_instance in keepalived.conf, with another server as its backup: then the"
+                " address moves when its server dies, and DNS need not change",
             ),
         ),
         sources=(
@@ -165,8 +169,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the name server",
-                ("hand out one address per answer, drawn anew for each",),
-                "then there is nothing to sort",
+                (),
+                "hand out one address per answer, drawn anew each time: then there is nothing to sort",
             ),
             _BALANCER,
         ),
@@ -214,7 +218,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the firewall",
-                ("nft add rule inet filter forward tcp dport 53 accept",),
+                ("nft insert rule inet filter forward tcp dport 53 accept",),
                 "DNS needs TCP as much as UDP",
             ),
             Fix(

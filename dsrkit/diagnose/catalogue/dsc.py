@@ -68,8 +68,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "that server, first",
-                ("nft delete rule ip nat prerouting handle N", "iptables -t nat -D PREROUTING ..."),
-                "then a rule without state in its place",
+                (
+                    "nft -a list chain ip nat prerouting; nft delete rule ip nat prerouting handle N",
+                    "iptables -t nat -L PREROUTING -n --line-numbers; iptables -t nat -D PREROUTING N",
+                ),
+                "take the DNAT out; then put a rule without state in its place",
             ),
             _RESTORE,
             _DADDR,
@@ -211,7 +214,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "that server",
-                ("nft list chain ip dsr pre -a", "nft replace rule ip dsr pre handle N ip dscp TAG ip daddr set VIP"),
+                ("nft -a list chain ip dsr pre", "nft replace rule ip dsr pre handle N ip dscp TAG ip daddr set VIP"),
                 "give it the map of the load balancer, ip6 likewise",
             ),
             Fix(
@@ -342,7 +345,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("yahoo/l3dsr USING", "yvipagent CHANGES", "reproduced in the lab"),
         evidence="lab",
         from_packets=False,
-        example="dsrkit craft l3dsr-dscp --fault DSC510",
+        example="dsrkit craft l3dsr-dscp --fault DSC501",
     ),
     Entry(
         code="DSC510",
@@ -357,7 +360,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         effect="This server's share of connections times out: clients discard what does not come from the VIP.",
         modes=_DSCP,
         look_alikes=(
-            LookAlike("DSC505", "there the server's rules want another tag; it is likelier where other servers work"),
+            LookAlike(
+                "DSC505", "there the server's rules want another tag; it is likelier where each server has its own tag"
+            ),
             LookAlike("DSC502", "there the tag is gone before the request reaches the server"),
             LookAlike("DSC503", "there another value arrives than was sent"),
             LookAlike("DSC517", "there no tag leaves the load balancer"),
@@ -389,10 +394,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("DSC510", "without the rule the server answers from its RIP"),
             LookAlike("DSR302", "the same on a server that forwards: the packet comes out again and loops"),
             LookAlike("DSR303", "a server with the VIP and without a listener answers with a RST"),
-            LookAlike("DSR311", "there TcpExtIPReversePathFilter grows on the server; packets look the same"),
             LookAlike("DSC516", "there the request's checksum is wrong, which is visible"),
         ),
-        same_picture=("NAT213", "DSR323"),
+        same_picture=("DSR311", "NAT213", "DSR323"),
         decide=("ip address show to VIP  # on the server: nothing is this", _RULES),
         fixes=(
             Fix(

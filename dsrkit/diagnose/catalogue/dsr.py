@@ -10,10 +10,6 @@ from dsrkit.model.names import DIRECT_RETURN, Mode
 _L2: Final[tuple[Mode, ...]] = ("l2dsr",)
 _BALANCED: Final[tuple[Mode, ...]] = ("nat", "fullnat", *DIRECT_RETURN)
 
-_SILENT_WHERE: Final = "ip address show to VIP; sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.IFACE.rp_filter"
-_COUNTERS: Final = (
-    "nstat -az TcpExtIPReversePathFilter IpOutNoRoutes TcpInCsumErrors  # on the server: which one grows with each SYN"
-)
 _VIP_ON_LO: Final = Fix(
     "that server",
     (
@@ -30,13 +26,17 @@ _VIP_ON_WINDOWS: Final = Fix(
         "netsh interface ipv4 add address LOOPBACK VIP 255.255.255.255",
         "netsh interface ipv4 set interface LOOPBACK weakhostreceive=enabled weakhostsend=enabled",
         "netsh interface ipv4 set interface IFACE weakhostreceive=enabled",
+        "netsh interface ipv6 add address LOOPBACK VIP6/128",
+        "netsh interface ipv6 set interface LOOPBACK weakhostreceive=enabled weakhostsend=enabled",
+        "netsh interface ipv6 set interface IFACE weakhostreceive=enabled",
     ),
-    "on a KM-TEST loopback adapter; IPv6 takes the same commands with ipv6",
+    "on a KM-TEST loopback adapter",
 )
 _BIND: Final = Fix(
     "that server",
     (
-        "nginx: listen 80;   apache: Listen 80;   sshd: ListenAddress 0.0.0.0",
+        "nginx: listen 80;",
+        "apache: Listen 80",
         "systemctl restart DAEMON; ss -ltnu 'sport = :80'",
     ),
     "on the wildcard address, or on the VIP besides the RIP; [::] for IPv6",
@@ -64,7 +64,11 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("TUN421", "in a tunnel, one look at the outer source tells: it is the VIP"),
         ),
         same_picture=("DSR311", "DSR316", "DSR323", "NAT213"),
-        decide=(_SILENT_WHERE, _COUNTERS),
+        decide=(
+            "ip address show to VIP  # on the server: nothing is this",
+            "nstat -az TcpExtIPReversePathFilter IpOutNoRoutes  # the first grows: DSR311; the other: NAT213",
+            "nft list ruleset  # on the server: a drop whose counter grows is DSR323",
+        ),
         fixes=(_VIP_ON_LO, _VIP_ON_WINDOWS),
         sources=(
             "google/seesaw #25",
@@ -217,7 +221,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         decide=("ip route get RIP  # on the load balancer: via ROUTER is this",),
         fixes=(
             Fix(
-                "the servers", ("move them into the load balancer's VLAN",), "or give the load balancer a leg in theirs"
+                "the servers", (), "move them into the load balancer's VLAN, or give the load balancer a leg in theirs"
             ),
             Fix(
                 "the load balancer",
@@ -328,13 +332,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 "a Linux firewall",
                 (
                     "nft add rule inet raw prerouting ip saddr VIP notrack",
-                    "nft add rule inet filter forward ip saddr VIP accept",
+                    "nft insert rule inet filter forward ip saddr VIP accept",
                 ),
                 "no state for what it can only see half of; IPv6 likewise with ip6 saddr",
             ),
             Fix("Cisco ASA and FTD", ("set connection advanced-options tcp-state-bypass",), "for the VIP alone"),
             Fix("pf and relayd", ("pass from VIP keep state (sloppy)",), "state that does not follow windows"),
-            Fix("or", ("route requests and replies through the same firewall",), "then it sees both halves"),
+            Fix("or", (), "route requests and replies through the same firewall, which then sees both halves"),
         ),
         sources=("Cisco FTD, asymmetric routing", "loadbalancer.org, L3DSR", "relayd.conf(5), sloppy state"),
         example="dsrkit craft l2dsr --fault DSR309",
@@ -384,6 +388,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         sources=("RFC 3704", "facebookincubator/katran #116"),
         example="dsrkit craft l2dsr --fault DSR310",
+        says="dsrkit verify names DSR309, with DSR310 as the other candidate: only replies of UDP or ping, which state"
+        " does not concern, tell the two apart.",
     ),
     Entry(
         code="DSR311",
@@ -399,7 +405,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("DSR302", "a server that forwards sends the same packet back with one TTL less"),
             LookAlike("TUN402", "the same filter on the device that takes packets out of a tunnel"),
         ),
-        same_picture=("DSR301", "DSR316", "DSR323", "NAT213"),
+        same_picture=("DSR301", "DSR316", "DSR323", "NAT213", "DSC511"),
         decide=(
             "nstat -az TcpExtIPReversePathFilter  # on the server: grows with each SYN",
             "sysctl -w net.ipv4.conf.all.log_martians=1; dmesg | grep martian",
@@ -471,8 +477,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the callers",
-                ("use an internal name that resolves to another VIP or to the servers",),
-                "a VIP that is not on this machine is reached through the load balancer",
+                (),
+                "use another name inside, for another VIP or for the servers themselves: a VIP that is not on this"
+                " machine is reached through the load balancer",
             ),
             Fix(
                 "that server, instead of the VIP on lo",
@@ -483,6 +490,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("LVS-HOWTO, clients on realservers", "Azure internal load balancer, hairpin"),
         from_packets=False,
         example="pcaps/l2dsr/ipvs-dr-rs-dnat",
+        says="dsrkit verify passes: what a server says to itself is in no capture. This recording shows the second way"
+        " to mend it, which on the wire is plain direct return.",
     ),
     Entry(
         code="DSR314",
@@ -615,7 +624,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 "routers and load balancers",
                 (
                     "sysctl -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.IFACE.send_redirects=0",
-                    "nft add rule inet filter output icmpv6 type nd-redirect drop  # IPv6 has no sysctl for it",
+                    "nft insert rule inet filter output icmpv6 type nd-redirect drop  # IPv6 has no sysctl for it",
                     "Cisco: no ip redirects; no ipv6 redirects",
                 ),
                 "all and the interface must both be 0; one that is 1 is enough to send",
@@ -626,7 +635,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "sysctl -w net.ipv4.conf.all.accept_redirects=0 net.ipv6.conf.all.accept_redirects=0",
                     "ip route flush cache",
                 ),
-                "and believe none",
+                "believe none of those that are sent",
             ),
         ),
         sources=("RFC 792", "Linux Documentation/networking/ip-sysctl.rst, send_redirects", "loxilb-io/loxilb #502"),
@@ -668,7 +677,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the router",
                 (
+                    "ip nexthop add id 1 via LB1 dev IFACE; ip nexthop add id 2 via LB2 dev IFACE",
                     "ip nexthop add id 10 group 1/2 type resilient buckets 128 idle_timer 300",
+                    "ip route replace VIP nhid 10",
                     "Cisco, Juniper, Arista: resilient ECMP hashing",
                 ),
                 "moves only the connections of the one that went",
@@ -709,8 +720,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "that server",
                 (
-                    "nft add rule inet filter input ip daddr VIP tcp dport PORT accept",
-                    "nft add rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
+                    "nft insert rule inet filter input ip daddr VIP tcp dport PORT accept",
+                    "nft insert rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
                     "firewall-cmd --permanent --add-service=http; firewall-cmd --reload",
                 ),
                 "before the rule that rejects, for the VIP and from anywhere",
@@ -745,7 +756,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the client",
                 ("sysctl -w net.ipv4.ip_default_ttl=64 net.ipv6.conf.all.hop_limit=64",),
-                "or the program that sets IP_TTL; traceroute to the VIP does this on purpose and is no fault",
+                "a TTL that suffices, here or in the program that sets IP_TTL; traceroute to the VIP does this on"
+                " purpose and is no fault",
             ),
             Fix("the path", ("traceroute VIP",), "an address that appears twice is a loop"),
         ),
@@ -782,8 +794,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "the program",
-                ("setsockopt(IP_PKTINFO) or IPV6_RECVPKTINFO, and the same address back in sendmsg()",),
-                "one socket can serve many addresses",
+                (),
+                "ask for the address that a datagram was sent to (IP_PKTINFO, IPV6_RECVPKTINFO) and give it back to"
+                " sendmsg(): so one socket serves many addresses",
             ),
             Fix(
                 "that server, if the program cannot be changed",
@@ -863,9 +876,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "that server",
                 (
-                    "nft add rule inet filter input ip daddr VIP tcp dport PORT accept",
-                    "nft add rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
-                    "nft add rule inet filter input meta l4proto { 4, 41, 47 } ip saddr DIP accept  # tunnel modes",
+                    "nft insert rule inet filter input ip daddr VIP tcp dport PORT accept",
+                    "nft insert rule inet filter input ip6 daddr VIP6 tcp dport PORT accept",
+                    "nft insert rule inet filter input meta l4proto { 4, 41, 47 } ip saddr DIP accept  # tunnel modes",
                 ),
                 "before the rule or policy that drops",
             ),

@@ -71,6 +71,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         evidence="lab",
         example="dsrkit craft health --fault HCK701",
+        says="dsrkit verify names DSR301 at the server, and HCK701 at the load balancer, whose checks do not see it.",
     ),
     Entry(
         code="HCK702",
@@ -79,7 +80,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         summary="The server answers a check from the VIP, as it answers clients, and the load balancer waits for the"
         " RIP.",
         signature="A tagged SYN from the load balancer to the RIP, and a SYN-ACK with ip.src VIP that does arrive at"
-        " the load balancer, which answers RST or repeats its SYN. Then clients get refused, since no server is left.",
+        " the load balancer, which answers RST or repeats its SYN; or a tagged ping, answered from the VIP as if it had"
+        " not been. Then clients get refused, since no server is left.",
         cause="The checker sends along the data path and looks for the reply under the address that it asked.",
         effect="All servers are taken out, although each would serve.",
         modes=_HEALTH_DIRECT,
@@ -100,8 +102,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "another checker",
-                ("ask the RIP without a tag, and have the server look at itself (HCK701)",),
-                "the RIP then answers, and the data path is tested by a client",
+                (),
+                "ask the RIP without a tag, which then answers for itself; let the server look at itself (HCK701), and"
+                " a test client try the data path",
             ),
         ),
         sources=("Brocade ADX Server Load Balancing Guide, L3 DSR", "NANOG 51, L3DSR, slide 24"),
@@ -151,12 +154,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         code="HCK704",
         name="check-not-tagged",
-        severity="warning",
+        severity="info",
         summary="Checks by UDP or ping go to the RIP without the tag, so they do not test what the tag is for.",
         signature="Echo requests or UDP probes from the load balancer to the RIP with ip.dsfield.dscp 0, answered with"
         " ip.src RIP, while clients' packets and TCP checks carry the tag.",
         cause="The load balancer marks its TCP checks only.",
-        effect="A server that has lost its rule (DSC510) stays in service.",
+        effect="A server that has lost its rule (DSC510) stays in service. Reported for information as long as clients"
+        " of all servers are served, and as a warning when they are not.",
         modes=_HEALTH,
         look_alikes=(
             LookAlike("HCK701", "the same weakness with every kind of check"),
@@ -166,8 +170,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the load balancer",
-                ("check the service by TCP; Brocade ADX tags TCP checks with tos-marking TAG hc-l3-dsr",),
-                "a tagged check is answered from the VIP, which proves rule and VIP at once",
+                ("Brocade ADX, server virtual: tos-marking TAG hc-l3-dsr",),
+                "check the service by TCP, with the tag: the answer comes from the VIP, which proves rule and VIP at"
+                " once",
             ),
             _ASK_THE_SERVER,
         ),
@@ -180,7 +185,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         severity="warning",
         summary="The only check is a ping, which the kernel answers whether or not the service runs.",
         signature="icmp.type 8 and 0 (IPv6: 128 and 129) between load balancer and server, all answered, while SYNs of"
-        " clients to that server get a RST or nothing. Without failing clients it is only a weakness.",
+        " clients to that server get a RST or nothing. Without failing clients it is only a weakness; with a service"
+        " that refuses them it is one error, of the server and of whoever does not notice.",
         cause="The default of many pools, or a check that was chosen because the service is hard to ask.",
         effect="A server with a dead daemon keeps its share of clients.",
         modes=_HEALTH,
@@ -188,11 +194,19 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("HCK701", "there the service is asked, but at the RIP"),
             LookAlike("HCK704", "with DSCP a tagged ping would at least prove the rule: the reply comes from the VIP"),
         ),
-        decide=("keepalived.conf: PING_CHECK and no other; F5: gateway_icmp", "ss -ltn  # on the server: who listens"),
-        fixes=(_BY_SERVICE,),
+        decide=(
+            "grep -n _CHECK /etc/keepalived/keepalived.conf  # PING_CHECK and no other; F5: gateway_icmp",
+            "ss -ltn  # on the server: who listens",
+        ),
+        fixes=(
+            _BY_SERVICE,
+            Fix("that server", ("systemctl restart DAEMON; ss -ltn",), "start it again, and see why it stopped"),
+        ),
         sources=("RFC 1122 s3.2.2.6", "NANOG 51, L3DSR, slides 20 and 23"),
         evidence="general",
         example="dsrkit craft health --fault HCK705",
+        says="dsrkit verify names HCK705 at the server that refuses its clients and at the load balancer, whose pings"
+        " do not see it; DSR303, DSR307 and DSR319 are the other candidates.",
     ),
     Entry(
         code="HCK706",
@@ -227,7 +241,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "ipvsadm -a -t [VIP6]:80 -r [RIP6] -g -w 1",
                     "keepalived.conf: sorry_server RIP 80",
                 ),
-                "and mend what made the checks fail; a sorry server answers when nobody else can",
+                "put servers back, and mend what made their checks fail; a sorry server answers when nobody else can",
             ),
         ),
         sources=("ip_vs_core.c ip_vs_leave, Linux 6.1", "recorded, a virtual service without servers"),

@@ -256,7 +256,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 "Linux 5.9 and later no longer drop the SYN with conn_reuse_mode=1 in most cases: a newer kernel is"
                 " the better cure",
             ),
-            Fix("clients", ("keep connections open instead of one per request",), "fewer ports are used, and reused"),
+            Fix("clients", (), "keep connections open instead of one per request: then ports are seldom used again"),
         ),
         sources=(
             "Linux Documentation/networking/ipvs-sysctl.rst, conn_reuse_mode",
@@ -301,7 +301,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "F5",
                 ("ltm profile fastl4 NAME idle-timeout 7200 reset-on-timeout enabled",),
-                "or let it say by a RST that the connection is over",
+                "so it says by a RST that the connection is over",
             ),
         ),
         sources=("docker/docs #5519", "moby/moby #37466, #29655", "ip_vs_proto_tcp.c tcp_timeouts, Linux 6.1"),
@@ -374,15 +374,16 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the load balancer",
                 (
-                    "nft add rule inet filter forward ct state related accept",
+                    "nft insert rule inet filter forward ct state related accept",
                     "sysctl -w net.ipv4.vs.nat_icmp_send=1",
                 ),
                 "related covers the errors of known connections, for IPv4 and IPv6",
             ),
             Fix(
                 "a data plane of one's own",
-                ("look up by 8 octets of the quoted TCP header: ports and sequence number",),
-                "RFC 792 promises no more than those",
+                (),
+                "look connections up by the first 8 octets of the quoted TCP header, its ports and sequence number:"
+                " RFC 792 promises no more",
             ),
         ),
         sources=("RFC 5508 s4", "LVS-HOWTO, ICMP", "facebookincubator/katran pull 159"),
@@ -407,7 +408,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 ("modprobe toa  # on the servers, to read it; on the load balancer it is a setting of its own",),
                 "both sides must agree; mainline Linux knows no TOA",
             ),
-            Fix("instead", ("use nat or a direct-return mode",), "which keep the client's address as it is"),
+            Fix(
+                "or another mode", ("dsrkit setup nat --for lb",), "nat and all direct return keep the client's address"
+            ),
         ),
         sources=("iqiyi/dpvs FAQ, #957 and pull 928",),
         example="dsrkit craft fullnat --fault NAT210",
@@ -436,8 +439,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             ),
             Fix(
                 "clients and servers",
-                ("EDNS buffer size 1232; a smaller datagram in general",),
-                "no fragments, no problem",
+                ("resolv.conf: options edns0", "named.conf: max-udp-size 1232;"),
+                "datagrams that fit into one packet, as these settings make those of DNS",
             ),
         ),
         sources=("iqiyi/dpvs FAQ, on fragments", "RFC 8900, IP fragmentation considered fragile"),
@@ -508,12 +511,12 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "ip -6 route add default via ROUTER6",
                     "sysctl -w net.ipv6.conf.IFACE.accept_ra=2  # if it forwards and still wants advertisements",
                 ),
-                "and write it where it survives a restart",
+                "give it a way back, and write that where it survives a restart",
             ),
             Fix(
                 "health checks",
-                ("ask the VIP from a subnet of clients, besides asking each server",),
-                "a check from next door proves nothing about the way to clients",
+                (),
+                "ask the VIP from a subnet of clients too; a check from next door proves nothing about the way to them",
             ),
         ),
         sources=("recorded, a server without a default route", "route.c ip_route_output_key, Linux 6.1"),
@@ -545,7 +548,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 (
                     "sysctl -w net.ipv4.ip_forward=1",
                     "sysctl -w net.ipv6.conf.all.forwarding=1",
-                    "nft add rule inet filter forward ip saddr RIP_SUBNET accept",
+                    "nft insert rule inet filter forward ip saddr RIP_SUBNET accept",
                     "sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.INSIDE.rp_filter=2",
                 ),
                 "the first two are nearly always it; the others only if what settles it points to them",

@@ -98,6 +98,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                     "ip rule add fwmark 1 lookup 100; ip route add local 0.0.0.0/0 dev lo table 100",
                     "ip -6 rule add fwmark 1 lookup 100; ip -6 route add local ::/0 dev lo table 100",
                     "nft add rule ip divert pre meta l4proto tcp socket transparent 1 meta mark set 1 accept",
+                    "nft add rule ip6 divert pre meta l4proto tcp socket transparent 1 meta mark set 1 accept",
                 ),
                 "the chain divert pre has the hook prerouting and the priority mangle",
             ),
@@ -187,6 +188,9 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("RFC 9293 s3.4.1",),
         evidence="guess",
         example="dsrkit craft l7 --fault PRX804",
+        told="--mode l7",
+        says="dsrkit verify names PRX804. Not told that this is to be a proxy, it finds NAT, with which nothing is"
+        " wrong.",
     ),
     Entry(
         code="PRX805",
@@ -211,7 +215,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             "echo 'show servers state' | socat stdio /run/haproxy/admin.sock  # on the proxy",
         ),
         fixes=(
-            Fix("that server", ("systemctl restart DAEMON", "nft add rule inet filter input ip saddr DIP accept")),
+            Fix("that server", ("systemctl restart DAEMON", "nft insert rule inet filter input ip saddr DIP accept")),
             Fix(
                 "the proxy",
                 ("haproxy.cfg: option redispatch; server web1 RIP:80 check inter 2s fall 2",),

@@ -162,6 +162,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         sources=("ip_input.c ip_rcv_finish, Linux 6.1", "LVS-HOWTO, LVS-Tun", "reproduced in the lab"),
         evidence="lab",
         example="dsrkit craft l3dsr-tunnel --fault TUN403",
+        says="dsrkit verify names TUN402, with TUN403 among the candidates.",
     ),
     Entry(
         code="TUN404",
@@ -184,7 +185,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             LookAlike("NAT208", "there packets of every size end at the load balancer"),
         ),
         decide=(
-            "ping -M do -s 1472 RIP  # from the load balancer: 1472 is all that an MTU of 1500 carries",
+            "ping -M do -s 1492 RIP  # from the load balancer: an answer means room for an outer header",
             "ip route get RIP; ip link show  # on the load balancer: the MTU towards the servers",
         ),
         fixes=(
@@ -205,6 +206,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         evidence="recorded",
         example="dsrkit craft l3dsr-tunnel --fault TUN404",
+        says="dsrkit verify names TUN405, with TUN404 as the other candidate: the one is the setting, the other what"
+        " comes of it.",
     ),
     Entry(
         code="TUN405",
@@ -224,7 +227,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ),
         decide=(
             "ip route get CLIENT from VIP  # on the server: is there an advmss?",
-            "ping -M do -s 1472 RIP  # from the load balancer: passes if the way has only 1500, fails above it",
+            "ping -M do -s 1492 RIP  # from the load balancer: an answer means room for an outer header",
         ),
         fixes=(_LESS_MSS, _WIDER),
         sources=(
@@ -262,9 +265,10 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fixes=(
             Fix(
                 "the load balancer",
-                ("steer ICMP errors by the packet that they quote, source and destination exchanged",),
-                "IPVS, katran and GLB do so for connections that they know; several balancers behind ECMP must agree"
-                " on the server, or hand errors to each other as Cloudflare's pmtud does",
+                (),
+                "steer ICMP errors by the packet that they quote, with source and destination exchanged. IPVS, katran"
+                " and GLB do so for connections that they know; several balancers behind ECMP must agree on the"
+                " server, or hand errors to each other as Cloudflare's pmtud does",
             ),
             Fix(
                 "the real servers",
@@ -302,7 +306,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         decide=("sysctl net.ipv4.vs.pmtu_disc  # on the load balancer: 0 is this",),
         fixes=(
             _LESS_MSS,
-            Fix("the load balancer, after that", ("sysctl -w net.ipv4.vs.pmtu_disc=1",), "which is the default"),
+            Fix("the load balancer, after that", ("sysctl -w net.ipv4.vs.pmtu_disc=1",), "1 is the default"),
         ),
         sources=(
             "Linux Documentation/networking/ipvs-sysctl.rst, pmtu_disc",
@@ -370,8 +374,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the filter",
                 (
-                    "nft add rule inet filter forward ip protocol { 4, 47 } ip saddr DIP accept",
-                    "nft add rule inet filter forward ip6 nexthdr { 4, 41, 47 } ip6 saddr DIP6 accept",
+                    "nft insert rule inet filter forward ip protocol { 4, 47 } ip saddr DIP accept",
+                    "nft insert rule inet filter forward ip6 nexthdr { 4, 41, 47 } ip6 saddr DIP6 accept",
                     "Cisco: permit ipinip host DIP any",
                 ),
                 "on each filtering hop, before what drops",
@@ -468,6 +472,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
                 (
                     "nft add table ip dsr; nft add chain ip dsr out '{ type filter hook output priority mangle; }'",
                     "nft add rule ip dsr out ip protocol 4 ip ttl set 64",
+                    "nft add table ip6 dsr; nft add chain ip6 dsr out '{ type filter hook output priority mangle; }'",
                     "nft add rule ip6 dsr out ip6 nexthdr 41 ip6 hoplimit set 64",
                 ),
                 "the outer header then has a TTL of its own, as katran and GLB give it one",
@@ -693,11 +698,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the appliance",
                 ("ip link set dev IFACE mtu 1568  # 8568 for the 8500 that AWS carries",),
-                "and software that copies the outer header's options, as AWS's gwlbtun sample does",
+                "it needs the room, and software that copies the outer header's options, as AWS's gwlbtun sample does",
             ),
         ),
         sources=("AWS documentation, Gateway Load Balancer", "RFC 8926 s3.5", "AWS re:Post"),
         from_packets=False,
+        says="There is nothing to try: dsrkit has no mode for gateway load balancers, so it neither crafts nor"
+        " judges them.",
     ),
     Entry(
         code="TUN420",
@@ -834,8 +841,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
             Fix(
                 "the firewall",
                 (
-                    "nft add rule inet filter forward icmp type destination-unreachable accept",
-                    "nft add rule inet filter forward icmpv6 type packet-too-big accept",
+                    "nft insert rule inet filter forward icmp type destination-unreachable accept",
+                    "nft insert rule inet filter forward icmpv6 type packet-too-big accept",
                     "Cisco: permit icmp any any packet-too-big",
                 ),
                 "RFC 4890 has it that IPv6 must let these pass",

@@ -12,27 +12,42 @@ from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import REPLY, REQUEST, RST, SYN, Frames
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame
+from dsrkit.wire import layout
 
 _MOST: Final = 20_000
 _MOST_READ: Final = 200
+_COPY_NS: Final = 200_000_000
+"""Least time between two transmissions. Source: Linux TCP_RTO_MIN."""
 _TOA: Final = 254
 """TCP option with the client's address. Source: Linux toa module; dpvs."""
 
 
 @dataclass(slots=True)
 class Told:
-    """A client's requests that a load balancer sends on with an IP option."""
+    """A client's requests that a load balancer sends on with an IP option, or in an overlay whose header has one."""
 
     balancer: int  # MAC
+    vip: int
+    tos: int = 0  # of the first packet with the option
     servers: set[int] = field(default_factory=set)  # addresses that were told
     others: set[int] = field(default_factory=set)  # that got packets of it without the option
+    takers: set[int] = field(default_factory=set)  # MACs of other load balancers that sent them there
     resets: set[int] = field(default_factory=set)  # that reset it in their own names
     proto: int = 0
+    overlay: bool = False
     copies: Counter[int] = field(default_factory=Counter)  # by tap
+    tries: int = 0  # transmissions of the load balancer, copies of a mirror port left out
+    last: int = 0  # when; ns
     longest: int = 0  # octets with the option
     before: int = 0  # octets without it
     beyond: bool = False  # whether any packet with the option was seen behind the next hop
+    returned: set[int] = field(default_factory=set)  # MACs that sent it back to the VIP, option and all
     answered: bool = False
+    replied: bool = False  # an answer was seen
+    wrapped: bool = False  # in a tunnel
+    heard: bool = False  # by the client, which goes on
+    refusal: tuple[int, int] | None = None  # MAC and TOS of a RST in the VIP's name
+    error: tuple[int, int, int] | None = None  # IP version, type and code of an ICMP error about it
     frames: list[Frame] = field(default_factory=list)
 
 
@@ -56,26 +71,44 @@ class Options:
         request = (flows.direction == REQUEST) & (f.tunnel == 0)
         opening = request & (is_syn(f) | f.is_udp_head)
         plain = f.inner("hdr_len") == np.where(f.ver == 6, 40, 20)
-        carrying = np.flatnonzero(opening & ~plain)
+        wrapped = f.inner("encap") == layout.ENCAP_GENEVE
+        carrying = np.flatnonzero(opening & (~plain | wrapped))
         if not len(carrying) and not self.told:
             return
-        asked = {int(f.source[r]): r for r in np.flatnonzero(opening & plain).tolist()}
+        asked = {int(f.source[r]): r for r in np.flatnonzero(opening & plain & ~wrapped).tolist()}
         for row in carrying.tolist():
             self._told(f, row, asked.get(int(f.source[row])))
-        known = list(self.told)
+        known, balancers = list(self.told), {one.balancer for one in self.told.values()}
         for row in np.flatnonzero(request & plain & np.isin(f.source, known)).tolist():
             one = self.told[int(f.source[row])]
-            one.answered |= bool(f.is_tcp[row] and not f.flags[row] & SYN)  # only who got an answer goes on
-            if int(f.eth_src[row]) == one.balancer and int(f.dst[row]) not in one.servers:
+            one.heard |= bool(f.is_tcp[row] and not f.flags[row] & (SYN | RST))  # only who got an answer goes on
+            one.answered |= bool(f.is_tcp[row] and not f.flags[row] & SYN)
+            if int(f.dst[row]) not in one.servers | {one.vip} and int(f.eth_src[row]) in balancers:
                 one.others.add(int(f.dst[row]))
+                one.takers |= {int(f.eth_src[row])} - {one.balancer}
         for row in np.flatnonzero(np.isin(f.target, known) & (f.is_tcp | f.is_udp_head)).tolist():
             one = self.told[int(f.target[row])]
-            if f.is_tcp[row] and int(f.flags[row]) & RST and int(f.src[row]) in one.servers | one.others:
+            if not f.is_tcp[row] or not int(f.flags[row]) & RST:
+                continue
+            if int(f.src[row]) in one.servers | one.others:
                 one.resets.add(int(f.src[row]))
-                one.frames = [*one.frames, f.ref(row)][:MOST_FRAMES]
+            elif int(f.src[row]) == one.vip and one.refusal is None and int(f.eth_src[row]) != one.balancer:
+                one.refusal = int(f.eth_src[row]), int(f.tos[row])
+            one.frames = [*one.frames, f.ref(row)][:MOST_FRAMES]
         replies = (flows.direction == REPLY) & (is_synack(f) | f.is_udp_head)
         for row in np.flatnonzero(replies & np.isin(f.target, known)).tolist():
-            self.told[int(f.target[row])].answered = True
+            one = self.told[int(f.target[row])]
+            one.answered = True
+            one.replied |= not f.tunnel[row]
+            one.wrapped |= bool(f.tunnel[row])
+        self._errors(f)
+
+    def _errors(self, f: Frames) -> None:
+        for row in np.flatnonzero(f.is_error).tolist():
+            one = self.told.get(int(f.quoted_src[row]) << 16 | int(f.rec["q_sport"][row]))
+            if one is not None and one.error is None and int(f.eth_src[row]) != one.balancer:
+                one.error = int(f.ver[row]), int(f.icmp_type[row]), int(f.rec["icmp_code"][row])
+                one.frames = [*one.frames, f.ref(row)][:MOST_FRAMES]
 
     def _told(self, f: Frames, row: int, before: int | None) -> None:
         client = int(f.source[row])
@@ -84,8 +117,20 @@ class Options:
             handed = before is not None and int(f.eth_dst[before]) == int(f.eth_src[row])
             if before is None or not handed or int(f.dst[before]) == int(f.dst[row]) or len(self.told) >= _MOST:
                 return
-            one = self.told[client] = Told(int(f.eth_src[row]), proto=int(f.proto[row]), before=int(f.ip_len[before]))
+            one = self.told[client] = Told(
+                int(f.eth_src[row]),
+                int(f.dst[before]),
+                int(f.tos[row]),
+                proto=int(f.proto[row]),
+                overlay=int(f.inner("encap")[row]) == layout.ENCAP_GENEVE,
+                before=int(f.ip_len[before]),
+            )
+        if int(f.dst[row]) == one.vip:
+            one.returned.add(int(f.eth_src[row]))
+            return
         one.servers.add(int(f.dst[row]))
+        if int(f.eth_src[row]) == one.balancer and int(f.ts[row]) - one.last >= _COPY_NS:
+            one.tries, one.last = one.tries + 1, int(f.ts[row])
         one.copies[int(f.tap[row])] += 1
         one.longest = max(one.longest, int(f.ip_len[row]))
         one.beyond |= int(f.eth_src[row]) != one.balancer

@@ -9,7 +9,10 @@ from dsrkit.diagnose.diagnosis import Picture
 from dsrkit.diagnose.pictures.fragments import fragments
 from dsrkit.diagnose.pictures.health import beside, untaken
 from dsrkit.diagnose.pictures.marks import collisions, marks
+from dsrkit.diagnose.pictures.memory import memory
 from dsrkit.diagnose.pictures.name_servers import name_servers
+from dsrkit.diagnose.pictures.neighbours import neighbours
+from dsrkit.diagnose.pictures.option_answers import option_answers
 from dsrkit.diagnose.pictures.options import options
 from dsrkit.diagnose.pictures.owner import owner
 from dsrkit.diagnose.pictures.ports import wrong_port
@@ -25,6 +28,7 @@ from dsrkit.diagnose.pictures.wrong_address import wrong_address
 PICTURES: Final[tuple[Picture, ...]] = (
     takeover,
     owner,
+    neighbours,
     proxy,
     name_servers,
     untaken,
@@ -33,11 +37,13 @@ PICTURES: Final[tuple[Picture, ...]] = (
     fragments,
     collisions,
     options,
+    option_answers,
     bounced,
     wrong_address,
     wrong_port,
     refused,
     unheard,
+    memory,
     stalled,
     silent,
     marks,

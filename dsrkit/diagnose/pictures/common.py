@@ -84,6 +84,14 @@ def spoken(words: Iterable[str], joint: str = "and") -> str:
     return f" {joint} ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
+def odd_ports(case: Case, servers: Iterable[str]) -> tuple[set[int], set[int]] | None:
+    """The ports that requests to these servers are sent to, and those at the others, if they have none in common."""
+    ports, who = case.server_ports(), set(servers)
+    mine = {p for name in who for p in ports.get(name, ())}
+    others = {p for name, known in ports.items() if name not in who for p in known}
+    return (mine, others) if mine and others and not mine & others else None
+
+
 def balancer(case: Case) -> str:
     """The load balancers' names, in a sentence."""
     return spoken(names(case.scene.role("lb"))) or "the load balancer"

@@ -10,44 +10,43 @@ from dsrkit.diagnose.pictures.refusals import Who
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.verdicts import Frame
 
-_ROUNDS: Final = 3
 _NEAR_DEATH: Final = 2
 """A request that reaches the load balancer with so little TTL ends there or at the next router."""
 
 
 def expired(case: Case, who: Who, members: list[Connection]) -> Told | None:
-    lbs = names(case.scene.role("lb"))
     loops = [c for c in members if _sent_ttl(c) > _NEAR_DEATH + 8]
-    if loops and (any(map(forwarded, members)) or any(map(_goes_round, members)) or who not in ("router", "other")):
-        return _loop(case, members)
+    if loops and (any(map(forwarded, members)) or any(c.goes_round for c in members) or who not in ("router", "other")):
+        return loop(case, members)
     if who in ("balancer", "balancer or server") and not any(map(forwarded, members)):
-        return Told(
-            ("DSR320",),
-            f"requests reach {balancer(case)} with their last TTL and end there: their client, or the way from it,"
-            " leaves too little",
-            lbs,
-            members,
-            {"DSR302": "no request was seen twice with a lower TTL"},
-            whole=True,
-        )
+        return ends_at_balancer(case, members)
     return None
 
 
-def _goes_round(c: Connection) -> bool:
-    """Whether one tap shows the request again and again with less TTL."""
-    ttls: dict[tuple[int, int], set[int]] = {}
-    for tap, ttl, mac, _ in c.sent:
-        ttls.setdefault((tap, mac), set()).add(ttl)
-    return any(len(known) >= _ROUNDS for known in ttls.values())
+def ends_at_balancer(case: Case, members: list[Connection]) -> Told:
+    return Told(
+        ("DSR320",),
+        f"requests reach {balancer(case)} with their last TTL and end there: their client, or the way from it,"
+        " leaves too little",
+        names(case.scene.role("lb")),
+        members,
+        {"DSR302": "no request was seen twice with a lower TTL"},
+        whole=True,
+    )
+
+
+def last_hop(members: list[Connection]) -> bool:
+    """Whether every request was last seen with a TTL that ends at the next machine."""
+    return all(c.last is not None and c.last[0] <= 1 for c in members)
 
 
 def _sent_ttl(c: Connection) -> int:
     return max((ttl for _, ttl, *_ in c.sent), default=0)
 
 
-def _loop(case: Case, members: list[Connection]) -> Told | None:
+def loop(case: Case, members: list[Connection]) -> Told | None:
     """The TTL of requests is used up behind the load balancer: somebody sends them round."""
-    routed = _hands_to_router(case) if case.mode == "l2dsr" else None
+    routed = hands_to_router(case) if case.mode == "l2dsr" else None
     if routed is not None:
         return no_neighbour(case, members, routed)
     servers = names(case.server_of(c) for c in members)
@@ -69,7 +68,7 @@ def _loop(case: Case, members: list[Connection]) -> Told | None:
     )
 
 
-def _hands_to_router(case: Case) -> list[Frame] | None:
+def hands_to_router(case: Case) -> list[Frame] | None:
     """Frames for the VIP that the load balancer gives to a router."""
     lbs, routers = case.scene.macs("lb"), case.scene.macs("router")
     places = case.evidence.facts.requests.asked

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dsrkit.diagnose.case import Case
-from dsrkit.diagnose.pictures.common import names, spoken
-from dsrkit.diagnose.pictures.marks import remarking
+from dsrkit.diagnose.pictures.common import agreeing, names, spoken
+from dsrkit.diagnose.pictures.marks import known_tags, remarking
 from dsrkit.model.dscp import dscp_text
 from dsrkit.verify.connections import Connection, WrongAnswer
+from dsrkit.verify.frames import TCP
 from dsrkit.verify.scene import Party
 
 NOT_MARKED: Final = ("DSC504", "DSC515", "DSC517")
@@ -79,13 +80,9 @@ def by_marks(case: Case, server: Party, answers: list[WrongAnswer]) -> Found:
             [server.name],
             settle="a tap at the load balancer shows whether it marks them",
         )
-    codes = (
-        ("DSC502", "DSC510", "DSC501", "DSC503")
-        if _all_alike(case)
-        else ("DSC505", "DSC510", "DSC501", "DSC502", "DSC503")
-    )
+    rule = _rule_codes(case, server)
     return Found(
-        codes,
+        ("DSC502", *rule, "DSC503") if "DSC505" not in rule else (*rule, "DSC502", "DSC503"),
         f"answer[s|] from [its|their] own address; the load balancer marks its requests with DSCP {spoken_marks(sent)}",
         [server.name],
         ruled_out={"DSC517": "the mark is there behind the load balancer"} if sent else {},
@@ -131,15 +128,37 @@ def _unmarked(case: Case, marks: _Marks, lbs: list[str]) -> Found | None:
         what = "clears the DSCP of requests and writes no tag" if cleared else "sends requests on without a tag"
     elif any(t >> 2 for t in marks.before) and not any(t >> 2 for t in marks.out):
         codes, what = ("DSC515",), "clears the DSCP of requests and writes no tag"
+    elif {t >> 2 for t in marks.out} <= known_tags(case).keys():
+        return None  # it writes the same mark elsewhere
     else:
         codes, what = ("DSC517",), "sends requests on with the DSCP that the client gave them: it writes no tag"
     ruled = {"DSC502": "the mark is missing already behind the load balancer", "DSC510": "no tag arrives at the server"}
     return Found(codes, f"{who} {what}", lbs, ruled_out=ruled, cells=cells, whole=True)
 
 
+def left_by_clients(case: Case, members: list[Connection]) -> Found | None:
+    """Requests for a VIP without a tag that come with another VIP's tag and leave with it."""
+    tags = known_tags(case)
+    meant = {a for c in members for known, _ in c.asked.values() for a in known & case.scene.vips}
+    before = {p.tos >> 2 for p in case.evidence.facts.requests.asked if p.dst in meant}
+    others = set[int]().union(*(vips for tag, vips in tags.items() if tag in before))
+    if not before or not before <= tags.keys() or any(vips & meant for vips in tags.values()):
+        return None
+    text = case.scene.address
+    lbs = names(case.scene.role("lb"))
+    return Found(
+        ("DSC507",),
+        f"{spoken(lbs) or 'the load balancer'} leaves the DSCP of clients as it is in requests for"
+        f" {spoken(sorted(map(text, meant)))}, which has no tag: {spoken_marks(before)} means"
+        f" {spoken(sorted(map(text, others)))} to the servers, and clients get no answer that they know",
+        list(lbs),
+        whole=True,
+    )
+
+
 def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int], routers: list[str]) -> Found:
     gone = came == {0}
-    what = "clears" if gone else "changes"
+    what = agreeing("clear[s|]" if gone else "change[s|]", len(routers) or 1)
     how = "" if gone else remarking({m for m in sent if m}, came)
     where = spoken(routers) or "a router behind the load balancer"
     return Found(
@@ -159,8 +178,12 @@ def _changed_on_the_way(case: Case, server: Party, sent: set[int], came: set[int
 
 
 def _intact(case: Case, server: Party, came: set[int], proven: bool) -> Found:
-    everyone = _all_alike(case)
-    codes = ("DSC510", "DSC501") if everyone else ("DSC505", "DSC510", "DSC501")
+    codes = _rule_codes(case, server)
+    rule = "no rule that turns the tagged packets' destination into the VIP"
+    why = {
+        ("DSC510", "DSC501"): f"{rule}",
+        ("DSC510", "DSC501", "DSC505"): f"{rule}, or one that waits for another tag than at the other servers",
+    }.get(codes, f"[its|their] rule waits for another tag, or there is {rule}")
     if not proven:
         codes = (*codes, "DSC503")
     if not proven and all(t & 3 for t in _marks(case, server).arriving):
@@ -171,15 +194,30 @@ def _intact(case: Case, server: Party, came: set[int], proven: bool) -> Found:
         ruled["DSC517"] = "the load balancer does write the tag"
     return Found(
         codes,
-        f"get[s|] requests with DSCP {spoken_marks(came)} and answer[s|] from [its|their] own address: "
-        + ("no" if everyone else "[its|their] rule waits for another tag, or there is no")
-        + " rule that turns the tagged packets' destination into the VIP, or it is a stateful DNAT, which puts the real"
-        " address back into every reply",
+        f"get[s|] requests with DSCP {spoken_marks(came)} and answer[s|] from [its|their] own address: {why}, or"
+        " it is a stateful DNAT, which puts the real address back into every reply",
         [server.name],
         ruled_out=ruled,
         settle="nft list ruleset or iptables-save -t raw on the server: is there a stateless rule for this DSCP?",
         cells=(),
     )
+
+
+def _rule_codes(case: Case, server: Party) -> tuple[str, ...]:
+    """What is wrong with the rule of a server that gets its tag and answers from its own address. A tag that works
+    elsewhere is in the map of tags; one of this server's own may have been mixed up."""
+    if _all_alike(case):
+        return ("DSC510", "DSC501")
+    tags = _tags(case, server)
+    elsewhere = [_tags(case, p) for p in case.servers() if p is not server and case.served_by(p)]
+    if tags and any(tags <= others for others in elsewhere):
+        return ("DSC510", "DSC501", "DSC505")
+    return ("DSC505", "DSC510", "DSC501")
+
+
+def _tags(case: Case, server: Party) -> set[int]:
+    marks = _marks(case, server)
+    return {tos >> 2 for tos in marks.out or marks.arriving} - {0}
 
 
 def _all_alike(case: Case) -> bool:
@@ -189,7 +227,9 @@ def _all_alike(case: Case) -> bool:
 
 
 def server_of_answer(case: Case, w: WrongAnswer) -> int:
+    """Which server (its index) gave an answer: by its address or MAC, or as the one that was asked."""
     servers = case.servers()
     by_ip = [i for i, p in enumerate(servers) if w.source in p.ips]
     by_mac = [i for i, p in enumerate(servers) if w.sender in p.macs]
-    return next(iter(by_ip or by_mac), -1)
+    asked = [w.server] if case.mode == "l3dsr-dscp" and w.proto == TCP else []
+    return next(iter(by_ip or by_mac or asked), -1)

@@ -57,7 +57,7 @@ def remarking(sent: set[int], came: set[int]) -> str:
 # --- tags that are none -----------------------------------------------------------------------------------------------
 
 
-def _tags(case: Case) -> dict[int, set[int]]:
+def known_tags(case: Case) -> dict[int, set[int]]:
     """Tag -> VIPs that it stands for, as requests behind the load balancer show them or a spec says."""
     out: dict[int, set[int]] = {}
     for (vip, _), tags in case.scene.tags.items():
@@ -105,7 +105,7 @@ def _left_by_clients(case: Case) -> Iterator[Diagnosis]:
 
 def _used_by_others(case: Case) -> Iterator[Diagnosis]:
     """Requests to servers' own addresses that did not come from the load balancer and carry a tag."""
-    scene, tags = case.scene, _tags(case)
+    scene, tags = case.scene, known_tags(case)
     rips, lbs, clients = scene.ips("real-server"), scene.macs("lb"), scene.macs("client")
     asked = case.evidence.facts.requests.asked
     balanced = {(p.proto, p.port) for p in asked if p.dst in rips and p.eth_src in lbs and case.at_balancer(p.tap)}
@@ -208,7 +208,7 @@ def _ecn_lost(case: Case) -> Iterator[Diagnosis]:
 
 def _in_replies(case: Case) -> Iterator[Diagnosis]:
     """SYN-ACKs and data that carry the tag back to the clients: tcp_reflect_tos."""
-    tags = _tags(case)
+    tags = known_tags(case)
     leaked = {
         (mac, dscp): seen
         for (vip, mac, dscp), seen in case.evidence.facts.marks.in_replies.items()

@@ -19,7 +19,17 @@ AT_SERVER: Final[dict[str | None, tuple[str, ...]]] = {
     "fullnat": ("NAT213", "DSR323"),
 }
 """A server that says nothing, by mode, the likeliest first. Source: the catalogue's decision table."""
+_AT_SERVER_V6: Final = {"l3dsr-tunnel": ("TUN403", "TUN402", "NAT213", "DSR323")}
+"""Where the order is another one: the kernel filters IPv4 by source, IPv6 only where a rule of the firewall does."""
 MADE_IN: Final = {"l3dsr-dscp": "DSC516", "nat": "NAT204", "fullnat": "NAT204"}
+
+
+def silences(case: Case, server: Party | None, members: list[Connection]) -> tuple[str, ...]:
+    """What a server that says nothing may have, without what this capture speaks against."""
+    excluded = spoken_against(case, server, members) if server is not None else {}
+    v6 = all(":" in case.scene.address(c.client >> 16) for c in members)
+    codes = _AT_SERVER_V6.get(case.mode or "") if v6 else None
+    return tuple(code for code in codes or AT_SERVER[case.mode] if code not in excluded)
 
 
 def at_server(case: Case, server: Party, members: list[Connection]) -> Told:
@@ -69,9 +79,8 @@ def unwrapped(case: Case, server: Party, members: list[Connection]) -> Told | No
         )
     served = any(case.served_by(p) for p in case.servers() if any(o.dst in p.ips for o in _checked(case)))
     if outer and all(o.checked for o in outer) and not served:
-        silence = tuple(code for code in AT_SERVER[case.mode] if code not in spoken_against(case, server, members))
         return Told(
-            ("TUN420", *silence),
+            ("TUN420", *silences(case, server, members)),
             "say[s|] nothing to GRE packets that carry a checksum; a device that was not made for them drops them",
             (server.name,),
             members,
@@ -106,7 +115,7 @@ def _unknown_mac(case: Case, server: Party, members: list[Connection]) -> Told |
 
 def _mute(case: Case, server: Party, members: list[Connection]) -> Told:
     excluded = spoken_against(case, server, members)
-    codes = tuple(code for code in AT_SERVER[case.mode] if code not in excluded)
+    codes = silences(case, server, members)
     if _gateway(case, server) == "unanswered" and "NAT213" in codes:
         codes = ("NAT213", *(code for code in codes if code != "NAT213"))
     return Told(

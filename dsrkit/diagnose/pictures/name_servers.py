@@ -17,6 +17,11 @@ _CODES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "dns-rr.resolver.shares": (("DNS601",), "the cache's rrset-order (BIND) or rrset-roundrobin (Unbound)"),
     "dns-rr.resolver.uncut": (("DNS606",), "dig +noedns NAME and dig +tcp NAME at the resolver"),
     "dns-rr.resolver.complete": (("DNS606",), "dig NAME at each authoritative name server: do all have the same zone?"),
+    "dns-rr.resolver.ttl": (
+        ("DNS602",),
+        "dig NAME at the authoritative name server: is the stated TTL there? cache-min-ttl (Unbound), min-cache-ttl"
+        " (dnsmasq) of the cache",
+    ),
     "dns-rr.client.fresh": (
         ("DNS602",),
         "how long the client's program or library keeps addresses (networkaddress.cache.ttl of Java, say)",

@@ -22,8 +22,9 @@ def options(case: Case) -> Iterator[Diagnosis]:
     told = list(case.evidence.facts.options.told.values())
     if told:
         yield from _another_server(case, told)
-        yield from _too_long(case, told)
-        yield from _dropped(case, told)
+        bare = [one for one in told if not one.overlay]
+        yield from _too_long(case, bare)
+        yield from _dropped(case, bare)
     yield from _client_hidden(case)
 
 
@@ -44,6 +45,12 @@ def _another_server(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         return
     who = _balancers(case, moved)
     resets = {a for one in moved for a in one.resets & one.others}
+    taken = [one for one in moved if one.takers]
+    if taken:
+        yield _taken_over(case, taken, len(told))
+        moved = [one for one in moved if not one.takers]
+    if not moved:
+        return
     yield Diagnosis(
         ("TUN414",),
         f"{spoken(who)} tells the VIP to one server in the SYN's option, and sends what follows to another"
@@ -58,6 +65,25 @@ def _another_server(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         settle="whether the load balancer's table forgets connections or its servers changed",
         expected="the server that got the SYN",
         actual=_addresses(case, resets),
+    )
+
+
+def _taken_over(case: Case, taken: list[Told], among: int) -> Diagnosis:
+    """Another load balancer goes on with connections, at other servers, which the SYN's option never told the VIP."""
+    who = _balancers(case, taken)
+    servers = _addresses(case, {a for one in taken for a in one.resets & one.others})
+    return Diagnosis(
+        ("DSR318", "TUN414"),
+        f"connections that {spoken(who)} began are sent on by another load balancer, to servers ({servers}) that were"
+        f" not told the VIP and reset them in their own names ({len(taken)} of {among} connections)",
+        tuple(mac_text(m) if (p := case.scene.party_of_mac(m)) is None else p.name for m in taken[0].takers),
+        case.failed(".answered-by-vip"),
+        sightings(taken),
+        failed=len(taken),
+        among=among,
+        settle="what changed the route at that time; whether all load balancers pick the same server for a connection",
+        expected="the server that got the SYN",
+        actual=servers,
     )
 
 
@@ -95,8 +121,12 @@ def _dropped(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         return
     who = _balancers(case, lost)
     routers = names(case.scene.role("router"))
+    codes: tuple[str, ...] = ("TUN415", "DSR322", "NAT213", "DSR323")
+    asked = {place.tap for place in case.evidence.facts.requests.asked}
+    if asked.issuperset(i for i, t in enumerate(case.taps) if t.packets):
+        codes += ("DSR309", "DSR310")  # no tap shows whether servers get these requests and answer
     yield Diagnosis(
-        ("TUN415", "DSR322", "NAT213", "DSR323"),
+        codes,
         f"requests leave {spoken(who)} with an IP option for"
         f" {_addresses(case, {a for o in lost for a in o.servers})}, are seen nowhere after that, and none of"
         f" {len(lost)} connections is answered: routers often drop packets with options",

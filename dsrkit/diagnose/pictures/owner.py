@@ -245,6 +245,7 @@ def _undetermined(case: Case) -> Iterator[Diagnosis]:
             field="arp.src.hw_mac",
             expected="one MAC",
             actual=spoken(mac_text(m) for m in sorted(claimants)),
+            vips=(case.scene.address(address),),
         )
         return
 

@@ -17,6 +17,8 @@ _HEADER: Final = (
     "l7.lb.header-as-stated",
 )
 """Checks of PROXY headers, what is wrong in itself before what is only not agreed on."""
+_REWRITTEN: Final = ("ip.src", "ip.dst", "l4.srcport", "l4.dstport", "l4.checksum")
+"""What NAT changes in a packet, and a router between a proxy's two sides would have to leave as it is."""
 _DECIDE_HEADER: Final = (
     "send-proxy or send-proxy-v2 on the proxy's server lines, accept-proxy (or its like) on the servers: both or"
     " neither"
@@ -45,8 +47,6 @@ def proxy(case: Case) -> Iterator[Diagnosis]:
             settle="idle time-outs of both sides: timeout client and timeout server of the proxy, keep-alive of the"
             " servers",
         )
-    for v in failed.get("l7.lb.own-session", ()):
-        yield from_check(("PRX804",), v, settle="the kind of load balancing that this VIP is configured for")
     for v in failed.get("l7.real-server.accepts", ()):
         yield from_check(
             ("PRX805",),
@@ -54,7 +54,7 @@ def proxy(case: Case) -> Iterator[Diagnosis]:
             ruled_out={"PRX801": "the SYN itself is refused, before any header could be sent"},
             settle="ss -ltn on the server: does its daemon listen on the port that the proxy connects to?",
         )
-    yield from _translated(case)
+    yield from _translated(case, failed.get("l7.lb.own-session", []))
 
 
 def _header(failed: list[Verdict]) -> Iterator[Diagnosis]:
@@ -73,13 +73,23 @@ def _header(failed: list[Verdict]) -> Iterator[Diagnosis]:
     )
 
 
-def _translated(case: Case) -> Iterator[Diagnosis]:
-    """A proxy is stated, and the same sessions are seen on both sides."""
-    for v in case.failed():
-        if v.field == "mode" and v.expected == "l7" and v.actual in ("nat", "fullnat"):
-            diagnosis = from_check(("PRX804",), v, settle="the kind of load balancing that this VIP is configured for")
-            diagnosis.message = (
-                "a proxy (l7) is stated, but the sessions of clients go on behind the load balancer with the same"
-                f" sequence numbers: it translates addresses ({v.actual})"
-            )
-            yield diagnosis
+def _translated(case: Case, spanning: list[Verdict]) -> Iterator[Diagnosis]:
+    """What is called a proxy passes the clients' own sessions on; what it rewrites is no router's mistake then."""
+    stated = [v for v in case.failed() if v.field == "mode" and v.expected == "l7" and v.actual in ("nat", "fullnat")]
+    found = [*spanning, *stated]
+    if not found:
+        return
+    rewritten = [v for v in case.failed() if v.cell.startswith("path.") and v.field in _REWRITTEN]
+    diagnosis = from_check(
+        ("PRX804",),
+        found[0],
+        [*found[1:], *rewritten],
+        settle="the kind of load balancing that this VIP is configured for",
+        nodes=tuple(dict.fromkeys(name for v in found for name in v.nodes)),
+    )
+    if stated and not spanning:
+        diagnosis.message = (
+            "a proxy (l7) is stated, but the sessions of clients go on behind the load balancer with the same sequence"
+            f" numbers: it translates addresses ({stated[0].actual})"
+        )
+    yield diagnosis

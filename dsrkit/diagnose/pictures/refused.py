@@ -7,7 +7,17 @@ from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
+from dsrkit.diagnose.pictures.common import (
+    Told,
+    balancer,
+    diagnoses,
+    forwarded,
+    grouped,
+    names,
+    odd_ports,
+    spoken,
+    unanswered,
+)
 from dsrkit.diagnose.pictures.expired import expired, no_neighbour
 from dsrkit.diagnose.pictures.refusals import (
     EXPIRED,
@@ -46,10 +56,20 @@ def refused(case: Case) -> Iterator[Diagnosis]:
         one = _told(case, server_name, who, kind, icmp, members)
         if one is not None:
             told.append(one)
-    for diagnosis in diagnoses(case, fleet(case, told), cells):
+    for diagnosis in diagnoses(case, _one_firewall([*fleet(case, told)]), cells):
         if diagnosis.codes[0] == "DSR306":
             diagnosis.symptoms += case.failed(".lb.eth.dst")
         yield diagnosis
+
+
+def _one_firewall(told: list[Told]) -> list[Told]:
+    """Firewalls that reject in several ways, by RST here and by an ICMP error there, have one set of rules."""
+    alike = [one for one in told if one.codes[0] == "DSR319"]
+    codes = tuple(dict.fromkeys(code for one in alike for code in one.codes))
+    for one in alike:
+        one.codes = codes
+        one.ruled_out = {code: why for code, why in one.ruled_out.items() if code not in codes}
+    return told
 
 
 # --- who says so ------------------------------------------------------------------------------------------------------
@@ -283,13 +303,11 @@ def _untranslated(case: Case, server: str, members: list[Connection]) -> Told | 
 
 def _closed_behind_nat(case: Case, who: tuple[str, ...], members: list[Connection]) -> Told:
     """NAT may send to a port of its own choice: then another server's port is the better guess."""
-    ports = case.server_ports()
-    mine = {p for name in who for p in ports.get(name, ())}
-    others = {p for name, known in ports.items() if name not in who for p in known}
-    odd = bool(mine and others and not mine & others)
+    odd = odd_ports(case, who)
     what = "reset[s|] connections: nothing listens on the port that the load balancer sends to"
-    if odd:
+    if odd is not None:
+        mine, others = odd
         what += f" ({spoken(map(str, sorted(mine)))}, at other servers {spoken(map(str, sorted(others)))})"
     ruled = {"DSR319": "a firewall's RST has TOS 0"} if _copied_tos(members) else {}
-    codes = ("NAT212",) if ruled or odd else ("NAT212", "DSR319")
+    codes = ("NAT212",) if ruled or odd is not None else ("NAT212", "DSR319")
     return Told(codes, what, who, members, ruled, "ss -ltn on the server, ipvsadm -Ln on the load balancer")

@@ -7,9 +7,20 @@ from typing import Final, Literal
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
-from dsrkit.diagnose.pictures.common import Told, balancer, diagnoses, forwarded, grouped, names, spoken, unanswered
-from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, not_marked
-from dsrkit.diagnose.pictures.mute import AT_SERVER, MADE_IN, at_server, spoken_against, stale_sum, unwrapped
+from dsrkit.diagnose.pictures.common import (
+    Told,
+    balancer,
+    diagnoses,
+    forwarded,
+    grouped,
+    in_order,
+    names,
+    spoken,
+    unanswered,
+)
+from dsrkit.diagnose.pictures.expired import ends_at_balancer, hands_to_router, last_hop, loop, no_neighbour
+from dsrkit.diagnose.pictures.lost_mark import MARK_CELLS, NOT_MARKED, left_by_clients, not_marked
+from dsrkit.diagnose.pictures.mute import MADE_IN, at_server, silences, spoken_against, stale_sum, unwrapped
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.scene import Party
 from dsrkit.verify.verdicts import Verdict
@@ -27,6 +38,8 @@ _UNSEEN: Final[dict[str | None, tuple[str, ...]]] = {
     "nat": ("NAT201",),
 }
 """Answers in the server's own name, which no tap shows that only sees what passes the load balancer."""
+_OWNERS: Final = tuple(f"ARP{n}" for n in (*range(104, 113), *range(115, 119)))
+"""Neighbours that send to a machine without the VIP, for whatever reason: what ARP104 stands for in a list."""
 _NO_VIP: Final = {"l2dsr": "DSR301", "l3dsr-tunnel": "TUN403", "l3dsr-dscp": "DSC511"}
 
 
@@ -74,10 +87,14 @@ def silent(case: Case) -> Iterator[Diagnosis]:
     told: list[Told] = []
     for (stage, _), members in stages.items():
         server = case.server_of(members[0])
-        if stage == "server" and server is not None:
+        circle = loop(case, members) if case.direct and all(c.goes_round for c in members) else None
+        if circle is not None:
+            told.append(circle)
+        elif stage == "server" and server is not None:
             told.append(at_server(case, server, members))
         elif stage == "balancer":
-            told.append(_swallowed(case, members))
+            dead = ends_at_balancer(case, members) if last_hop(members) else None
+            told.append(dead or _given_to_router(case, members) or _swallowed(case, members))
         elif stage == "way":
             told.append(_on_the_way(case, server, members))
         else:
@@ -87,20 +104,49 @@ def silent(case: Case) -> Iterator[Diagnosis]:
             diagnosis.symptoms += [v for v in case.failed(".l4.checksum", node="lb") if v not in diagnosis.symptoms]
         if diagnosis.codes[0] in NOT_MARKED:
             diagnosis.symptoms += case.failed(*MARK_CELLS)
+        if diagnosis.codes[0] == "DSR306":
+            diagnosis.symptoms += case.take(case.failed(".lb.eth.dst"))
         yield diagnosis
+    yield from _not_handed_over(case)
+
+
+def _not_handed_over(case: Case) -> Iterator[Diagnosis]:
+    """Frames given to a router, of connections whose end no tap shows."""
+    cells = case.failed(".lb.eth.dst")
+    told = _given_to_router(case, []) if cells else None
+    if told is None:
+        return
+    failed, checked = sum(v.failed for v in cells), sum(v.checked for v in cells)
+    yield Diagnosis(
+        told.codes,
+        f"{told.what} ({failed} of {checked} packets)",
+        told.who,
+        cells,
+        told.frames,
+        failed=failed,
+        among=checked,
+        ruled_out=told.ruled_out,
+        settle=told.settle,
+        field="eth.dst",
+        expected="a real server's MAC",
+        actual="a router's MAC",
+    )
 
 
 def _known(case: Case, told: list[Told], cells: dict[int, Verdict]) -> list[Told]:
     """What is left when those that an established cause would explain as well have gone to it."""
     left = []
     for one in told:
-        cause = next((d for d in case.found if d.codes[0] in one.codes and len(one.codes) > len(d.codes)), None)
+        codes = {*one.codes, *(_OWNERS if "ARP104" in one.codes else ())}
+        same = next((d for d in case.found if d.codes == one.codes), None)
+        cause = same or next((d for d in case.found if d.codes[0] in codes and len(codes) > len(d.codes)), None)
         if cause is None:
             left.append(one)
             continue
         cause.symptoms += case.take([cells[id(c)] for c in one.members])
         cause.failed += len(one.members)
-        which = f"requests to {spoken(one.who)}" if one.who else "other requests"
+        which = f"requests to {spoken(one.who)}" if one.who and same is None else "other requests"
+        cause.nodes = cause.nodes if same is None else in_order(case, (*same.nodes, *one.who))
         cause.message += f"; it would also explain why {which} get no answer"
     return left
 
@@ -120,6 +166,12 @@ def _stage(case: Case, c: Connection, cell: Verdict) -> Stage:
 
 
 # --- before the server ------------------------------------------------------------------------------------------------
+
+
+def _given_to_router(case: Case, members: list[Connection]) -> Told | None:
+    """Frames that should go to a server and go back to a router instead, an error about which no tap shows whole."""
+    frames = hands_to_router(case) if case.mode == "l2dsr" else None
+    return no_neighbour(case, members, frames) if frames is not None else None
 
 
 def _swallowed(case: Case, members: list[Connection]) -> Told:
@@ -206,11 +258,13 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         own = stale_sum(case, server, members) or unwrapped(case, server, members)
         if own is not None:
             return own
-    unmarked = not_marked(case, server) if case.mode == "l3dsr-dscp" and server is not None else None
+    unmarked = None
+    if case.mode == "l3dsr-dscp" and server is not None:
+        unmarked = not_marked(case, server) or left_by_clients(case, members)
     if unmarked is not None:
         return Told(unmarked.codes, unmarked.what, tuple(unmarked.who), members, unmarked.ruled_out, whole=True)
     excluded = spoken_against(case, server, members) if server is not None else {}
-    codes = [code for code in AT_SERVER[case.mode] if code not in excluded]
+    codes = [*silences(case, server, members)]
     way = list(_ON_THE_WAY.get(case.mode, ("DSR322",)))
     codes = [*way, *codes] if all_fail and case.mode != "l2dsr" else [*codes, *way]
     if not case.sees_replies(members):
@@ -219,6 +273,8 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["DSR309", "DSR310"]
     elif not case.sees_replies(members) or stage == "unknown":
         codes += ["NAT214"]
+    if case.mode == "l3dsr-tunnel":
+        codes += ["TUN401", "TUN413", "TUN422"]
     lbs = balancer(case)
     if stage == "behind":
         what = "give[s|] no answer that clients get: " if server is not None else "clients get no answer: "
@@ -227,14 +283,29 @@ def _somewhere(case: Case, stage: Stage, server: Party | None, members: list[Con
         codes += ["DSR308"] if case.direct else ["NAT205"] if case.mode == "fullnat" else []
         codes += ["HCK706", "ARP104"]
         what = f"requests on their way to {lbs} get no answer; no tap shows whether it sends them on"
+    who: tuple[str, ...] = (server.name,) if server is not None else ()
+    whole = server is None or stage != "behind"
+    hops = names(case.scene.party_of_mac(c.last_hop) for c in members)
+    routers = [name for name in names(case.scene.role("router")) if name in hops]
+    if stage == "behind" and codes[0] in way and routers:
+        who, whole = (*routers, *who), True
+        what = f"{lbs} sends requests on to {spoken(routers)}, and clients get no answer: they are lost there or behind"
+        what += " it, or servers do not answer, or the answers are lost"
+    if last_hop(members) and stage == "unknown":
+        codes.insert(0, "DSR320")
+        what = f"requests are about to reach {lbs} with their last TTL, and get no answer"
+    elif last_hop(members) and case.mode == "l3dsr-tunnel":
+        codes.insert(0, "TUN412")
+        who, whole = names(case.scene.role("lb")), True
+        what = f"{lbs} sends outer packets with a TTL of 1, which end at the next router, and clients get no answer"
     return Told(
         tuple(dict.fromkeys(codes)),
         what,
-        (server.name,) if server is not None else (),
+        who,
         members,
         excluded,
         "a tap at the real server shows whether requests arrive and what it sends back",
-        whole=server is None or stage != "behind",
+        whole=whole,
     )
 
 

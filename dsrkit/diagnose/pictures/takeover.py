@@ -10,6 +10,7 @@ from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import forwarded, unanswered
 from dsrkit.model.sections import Takeover
+from dsrkit.tables.checks.takeover import ADVERTS, PINGS, STATED
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.verdicts import Verdict
 from dsrkit.wire.address import mac_text
@@ -131,7 +132,7 @@ def takeover(case: Case) -> Iterator[Diagnosis]:
 
 def _stated_only(v: Verdict) -> bool:
     """A number that only a spec says otherwise is no collision."""
-    return v.cell == "garp.vrrp.vrid" and v.message.endswith("is stated")
+    return STATED in v.signs
 
 
 def _joins(lead: Verdict, other: Verdict) -> bool:
@@ -154,7 +155,7 @@ def _diagnosis(case: Case, lead: Verdict, picture: _Picture, late: list[Verdict]
         nodes = tuple(reversed(nodes))
     elif lead.cell == "garp.router.follows" and any(v.cell == "garp.announcement.target-mac" for v in late):
         codes = ("ARP106", *codes)
-    elif lead.cell == "garp.owner.exclusive" and "adverts" not in message:
+    elif lead.cell == "garp.owner.exclusive" and ADVERTS not in lead.signs:
         codes = ("ARP109", "ARP116")
     mine = macs | {m for name in lead.nodes if (p := case.scene.party(name)) is not None for m in p.macs}
     lost, cells = _in_vain(case, mine) if lead.severity == "error" else ([], [])
@@ -192,7 +193,7 @@ def _untold(case: Case, lead: Verdict) -> tuple[tuple[str, ...], dict[str, str]]
         codes, ruled_out = ("ARP104",), {"ARP117": f"the tap at {new} shows that no announcement was sent"}
     if codes == _UNTOLD and lead.severity == "warning":
         codes = (*codes, "ARP118")  # nothing is lost, and no tap shows what the old owner does with the frames
-    if unseen and "pings too" in lead.message:
+    if unseen and PINGS in lead.signs:
         ruled_out["HCK706"] = "the load balancer answers no ping of the VIP any more either"
     return (*codes, "HCK706") if unseen and "HCK706" not in ruled_out else codes, ruled_out
 

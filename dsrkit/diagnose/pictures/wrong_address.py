@@ -60,9 +60,29 @@ def wrong_address(case: Case) -> Iterator[Diagnosis]:
                 known.answers += one.answers
                 known.refused += one.refused
                 known.ruled_out |= one.ruled_out
-    for one in found.values():
+    for one in _one_map(list(found.values())):
         symptoms = [*cells, *(v for c, v in refused if any(c is m for m in one.refused))]
         yield _diagnosis(case, one, list({id(v): v for v in symptoms}.values()))
+
+
+def _one_map(found: list[Found]) -> list[Found]:
+    """Where a map of tags is proven to be wrong at one server, rules elsewhere that make no VIP of their tag are of the
+    same mistake."""
+    proven = next((one for one in found if one.codes == ("DSC505",)), None)
+    unruled = [one for one in found if one is not proven and one.servers and "DSC505" in one.codes]
+    if proven is None or not unruled:
+        return found
+    proven.what, proven.whole = f"{spoken(proven.who)} {agreeing(proven.what, len(proven.who))}", True
+    for one in unruled:
+        told = agreeing("take[s|] no tag for the VIP and answer[s|]", len(one.who))
+        proven.what += f"; {spoken(one.who)} {told} from the server's own address"
+        proven.codes = tuple(dict.fromkeys((*proven.codes, *one.codes)))
+        proven.who += one.who
+        proven.servers += one.servers
+        proven.answers += one.answers
+        proven.refused += one.refused
+        proven.ruled_out |= one.ruled_out
+    return [one for one in found if one not in unruled]
 
 
 def _proven(case: Case, wrong: list[WrongAnswer]) -> list[WrongAnswer]:
@@ -154,8 +174,7 @@ def _past_the_balancer(case: Case, server: Party | None, answers: list[WrongAnsw
     return Found(
         ("NAT201",),
         "answer[s|] clients past the load balancer, from [its|their] own address: [its|their] way back to them is not"
-        " by"
-        " the load balancer" + (", [it asks|they ask] for the router's MAC instead" if asked else ""),
+        " by the load balancer" + (", [it asks|they ask] for the router's MAC instead" if asked else ""),
         who,
         ruled_out={
             "DSC510": "the load balancer wrote no mark into the requests",
@@ -281,7 +300,7 @@ def _all_served(case: Case, answers: list[WrongAnswer]) -> bool:
 
 def _diagnosis(case: Case, one: Found, symptoms: list[Verdict]) -> Diagnosis:
     count, part = _share(case, one)
-    subject = "" if one.whole else f"{spoken(in_order(case, one.who))} "
+    subject = "" if one.whole else f"{spoken(in_order(case, one.who)) or 'servers'} "
     frames: list[Frame] = [f for w in one.answers for f in (w.asked, w.answer)]
     frames += [c.refusal.frame for c in one.refused if c.refusal is not None]
     related = [v for v in case.failed(*one.cells) if v.failed] if one.cells else []
@@ -304,6 +323,7 @@ def _diagnosis(case: Case, one: Found, symptoms: list[Verdict]) -> Diagnosis:
         actual=text(first.source)
         if first is not None
         else spoken({c.refusal.text for c in one.refused if c.refusal is not None}),
+        vips=tuple(sorted({text(a) for w in one.answers for a in w.right})),
     )
 
 

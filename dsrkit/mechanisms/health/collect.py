@@ -355,4 +355,6 @@ class Collector:
             return DOWN, "reset by the server"
         if probe.request is not None:
             return (UNKNOWN, "the capture ends") if cut else (DOWN, "no answer to the request")
+        if not probe.acknowledged and not probe.reset_by_checker and probe.answer_from != probe.base.target:
+            return UNKNOWN, "nothing of the checker after the answer"
         return UP, "handshake"

@@ -216,6 +216,10 @@ class Judgement:
         verdict = self._verdict("health.lb.takes-reply", self.checks, answers)
         if not answers:
             verdict.reason = "no answer to a check at any tap"
+        elsewhere = next((c for c in self.checks if c.series.from_other), None)
+        if elsewhere is not None:
+            verdict.expected = self.scene.address(elsewhere.series.base.target)
+            verdict.actual = self.scene.address(elsewhere.series.other_source)
         bad = [c for c in self.checks if _LEAST_LOST <= len(c.series.untaken) > len(c.series.answer_ns) // 2]
         if bad:
             verdict.failed = sum(len(c.series.untaken) for c in bad)

@@ -58,13 +58,14 @@ class TakeoverJudge:
         *,
         severity: str | None = None,
         count: int = 1,
+        signs: frozenset[str] = frozenset(),
     ) -> None:
         verdict = self._of(check, field)
         verdict.checked += count
         verdict.failed += count
         worse = severity or checks.CHECKS[check].severity
         if not verdict.message or _rank(worse) > _rank(verdict.severity):
-            verdict.severity, verdict.message = worse, message
+            verdict.severity, verdict.message, verdict.signs = worse, message, signs
         verdict.show(frames)
         verdict.blame(nodes)
         verdict.wireshark = field
@@ -98,7 +99,8 @@ class TakeoverJudge:
                 f"{self._vip(story)} has two owners at the same time, {' and '.join(names)}: {said} for "
                 f"{_seconds(contest.spans[-1].last - contest.spans[0].first)}. Neighbours send to whom they heard last"
             )
-            self._breaks(checks.EXCLUSIVE, field, message, first, names)
+            told = frozenset({checks.ADVERTS} if all(adverts) else ())
+            self._breaks(checks.EXCLUSIVE, field, message, first, names, signs=told)
         if not fights and story.signs:
             self._holds(checks.EXCLUSIVE, field, len(story.signs))
 
@@ -127,8 +129,8 @@ class TakeoverJudge:
             self._holds(checks.VRID, "vrrp.virt_rtr_id")
             return
         message = f"{self._vip(story)} belongs to virtual router {story.vrid}, and {self.stated_vrid} is stated"
-        name = self.o.name(sign.machine)
-        self._breaks(checks.VRID, "vrrp.virt_rtr_id", message, [sign.frame], [name], severity="warning")
+        name, stated = self.o.name(sign.machine), frozenset({checks.STATED})
+        self._breaks(checks.VRID, "vrrp.virt_rtr_id", message, [sign.frame], [name], severity="warning", signs=stated)
 
     def _vrids(self, stories: Iterable[Story]) -> None:
         """One id, two sets of addresses without a common one, from two machines."""
@@ -308,14 +310,16 @@ class TakeoverJudge:
     def _vanished(self, gone: Vanished) -> None:
         owner = self.o.name(gone.mac)
         others = [p.name for p in self.o.scene.role("lb") if p.stated and gone.mac not in p.macs]
-        pings = ", pings too" if any(r.proto != TCP for r in gone.lost) else ""
+        pinged = any(r.proto != TCP for r in gone.lost)
+        pings = ", pings too" if pinged else ""
         message = (
             f"{owner} served {len(gone.served)} requests for {self.o.scene.address(gone.vip)} and then none of "
             f"{len(gone.lost)}{pings}: frames still go to {mac_text(gone.mac)}, and nobody else claims the VIP. "
             "It is down, or has lost the VIP, which no announcement tells"
         )
         frames = [r.frame_at(gone.tap) for r in (gone.served[-1], *gone.lost)]
-        self._breaks(checks.ANNOUNCED, "eth.dst", message, frames, [*others, owner])
+        signs = frozenset({checks.PINGS} if pinged else ())
+        self._breaks(checks.ANNOUNCED, "eth.dst", message, frames, [*others, owner], signs=signs)
 
     def _tapped(self, name: str) -> bool:
         return any(tap.node == name for tap in self.taps)

@@ -90,7 +90,9 @@ class Contest:
         if len(self.spans) < _FEWEST_TO_FIGHT:
             return False
         start, end = self.spans[1].first, self.spans[-2].last  # both are there between these
-        both = [[s for s in self.signs(m) if start <= s.at <= max(end, start)] for m in self.machines]
+        if end <= start:
+            return False  # nor a capture whose times are all the same
+        both = [[s for s in self.signs(m) if start <= s.at <= end] for m in self.machines]
         adverts = [sum(s.kind == "advert" for s in signs) for signs in both]
         claims = [sum(s.kind in ("announce", "answer") for s in signs) for signs in both]
         if any(adverts):

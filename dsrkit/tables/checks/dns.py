@@ -22,7 +22,9 @@ CHECKS: Final[dict[str, Check]] = {
     "dns-rr.resolver.uncut": Check(
         "nobody connects to an address of an answer that was cut (TC)", "warning", "RFC 2181 s9", ("DNS606",)
     ),
-    "dns-rr.resolver.ttl": Check("no answer has a longer TTL than the records", "warning", "RFC 1035 s3.2.1"),
+    "dns-rr.resolver.ttl": Check(
+        "no answer has a longer TTL than the records", "warning", "RFC 1035 s3.2.1", ("DNS602",)
+    ),
     "dns-rr.client.fresh": Check(
         "a connection begins within the TTL of the last answer that holds its address", "warning", "RFC 1035 s3.2.1",
         ("DNS602",),

@@ -11,11 +11,15 @@ CHECKS: Final[dict[str, Check]] = {
         "the time between checks is the stated one; where none is stated, they keep one",
         "warning",
         "dsr.toml [[health]] interval; keepalived.conf(5) delay_loop, HAProxy inter",
+        alone="It is the spec and the checker that differ. Nothing breaks by it, and packets do not tell which of the"
+        " two is right.",
     ),
     "health.lb.request": Check(
         "checks ask what is stated: the kind of check and the path of an HTTP request",
         "warning",
         "dsr.toml [[health]] type and path",
+        alone="It is the spec and the checker that differ. Whether the check that is made is too weak shows in"
+        " health.lb.tests-service and health.lb.through-vip, which do name faults.",
     ),
     "health.lb.stated-way": Check(
         "checks go the stated way: along the data path, or to the server's own address",
@@ -51,11 +55,15 @@ CHECKS: Final[dict[str, Check]] = {
         "a server that fails its checks gets no new connections while others pass theirs",
         "warning",
         "keepalived.conf(5) retry; HAProxy fall",
+        alone="The check sees the fault, and the load balancer does not act on it: it may wait for more failures, keep"
+        " old clients at their server, or have checks that only watch. Its configuration tells, packets do not.",
     ),
     "health.real-server.passes": Check(
         "servers pass their checks; a warning where one fails to the end of the capture",
         "info",
         "keepalived check_tcp.c, check_http.c; RFC 9110 s15",
+        ("HCK706",),
     ),
 }
-"""Checks by their id. A severity is that of a fault; `health.real-server.passes` rises to warning."""
+"""Checks by their id. A severity is that of a fault; two rise to warning: `health.real-server.passes` where a server
+fails to the end, `health.lb.tag` where clients fail."""

@@ -53,5 +53,6 @@ CHECKS: Final[dict[str, Check]] = {
         "session 2 carries the octets, or the requests, of session 1, and session 1 the answer",
         "error",
         "captures",
+        alone="Who changed the octets is not in the packets: a proxy is free to rewrite, and a cache to answer itself.",
     ),
 }

@@ -18,6 +18,11 @@ ARRIVES: Final = "garp.announcement.arrives"
 FOLLOWS: Final = "garp.router.follows"
 VRID: Final = "garp.vrrp.vrid"
 
+ADVERTS: Final = "both send adverts"
+PINGS: Final = "pings are lost too"
+STATED: Final = "a spec says otherwise"
+"""Signs: what is known of a break besides that it is one, and tells its causes apart."""
+
 CHECKS: Final[dict[str, Check]] = {
     EXCLUSIVE: Check(
         "one machine at a time claims the VIP: no two masters of one virtual router, no foreign owner",
