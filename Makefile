@@ -61,6 +61,7 @@ docs-serve: $(TEST_VENV)/.installed ## Serve the documentation on http://127.0.0
 
 docs-output: $(TEST_VENV)/.installed ## Run the commands shown in README.md and docs/ and paste their output
 	$(TEST_VENV)/bin/python scripts/outputs.py --write
+	$(TEST_VENV)/bin/python scripts/pasted.py --write
 
 docs-tables: $(TEST_VENV)/.installed ## Print what the package knows as tables into docs/
 	$(TEST_VENV)/bin/python scripts/tables.py --write

@@ -20,8 +20,7 @@ def by_frame(c: Comparison, numbers: tuple[Callable[[int], int], Callable[[int],
         for example in found.examples:
             at = (example.a, example.b)
             context[at] = example.context
-            values = " → ".join(escape(value) or "absent" for value in example.values)
-            frames.setdefault(at, []).append(f"    {found.field}: {values}")
+            frames.setdefault(at, []).append(f"    {_values(found.field, *example.values)}")
     order = sorted(frames)
     for a, b in order[:_FRAMES_SHOWN]:
         mine, theirs = numbers[0](a), numbers[1](b)
@@ -35,6 +34,12 @@ def by_frame(c: Comparison, numbers: tuple[Callable[[int], int], Callable[[int],
             yield f"… {found.field} differs in {_frames(more)} more"
     yield from _lone("missing", c.only_a, numbers[0])
     yield from _lone("too many", c.only_b, numbers[1])
+
+
+def _values(field: str, expected: str, seen: str) -> str:
+    if field.startswith(("-", "+")):  # a whole header, put into words
+        return f"{field}: {'missing' if field[0] == '-' else 'too many'}: {escape(expected or seen)}"
+    return f"{field}: {escape(expected) or 'absent'} → {escape(seen) or 'absent'}"
 
 
 def _lone(title: str, unpaired: Unpaired, number: Callable[[int], int]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from dsrkit import (
     read,
     verify,
 )
+from dsrkit.testing import Bench, Goldens, assert_forwarded, assert_frames, assert_golden, assert_verified, scenario
 
 
 def version() -> str:
@@ -110,3 +111,16 @@ def mistake(error: DsrkitError) -> str:
             return "dependency"
         case _:
             return str(error)
+
+
+def tested(goldens: Goldens, frames: list[bytes], spec: Spec) -> Report:
+    bench = scenario("l2dsr", profile="ipvs", fault=None, flows=2)
+    assert_type(bench, Bench)
+    assert_type(bench.frames("B.in", node="lb1", arp=True), list[bytes])
+    bench.expect("B.out").matches(frames, ignore=["ip.id"])
+    goldens.check(bench.crafted, "l2dsr/all", mode="l2dsr", how="rerun", only=["ip.*"])
+    assert_golden({"B": frames}, "l2dsr/b", folder="pcaps", update=False)
+    assert_frames(frames, iter(frames), what="what came out")
+    assert_forwarded(frames[0], frames[1:], "lb1", spec, profile="katran")
+    allow = [{"code": "ARP107", "node": "web1", "reason": "arp_accept is off on purpose"}]
+    return assert_verified({"B": "b.pcap"}, mode="l2dsr", spec=spec, allow=["DSC513", *allow])
