@@ -17,10 +17,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
 # Directories are listed too: a deleted module changes its directory, and the package is built again.
-PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name '*.j2' -o -name py.typed \) -print)
+PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name '*.j2' -o -name py.typed \) -print) \
+    $(shell find pcaps -type d -o -type f)
 BUILD_FILES := pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: help demo test lint docs docs-serve docs-output docs-tables fuzz lab-all record build clean
+.PHONY: help demo test lint docs docs-serve docs-output docs-tables fuzz lab-all record pcaps build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +69,10 @@ docs-tables: $(TEST_VENV)/.installed ## Print what the package knows as tables i
 
 record: $(TEST_VENV)/.installed ## Record the cases lab-* of pcaps/ anew, as root (CASES='NAME ...' for some)
 	$(TEST_VENV)/bin/python scripts/record.py $(CASES)
+	$(TEST_VENV)/bin/python scripts/pcaps.py
+
+pcaps: $(TEST_VENV)/.installed ## Craft the cases of pcaps/crafted/ anew, and complete what is derived of all cases
+	$(TEST_VENV)/bin/python scripts/pcaps.py $(CASES)
 
 build: $(TEST_VENV)/.installed ## Build sdist and wheel into dist/
 	rm -rf dist

@@ -1,8 +1,14 @@
-"""Builds the compiled modules where Cython and a C compiler are at hand; else the same sources are interpreted."""
+"""Builds the compiled modules where Cython and a C compiler are at hand; else the same sources are interpreted.
+
+The captures of pcaps/ become a part of the package, beside the code that finds them.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 COMPILED = ["dsrkit.wire.scan"]
 """Modules in Cython's pure Python mode; add a name and it is built from its .py file."""
@@ -21,4 +27,27 @@ def extensions() -> list[Extension]:
     return built
 
 
-setup(ext_modules=extensions())
+class BuildWithCaptures(build_py):
+    """Also copies pcaps/ to dsrkit/_pcaps, but for the programs that made the traffic: they are not data."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:  # the package is the checkout, which has its captures
+            return
+        for source, target in self._captures():
+            self.mkpath(str(target.parent))
+            self.copy_file(str(source), str(target))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        captures = [] if self.editable_mode else [str(target) for _, target in self._captures()]
+        return [*super().get_outputs(include_bytecode), *captures]
+
+    def _captures(self) -> list[tuple[Path, Path]]:
+        folder = Path("pcaps")
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "_tools" not in file.parts]
+        if not files:
+            raise FileNotFoundError("pcaps/ is not beside setup.py: it is part of the package")
+        return [(file, Path(self.build_lib, "dsrkit", "_pcaps", file.relative_to(folder))) for file in files]
+
+
+setup(ext_modules=extensions(), cmdclass={"build_py": BuildWithCaptures})

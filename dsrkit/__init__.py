@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dsrkit.errors import CaptureError, DsrkitError, MissingDependency, SpecError, UsageError
     from dsrkit.model.report import Finding, Report
     from dsrkit.model.spec import Spec
+    from dsrkit.pcaps import pcaps
     from dsrkit.verification import verify
     from dsrkit.wire.capture import Capture, read
     from dsrkit.wire.columns import Columns, decode
@@ -40,6 +41,7 @@ _HOME = {
     "decode": "dsrkit.wire.columns",
     "explain": "dsrkit.diagnose.explain",
     "forward": "dsrkit.craft.forward",
+    "pcaps": "dsrkit.pcaps",
     "read": "dsrkit.wire.capture",
     "verify": "dsrkit.verification",
 }
@@ -61,6 +63,7 @@ __all__ = [
     "decode",
     "explain",
     "forward",
+    "pcaps",
     "read",
     "verify",
 ]
@@ -81,7 +84,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `dsrkit.verify` and `dsrkit.craft` the functions: importing a subpackage would put it in their place."""
+    """Keeps `dsrkit.verify`, `craft` and `pcaps` the functions: importing a module would put it in their place."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

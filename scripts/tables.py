@@ -6,7 +6,8 @@
 
 `cells: MODE` are the rewrite tables, `options: MODE` what craft takes in that mode and not in all (`options: all` those
 of all), `tunnels: profiles` what every profile puts around packets, `forms: garp` the announcements, `faults: AREA`
-what craft can break, `breaks: lab` what a lab can, `codes: AREA` what `dsrkit explain` says of each code.
+what craft can break, `breaks: lab` what a lab can, `codes: AREA` what `dsrkit explain` says of each code, `pcaps: MODE`
+the captures that come with the package.
 
 Usage: ``python scripts/tables.py [--write]``; without --write it exits with 1 if a page is out of date.
 """
@@ -18,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import dsrkit
 from dsrkit.craft.faults import FAULTS
 from dsrkit.craft.options import flag, options_of
 from dsrkit.craft.packets.arp import FORMS
@@ -27,12 +29,13 @@ from dsrkit.diagnose.page import Page
 from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.lab.faults import FAULTS as BREAKS
 from dsrkit.model.names import MODES as ALL_MODES
+from dsrkit.pcaps import Case
 from dsrkit.tables import MODES
 from dsrkit.tables.words import words
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(?P<open><!-- (?P<kind>cells|options|tunnels|forms|faults|breaks|codes): (?P<what>\S+) -->\n)"
+    r"(?P<open><!-- (?P<kind>cells|options|tunnels|forms|faults|breaks|codes|pcaps): (?P<what>\S+) -->\n)"
     r".*?(?P<close><!-- end of (?P=kind) -->)",
     re.DOTALL,
 )
@@ -142,6 +145,45 @@ def codes(area: str) -> list[str]:
     return [*table(("code", "name", "severity", "what is wrong"), listed), "", *page.text().splitlines()]
 
 
+def pcaps(mode: str) -> list[str]:
+    """The captures of a mode that come with the package: recordings, then crafted ones."""
+    cases = [case for case in map(dsrkit.pcaps, dsrkit.pcaps()) if case.mode == mode]
+    return table(
+        ("name", "what", "broken by", "taps", "packets", "`dsrkit verify` says", "engine"),
+        (
+            (
+                f"`{case.name}`",
+                escaped(case.title),
+                "" if case.healthy else to_code(case.fault) if case.fault else "as said",
+                str(len(case.taps)),
+                str(sum(tap.packets for tap in case.taps)),
+                _verdict(case),
+                _engine(case),
+            )
+            for case in cases
+        ),
+    )
+
+
+def _verdict(case: Case) -> str:
+    modes = " or ".join(case.expected.modes)
+    named = ", ".join(to_code(code) for code in case.expected.codes)
+    return f"exit {case.expected.exit_code}, {modes}{': ' if named else ''}{named}"
+
+
+def _engine(case: Case) -> str:
+    if case.made == "crafted":
+        return f"crafted, profile {case.provenance['profile']}"
+    balancer = case.provenance["load_balancer"].split()[0].rstrip(",:")
+    return f"{case.provenance['kernel']}, {balancer if balancer != 'none' else 'dnsmasq'}"
+
+
+def to_code(code: str) -> str:
+    """A code as a link from a page beside the folder of codes; a cell has no page."""
+    entry = ENTRIES.get(code)
+    return f"[{code}](codes/{entry.area.lower()}.md#{code.lower()})" if entry is not None else f"`{code}`"
+
+
 class MarkdownPage(Page):
     """What a terminal gets as indented text. A code alone is a heading: a name may be improved, an anchor may not."""
 
@@ -170,10 +212,14 @@ class MarkdownPage(Page):
         self._blocks.append("\n".join(["```sh", *lines, "```"]))
 
 
+def escaped(prose: str) -> str:
+    """Prose without Markdown's signs."""
+    return re.sub(r"[\\*<>\[\]`]|(?<!\w)_", r"\\\g<0>", prose)
+
+
 def linked(prose: str) -> str:
     """Prose as Markdown: codes, RFCs and issues are links."""
-    text = re.sub(r"[\\*<>\[\]`]|(?<!\w)_", r"\\\g<0>", prose)
-    text = re.sub(r"\b[A-Z]{3}\d{3}\b", _link_of, text)
+    text = re.sub(r"\b[A-Z]{3}\d{3}\b", _link_of, escaped(prose))
     text = re.sub(r"\bRFC (\d+)", r"[RFC \1](https://www.rfc-editor.org/rfc/rfc\1)", text)
     return re.sub(r"([\w.-]+/[\w.-]+) #(\d+)", r"[\1 #\2](https://github.com/\1/issues/\2)", text)
 
@@ -191,6 +237,7 @@ PRINTED: dict[str, Callable[[str], list[str]]] = {
     "faults": faults,
     "breaks": breaks,
     "codes": codes,
+    "pcaps": pcaps,
 }
 
 

@@ -63,6 +63,7 @@ ARROWS: dict[str, set[str]] = {
         "lab",
     },
     "pytest_plugin": {"model", "testing"},
+    "pcaps": {"errors", "model"},
     # craft shares the tables with verify and nothing else (the witness rule)
     "craft": {"errors", "model", "tables"},
     "setup": {"errors", "model", "craft"},
@@ -88,6 +89,7 @@ OUTSIDE: dict[str, set[str]] = {
     "__main__": set(),
     "testing": set(),
     "pytest_plugin": {"pytest"},
+    "pcaps": set(),
     "craft": {"numpy", "scapy"},
     "setup": {"jinja2"},
     "lab": set(),

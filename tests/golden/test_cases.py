@@ -1,4 +1,4 @@
-"""Every capture in pcaps/ says where it came from, and its folder is complete."""
+"""Every recording in pcaps/ says where it came from, and its folder is complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dsrkit.model.names import MODES, REWRITES
 
 PCAPS = Path(__file__).parents[2] / "pcaps"
 CASES = sorted(path.parent for path in PCAPS.glob("*/*/case.toml"))
-KEYS = {"title", "mode", "healthy", "expected", "provenance", "tap"}
+KEYS = {"title", "mode", "made", "healthy", "expected", "provenance", "tap"}
 
 
 def case_of(folder: Path) -> dict[str, Any]:
@@ -47,7 +47,8 @@ def test_every_folder_is_a_case() -> None:
 @pytest.mark.parametrize("folder", CASES, ids=lambda path: path.name)
 def test_case(folder: Path) -> None:
     case = case_of(folder)
-    assert case.keys() - {"wrong"} == KEYS
+    assert case.keys() - {"wrong", "fault"} == KEYS
+    assert case["made"] == "recorded"
     assert case["title"].endswith(".")
     assert case["mode"] == folder.parent.name
     assert case["mode"] in case["expected"]["modes"]

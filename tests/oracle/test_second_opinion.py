@@ -38,7 +38,9 @@ def oracle(request: pytest.FixtureRequest) -> Oracle:
 
 
 def recorded(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.name.endswith((".pcap", ".pcapng")))
+    """The capture files of a folder, but for those that craft made."""
+    files = (path for path in folder.rglob("*") if path.name.endswith((".pcap", ".pcapng")))
+    return sorted(path for path in files if PCAPS / "crafted" not in path.parents)
 
 
 def frames_of(path: Path, step: int = 1, most: int = 10_000) -> Iterator[Frame]:

@@ -34,10 +34,24 @@ def test_version_of_the_metadata() -> None:
     assert importlib.metadata.version("dsrkit") == dsrkit.__version__
 
 
-def test_no_captures_in_the_wheel() -> None:
-    files = importlib.metadata.files("dsrkit") or []
+def test_the_captures_are_in_the_wheel_and_nothing_else_of_the_checkout() -> None:
+    files = [str(file) for file in importlib.metadata.files("dsrkit") or []]
     assert files
-    assert not [str(file) for file in files if re.search(r"\.(pcap|pcapng|c)$|^pcaps/|^tests/", str(file))]
+    captures = [file for file in files if re.search(r"\.(pcap|pcapng)$", file)]
+    assert not [file for file in captures if not file.startswith("dsrkit/_pcaps/")]
+    assert not [file for file in files if re.search(r"\.c$|^pcaps/|^tests/|/_tools/", file)]
+
+
+@pytest.mark.skipif(not os.environ.get("DSRKIT_TEST_WHEEL"), reason="not run by `make test`")
+def test_every_capture_of_the_checkout_is_installed() -> None:
+    installed = contents(Path(dsrkit.__file__).parent / "_pcaps")
+    assert installed == contents(CHECKOUT / "pcaps")
+    assert {case.folder.parents[1].name for case in map(dsrkit.pcaps, dsrkit.pcaps())} == {"_pcaps", "crafted"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "_tools" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_every_module_of_the_checkout_is_installed() -> None:

@@ -31,6 +31,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, source)
     shutil.copytree(CHECKOUT / "dsrkit", source / "dsrkit", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__"))
+    (source / "pcaps").symlink_to(CHECKOUT / "pcaps")
 
     venv = root / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, capture_output=True)

@@ -42,7 +42,7 @@ def corpus(most: int) -> tuple[tuple[str, bytes], ...]:
         (f"{folder.name}/{path.relative_to(folder)}", path)
         for folder in folders
         for path in sorted(folder.rglob("*"))
-        if path.suffix in ENDINGS and path.stat().st_size <= most
+        if path.suffix in ENDINGS and path.stat().st_size <= most and PCAPS / "crafted" not in path.parents
     ]
     return tuple((name, path.read_bytes()) for name, path in found)
 

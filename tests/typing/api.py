@@ -28,6 +28,7 @@ from dsrkit import (
     decode,
     explain,
     forward,
+    pcaps,
     read,
     verify,
 )
@@ -97,6 +98,13 @@ def present(c: Columns) -> npt.NDArray[np.bool_]:
 def page() -> str:
     assert_type(explain("DSR301", width=72), str)
     return explain("l2dsr.lb.ip.ttl")
+
+
+def library(name: str) -> tuple[str, list[Path]]:
+    assert_type(pcaps(), tuple[str, ...])
+    case = pcaps(name)
+    assert_type(case.spec, Spec)
+    return case.expected.codes[0], list(case.paths)
 
 
 def mistake(error: DsrkitError) -> str:
