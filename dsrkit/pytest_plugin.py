@@ -31,8 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Write the golden pcaps that are missing or not what is seen; look at them before you commit them.",
     )
-    group.addoption("--dsrkit-dir", metavar="DIR", help="The folder of golden pcaps, instead of the ini file's.")
-    parser.addini("dsrkit_dir", "The folder of golden pcaps, relative to the rootdir.", default="pcaps")
+    group.addoption("--dsrkit-dir", metavar="DIR", help="The folder of golden pcaps, instead of one beside each test.")
+    parser.addini("dsrkit_dir", "The folder of golden pcaps, relative to the rootdir.", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,8 +90,11 @@ def golden_pcap(request: pytest.FixtureRequest) -> Goldens:
     from dsrkit.testing.golden import Goldens
 
     config = request.config
-    option = config.getoption("dsrkit_dir")
-    folder = config.invocation_params.dir / option if option else config.rootpath / str(config.getini("dsrkit_dir"))
+    folder = request.path.parent / "pcaps"  # wherever pytest is started, and whatever it takes for the rootdir
+    if config.getoption("dsrkit_dir"):
+        folder = config.invocation_params.dir / config.getoption("dsrkit_dir")
+    elif config.getini("dsrkit_dir"):
+        folder = config.rootpath / str(config.getini("dsrkit_dir"))
     return Goldens(
         folder,
         bool(config.getoption("dsrkit_update")),

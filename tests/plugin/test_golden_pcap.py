@@ -106,6 +106,18 @@ def test_what_a_failure_looks_like(suite: pytest.Pytester, monkeypatch: pytest.M
     assert "dsrkit/testing" not in result.stdout.str()  # the traceback ends in the user's line
 
 
+def test_goldens_lie_beside_their_tests_wherever_pytest_is_started(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = suite.mkpydir("deeper")
+    (suite.path / "test_suite.py").rename(folder / "test_suite.py")
+    run(suite, "--dsrkit-update").assert_outcomes(passed=1)
+    assert (folder / "pcaps/l2dsr/out.pcapng").is_file()
+    run(suite, "deeper").assert_outcomes(passed=1)
+    monkeypatch.chdir(folder)
+    run(suite, "test_suite.py").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("where", ["option", "ini"])
 def test_the_folder_can_be_chosen(suite: pytest.Pytester, where: str) -> None:
     if where == "ini":
