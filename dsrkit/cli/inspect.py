@@ -239,7 +239,7 @@ def _write(output: str | None, texts: Iterator[str], watch: Watch) -> None:
         write_all(sys.stdout, _around(texts, watch) if sys.stdout and sys.stdout.isatty() else texts)
         return
     try:
-        with open(output, "w", encoding="utf-8") as file:
+        with open(output, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(texts)
     except OSError as error:
         raise UsageError(f"cannot write {output!r}: {error.strerror or error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -66,7 +67,7 @@ def chosen(
     batches: Iterable[Batch], *, numbers: Numbers | None = None, where: Filter | None = None, count: int | None = None
 ) -> Iterator[tuple[Batch, list[int]]]:
     """Batches with the rows that are asked for, as long as more can come; `count` bounds the rows of all of them."""
-    left = count
+    left = None if count is None else min(count, sys.maxsize)
     for batch in batches:
         among = numbers.among(batch) if numbers else np.ones(len(batch), bool)
         if among.any():

@@ -41,7 +41,10 @@ def write_parquet(path: str, table: Table | None, picked: Iterable[tuple[Batch, 
         raise MissingDependency("--parquet needs pyarrow: pip install 'dsrkit[parquet]'") from None
     table = table or Table(every_column())
     schema = pa.schema([(name, _type(field)) for name, field in zip(table.names, table.fields, strict=True)])
-    unfinished = f"{path}.part"
+    if os.path.exists(path) and not os.path.isfile(path):  # replacing a device or a pipe would take it away
+        raise UsageError(f"cannot write {path!r}: not a regular file")
+    target = os.path.realpath(path)  # a link stays one
+    unfinished = f"{target}.{os.getpid()}.part"
     try:
         with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
             waiting: list[pa.RecordBatch] = []
@@ -52,7 +55,7 @@ def write_parquet(path: str, table: Table | None, picked: Iterable[tuple[Batch, 
                     waiting = []
             if waiting:
                 writer.write_table(pa.Table.from_batches(waiting))
-        os.replace(unfinished, path)
+        os.replace(unfinished, target)
     except OSError as error:
         raise UsageError(f"cannot write {path!r}: {error.strerror or error}") from None
     finally:

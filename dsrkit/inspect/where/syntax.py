@@ -251,6 +251,8 @@ class _Parser:
             compiled = re.compile(pattern, re.DOTALL | (re.IGNORECASE if sign == "~" else 0))
         except re.error as error:
             raise self.mistake(f"not a regular expression: {error.msg}", token) from None
+        except (RecursionError, OverflowError):
+            raise self.mistake("a regular expression that is too deep or repeats too often", token) from None
         return Text(field, compiled, every, negated)
 
     def pattern(self, field: Reference, token: Token, sign: str) -> str:

@@ -52,6 +52,8 @@ class Source:
                 self._start = path.tell()
         elif path == "-":
             self.path = "-"
+            if sys.stdin is None:  # the shell's <&-
+                raise CaptureError("standard input is closed")
             self._file = sys.stdin.buffer
         else:
             self.path = os.fspath(path)

@@ -1,0 +1,60 @@
+"""Options, files and streams that nobody means well with: one line on stderr and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CAPTURE = str(next((Path(__file__).parents[2] / "pcaps" / "l2dsr").rglob("*.pcap*")))
+
+
+def _run(args: list[str], *, closed: int | None = None) -> tuple[int, str]:
+    """``dsrkit ARGS``, perhaps with a standard stream closed: exit code, and what stderr got."""
+    command = [sys.executable, "-m", "dsrkit", *args]
+    if closed is not None:
+        command = ["sh", "-c", f'exec "$@" {closed}<&-', "sh", *command]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def _refused(args: list[str], because: str, *, closed: int | None = None) -> None:
+    code, err = _run(args, closed=closed)
+    assert (code, err.count("\n")) == (2, 1), err
+    assert err.startswith("error: ")
+    assert because in err
+
+
+@pytest.mark.parametrize(
+    "command", [["inspect", "-"], ["inspect", "--flows", "-"], ["verify", "-"], ["diff", "-", CAPTURE]]
+)
+def test_a_closed_standard_input_is_said(command: list[str]) -> None:
+    _refused(command, "standard input is closed", closed=0)
+
+
+@pytest.mark.parametrize("pattern", ["(" * 5000 + "a" + ")" * 5000, "a{99999999999999}"])
+def test_a_regular_expression_beyond_measure_is_refused(pattern: str) -> None:
+    _refused(["inspect", CAPTURE, "-Y", f'http.host matches "{pattern}"'], "too deep or repeats too often")
+
+
+def test_a_count_beyond_any_capture_shows_all_of_it() -> None:
+    assert _run(["inspect", CAPTURE, "-c", "9" * 40]) == (0, "")
+
+
+def test_parquet_takes_nothing_away_but_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    neighbour = tmp_path / "file.part"
+    neighbour.write_text("mine")
+    _refused(["inspect", CAPTURE, "--parquet", str(pipe)], "not a regular file")
+    assert pipe.is_fifo()
+    assert _run(["inspect", CAPTURE, "--parquet", str(link)])[0] == 0
+    assert link.is_symlink()
+    assert file.read_bytes()[:4] == b"PAR1"
+    assert neighbour.read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 4
