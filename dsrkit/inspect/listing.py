@@ -12,6 +12,7 @@ from dsrkit.verify.frames import TUNNEL_NAMES
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.wire.address import mac_text
 
+_UNSEEN: Final = "no load balancing seen"
 _MOST_SHOWN: Final = 6
 _ROLES: Final = {"real-server": "servers", "router": "router", "client": "client", "resolver": "resolver"}
 _STATED: Final = {"spec": "stated by the spec", "option": "stated"}
@@ -36,7 +37,7 @@ def heading(known: Known) -> list[str]:
 
 def _mode(scene: Scene) -> str:
     if scene.mode is None:
-        return "no load balancing seen"
+        return _UNSEEN if scene.vips else f"{_UNSEEN}; if there is any, state it by --vip and --mode"
     tunnel = f" ({TUNNEL_NAMES[scene.tunnel]})" if scene.mode == "l3dsr-tunnel" and scene.tunnel else ""
     said = next((note for note in scene.notes if note.startswith(f"mode {scene.mode}: ")), "")
     why = said.partition(": ")[2]

@@ -252,7 +252,7 @@ def test_checks_are_told_from_traffic(name: str) -> None:
 @pytest.mark.parametrize("name", ["ipvs-nat", "ipvs-fullnat"])
 def test_one_side_of_a_nat_claims_nothing(name: str) -> None:
     found = Survey(CASES[name].files[0])
-    assert found.heading[0] == "no load balancing seen"
+    assert found.heading[0] == "no load balancing seen; if there is any, state it by --vip and --mode"
     for batch in found.batches():
         for i in range(len(batch)):
             role = batch.role(i)

@@ -37,6 +37,7 @@ from capture_files import (
 
 A, B = "192.0.2.1", "198.51.100.1"
 SYN, ACK, FIN, RST, PSH = 0x02, 0x10, 0x01, 0x04, 0x08
+UNSEEN = "no load balancing seen; if there is any, state it by --vip and --mode"
 
 
 class Pipe(io.RawIOBase):
@@ -103,8 +104,8 @@ def test_ordinary_traffic_is_itself() -> None:
 
 
 def test_the_heading_of_ordinary_traffic_claims_nothing() -> None:
-    assert Survey(io.BytesIO(pcap([segment(SYN), segment(ACK)]))).heading == ["no load balancing seen"]
-    assert Survey(io.BytesIO(pcap([]))).heading == ["no load balancing seen"]
+    assert Survey(io.BytesIO(pcap([segment(SYN), segment(ACK)]))).heading == [UNSEEN]
+    assert Survey(io.BytesIO(pcap([]))).heading == [UNSEEN]
 
 
 def test_both_versions_and_protocols_are_written_as_urls_are() -> None:
@@ -189,7 +190,7 @@ def test_vrrp_says_whom_it_serves() -> None:
     frame = ethernet(ipv4(advert, 112, A, "224.0.0.18"))
     survey = Survey(io.BytesIO(pcap([frame, arp(1, "203.0.113.10", "203.0.113.10", "ff" * 6)])))
     (batch,) = survey.batches()
-    assert survey.heading == ["no load balancing seen", "VRRP announces VIP 203.0.113.10"]
+    assert survey.heading == [UNSEEN, "VRRP announces VIP 203.0.113.10"]
     assert batch.role(0) == "VRRP advertisement vrid 51 prio 100, VIP 203.0.113.10"
     assert batch.role(1) == "GARP (keepalived form) VIP 203.0.113.10 is-at 02:00:00:00:00:01"
     gone = ethernet(ipv4(advert[:2] + b"\0" + advert[3:], 112, A, "224.0.0.18"))
@@ -477,5 +478,5 @@ def test_copies_of_a_mirror_port_are_counted_once() -> None:
 def test_nothing_makes_no_flow() -> None:
     found = table(io.BytesIO(pcap([])))
     assert found.flows == []
-    assert found.heading == ["no load balancing seen"]
+    assert found.heading == [UNSEEN]
     assert found.values() == [[] for _ in range(13)]
