@@ -146,7 +146,7 @@ def command(
                 "--oracle compares all fields, as --format table or json; leave out --fields, -V, -x, "
                 "--flows and --parquet"
             )
-        if flows and (names or detail or parquet or where is not None or frames):
+        if flows and (names or detail or parquet or where is not None or frames is not None):
             raise UsageError(
                 "--flows shows whole connections; leave out --where, --frames, --fields, --parquet, -V and -x"
             )

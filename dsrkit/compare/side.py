@@ -101,11 +101,6 @@ class Both:
     def split(self) -> int:
         return len(self.a)
 
-    @property
-    def in_b(self) -> np.ndarray:
-        """Which rows are B's."""
-        return np.arange(self.frames.n) >= self.split
-
     def octets(self, row: int) -> bytes:
         """A frame as it was captured."""
         return self.a.octets[row] if row < self.split else self.b.octets[row - self.split]

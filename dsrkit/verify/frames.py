@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dsrkit.wire import layout
-from dsrkit.wire.address import ip_halves, ip_text
+from dsrkit.wire.address import V4_MAPPED, ip_halves, ip_text
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Words: TypeAlias = npt.NDArray[np.uint64]
@@ -40,10 +40,11 @@ TUNNEL_NONE: Final = 0
 TUNNEL_NAMES: Final = ("", "ipip", "6in6", "4in6", "6in4", "gre", "gue", "gue1")
 """Tunnel types by their number in the column `tunnel`; gue1 is GUE variant 1."""
 
-_MORE_FRAGMENTS = 0x2000
 _FRAGMENT_BITS = 0x3FFF
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
+_V4: Final = 1 << 32
+"""What is added to an IPv4 address to make it a number of its own."""
 
 
 def mix(*columns: npt.ArrayLike) -> Words:
@@ -60,9 +61,10 @@ def mix(*columns: npt.ArrayLike) -> Words:
 
 
 class AddressBook:
-    """IP addresses as small integers, the same for all batches of one verification; 0 is no address.
+    """IP addresses as integers of 33 bits, the same for all batches of one verification; 0 is no address.
 
-    A book may start from another, with its numbers, and keep what is new to itself: whoever looks at each batch once
+    An IPv4 address is its own number, so that millions of clients cost no memory; others are numbered as they come. A
+    book may start from another, with its numbers, and keep what is new to itself: whoever looks at each batch once
     forgets its addresses with it.
     """
 
@@ -77,13 +79,17 @@ class AddressBook:
 
     def intern(self, hi: Words, lo: Words) -> Ints:
         """The numbers of many addresses at once."""
-        if not len(hi):
-            return np.zeros(0, np.int64)
-        _, first, inverse = np.unique(mix(hi, lo), return_index=True, return_inverse=True)
-        ids = [self._id(int(hi[i]), int(lo[i])) for i in first]
-        return np.asarray(ids, np.int64)[inverse]
+        out = (lo & np.uint64(_V4 - 1)).astype(np.int64) | _V4
+        others = np.flatnonzero((hi != 0) | (lo >> np.uint64(32) != V4_MAPPED >> 32))
+        if len(others):
+            _, first, inverse = np.unique(mix(hi[others], lo[others]), return_index=True, return_inverse=True)
+            ids = [self._id(int(hi[i]), int(lo[i])) for i in others[first]]
+            out[others] = np.asarray(ids, np.int64)[inverse]
+        return out
 
     def _id(self, hi: int, lo: int) -> int:
+        if hi == 0 and lo >> 32 == V4_MAPPED >> 32:
+            return _V4 | lo & (_V4 - 1)
         key = (hi, lo)
         if self._start is not None and self._start._ids.get(key, self._first) < self._first:
             return self._start._ids[key]
@@ -98,6 +104,8 @@ class AddressBook:
 
     def halves(self, number: int) -> tuple[int, int]:
         """The two halves of an address."""
+        if number >= _V4:
+            return 0, V4_MAPPED | number & (_V4 - 1)
         if self._start is not None and number < self._first:
             return self._start.halves(number)
         return self._halves[number - self._first]
