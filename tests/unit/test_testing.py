@@ -223,6 +223,18 @@ def test_a_device_may_choose_what_is_its_own_and_nothing_else() -> None:
     assert refused(assert_frames, inner, frames, what="tunnel").startswith("tunnel: 1 field differs (expected → seen)")
 
 
+@pytest.mark.parametrize(
+    ("mode", "options", "point"),
+    [("l3dsr-tunnel", {"tunnel": "gue"}, "B.out"), ("dns-rr", {}, "B"), ("l2dsr", {}, "A")],
+    ids=["gue", "dns", "arp"],
+)
+def test_no_damaged_octet_passes(mode: str, options: dict[str, Any], point: str) -> None:
+    frame = next(f for f in scenario(mode, **options).frames(point) if f[12:14] == b"\x08\x06" or mode != "l2dsr")
+    for at, octet in enumerate(frame):
+        said = refused(assert_frames, patched(frame, at, bytes([octet ^ 0x40])), frame, only=["*"])
+        assert "differ" in said or said.startswith("1 frame missing, 1 frame too many"), f"octet {at}"
+
+
 def test_points_of_a_scenario() -> None:
     bench = scenario("l2dsr", flows=2)
     everything, given, made = (bench.frames(point) for point in ("B", "B.in", "B.out"))
