@@ -287,5 +287,7 @@ def _unpaired(both: Both, rows: list[int]) -> Unpaired:
 def _notes(both: Both) -> Iterator[str]:
     for one in (both.a, both.b):
         yield from (f"{one.name}: {note}" for note in one.capture.notes)
-        if one.unread:
+        if one.left_open:
+            yield f"{one.name}: a pipe is read no further than it is compared: its first {len(one)} packets"
+        elif one.unread:
             yield f"{one.name}: {one.unread} packets behind the first {len(one)} are not compared"

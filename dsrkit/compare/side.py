@@ -30,13 +30,17 @@ Source: TypeAlias = str | os.PathLike[str] | Capture | Iterable[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """`rec` are the records, `octets` the frames, both in the order of the file; `unread` counts what is beyond."""
+    """`rec` are the records, `octets` the frames, both in the order of the file; `unread` counts what is beyond.
+
+    `left_open` says that there may be more than that: a pipe, which may never end, is not read on only to count.
+    """
 
     name: str
     capture: Capture
     rec: Rows
     octets: Sequence[bytes]
     unread: int
+    left_open: bool
 
     def __len__(self) -> int:
         return len(self.rec)
@@ -51,6 +55,7 @@ def side(source: Source, name: str) -> Side:
     parts: list[Rows] = []
     frames: list[bytes] = []
     held = unread = 0
+    left_open = False
     for window in capture.windows():
         room = MOST_PACKETS - len(frames) if held < MOST_OCTETS else 0
         rows = min(room, len(window.rec))
@@ -60,8 +65,11 @@ def side(source: Source, name: str) -> Side:
             fresh = [bytes(window.packet(i)) for i in range(rows)]
             held += sum(map(len, fresh))
             frames += fresh
+        if unread and not capture.rewindable:
+            left_open = True
+            break
     rec = np.concatenate(parts) if parts else np.zeros(0, RECORD)
-    return Side(title, capture, rec, frames, unread)
+    return Side(title, capture, rec, frames, unread, left_open)
 
 
 def _opened(source: Source, name: str) -> tuple[Capture, str]:

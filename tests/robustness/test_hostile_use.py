@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from dsrkit.compare import side
+from dsrkit.compare.compare import compare
+from dsrkit.verify.frames import AddressBook
+from dsrkit.wire.address import V4_MAPPED, ip_text
+from dsrkit.wire.capture import read
 
 CAPTURE = str(next((Path(__file__).parents[2] / "pcaps" / "l2dsr").rglob("*.pcap*")))
 
@@ -58,3 +67,32 @@ def test_parquet_takes_nothing_away_but_a_file(tmp_path: Path) -> None:
     assert file.read_bytes()[:4] == b"PAR1"
     assert neighbour.read_text() == "mine"
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_clients_without_number_leave_nothing_in_the_address_book() -> None:
+    v4 = np.uint64(V4_MAPPED) | np.random.default_rng(1).integers(0, 1 << 32, 100_000, np.uint64)
+    hi, lo = np.zeros(len(v4) + 2, np.uint64), np.append(v4, [0, 1]).astype(np.uint64)
+    book = AddressBook()
+    numbers = book.intern(hi, lo)
+    assert len(book) == 2  # no address, and ::1
+    assert [book.halves(n) for n in numbers[-3:].tolist()] == [(0, int(v4[-1])), (0, 0), (0, 1)]
+    assert (book.intern(hi, lo) == numbers).all()
+    assert (AddressBook(book).intern(hi, lo) == numbers).all()
+    assert book.number(ip_text(0, int(v4[7]))) == numbers[7]
+
+
+def test_diff_leaves_a_pipe_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def readinto(self, buffer: Any) -> int:
+            if not (got := super().readinto(buffer)):
+                super().seek(24)  # the records again, for ever
+                got = super().readinto(buffer)
+            return got
+
+    monkeypatch.setattr(side, "MOST_PACKETS", 10)
+    found = compare(read(Pipe(Path(CAPTURE).read_bytes())), CAPTURE, how="copy")
+    assert "pipe is read no further than it is compared: its first 10 packets" in " ".join(found.notes)
+    assert found.packets[0] == 10
