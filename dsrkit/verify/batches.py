@@ -25,7 +25,7 @@ PathLike = str | os.PathLike[str]
 
 BATCH_ROWS: Final = 48_000
 """Packets of all taps together in the first batch: some 100 MB with their columns and what is carried over."""
-LATER_ROWS: Final = 24_000
+LATER_ROWS: Final = 12_000
 """Packets in a later one, which shares its memory with all that is remembered of the earlier ones."""
 BATCH_OCTETS: Final = 48 << 20
 """Octets of streams that one batch may ask for again: long packets end a batch before its rows do."""
@@ -135,24 +135,29 @@ class Input:
                 reached[i] = max(reached[i], int(piece.rec["ts_ns"].max()) + self._files[i].offset)
                 count += len(piece.rec)
             until = min((reached[i] for i in live), default=None)
-            out: list[Piece] = []
-            for i, pieces in enumerate(held):
-                if until is None:
-                    out += pieces
-                    held[i] = []
-                    continue
-                parts = [p.split(until, self._files[i].offset) for p in pieces]
-                out += [early for early, _ in parts]
-                held[i] = [late for _, late in parts if len(late.rec)]
+            frames = self._frames(self._cut(held, until))
             count = sum(len(p.rec) for pieces in held for p in pieces)
-            out = [p for p in out if len(p.rec)]
-            stuck = not out
-            if out or until is None:
-                yield Batch(self._frames(out), until)
+            stuck = not frames.n
+            if frames.n or until is None:
+                yield Batch(frames, until)
+            del frames  # before the next ones are read
             if until is None:
                 return
             rows = min(rows, LATER_ROWS)
             self._let_go(held)
+
+    def _cut(self, held: list[list[Piece]], until: int | None) -> list[Piece]:
+        """Packets up to a time, None for all; the later ones stay held."""
+        out: list[Piece] = []
+        for i, pieces in enumerate(held):
+            if until is None:
+                out += pieces
+                held[i] = []
+                continue
+            parts = [p.split(until, self._files[i].offset) for p in pieces]
+            out += [early for early, _ in parts if len(early.rec)]
+            held[i] = [late for _, late in parts if len(late.rec)]
+        return out
 
     def _held(self) -> int:
         return sum(f.held for f in self._files if f.windows)

@@ -50,6 +50,7 @@ def examine(
     judge = Judge(scene, data.taps, [observer(scene, data.taps, loaded) for observer in observers])
     for batch in _batches_with_roles(data, scene):
         judge.feed(batch.frames, batch.until)
+        del batch  # its columns make room for those of the next
     return conclude(judge, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
 
 
