@@ -286,7 +286,8 @@ class Connections:
             return  # between server and load balancer: in the server's own name, as it must be
         asked, frame = c.asked[tap]
         # A tap behind the load balancer shows the real server's address as the one that was asked.
-        vips = self.scene.vips if self.scene.mode == "l3dsr-dscp" else set()
+        # So does one where the VIP is told in an IP option instead of a tunnel's inner header.
+        vips = self.scene.vips if self.scene.mode in ("l3dsr-dscp", "l3dsr-tunnel") else set()
         right = (asked & vips) or vips or (asked if self.scene.mode in REWRITES else c.asked_before(tap))
         self.judged_answers[tap] += 1
         if int(f.src[row]) not in right:

@@ -186,13 +186,7 @@ def test_verify_says_what_is_expected(case: Case) -> None:
         assert SCRIPT.names_in(case.spec, report, first.nodes) == [*expected.nodes]
 
 
-def by_the_spec(case: Case) -> Any:
-    """A case for the test below, or one that is known to fail there."""
-    wrong = pytest.mark.xfail(reason="the mode stated, an answer from the VIP to a request that tells it in an option")
-    return pytest.param(case, id=case.name, marks=[wrong] if case.name == "crafted/l3dsr-tunnel/healthy-cilium" else [])
-
-
-@pytest.mark.parametrize("case", [by_the_spec(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_verify_by_the_spec(case: Case) -> None:
     """A spec tells nothing that is not so: healthy cases stay silent, and what was wrong without it still is."""
     report = dsrkit.verify(spec=case.spec)

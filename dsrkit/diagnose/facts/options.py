@@ -62,7 +62,7 @@ class Options:
 
     def see(self, f: Frames, flows: Flows, scene: Scene) -> None:
         """Take in a batch; every packet once."""
-        if scene.mode is None:
+        if scene.mode in (None, "l3dsr-tunnel"):  # where a tunnel is stated, an option may stand in for it
             self._ip_options(f, flows)
         if scene.mode == "fullnat" and self.toa_read < _MOST_READ:
             self._tcp_options(f, flows, scene)

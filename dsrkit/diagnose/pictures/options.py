@@ -131,7 +131,7 @@ def _dropped(case: Case, told: list[Told]) -> Iterator[Diagnosis]:
         f" {_addresses(case, {a for o in lost for a in o.servers})}, are seen nowhere after that, and none of"
         f" {len(lost)} connections is answered: routers often drop packets with options",
         routers,
-        [],
+        case.failed(".answered", ".lb.appears", ".router.appears"),
         sightings(lost),
         failed=len(lost),
         among=len(lost),
