@@ -16,9 +16,10 @@ export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-# Directories are listed too: a deleted module changes its directory, and the package is built again.
+# Directories are listed too: a deleted module changes its directory, and the package is built again. Not pcaps itself:
+# that is the name of a target.
 PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '*.py' -o -name '*.pxd' -o -name '*.json' -o -name '*.j2' -o -name py.typed \) -print) \
-    $(shell find pcaps -type d -o -type f)
+    $(shell find pcaps -mindepth 1)
 BUILD_FILES := pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
 .PHONY: help demo test lint docs docs-serve docs-output docs-tables fuzz lab-all record pcaps build clean
