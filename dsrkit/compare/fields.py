@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Final, TypeAlias
 
+from dsrkit.errors import UsageError
+from dsrkit.model.names import did_you_mean
+from dsrkit.wire.dissect.frame import LAYERS, NAMES
 from dsrkit.wire.dissect.tree import Dissection, Field, Layer
 
 LINK: Final = frozenset({"eth", "vlan", "ieee8021ad", "llc", "sll", "sll2", "null", "raw"})
@@ -53,18 +57,62 @@ class Differing:
 class Wanted:
     """Which fields count, by name without layer number, with ``*``: all, only some, or all but some.
 
-    ``outer.`` before a name means the headers around the innermost packet alone.
+    A name stands for all that begins with it and a dot: ``tcp.flags`` for every flag. ``outer.`` before a name means
+    the headers around the innermost packet alone.
+
+    Raises: UsageError for a name that no field has: what is compared by it is nothing.
     """
 
     ignore: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for option, patterns in (("ignore", self.ignore), ("only", self.only)):
+            for pattern in patterns:
+                _check_name(option, pattern)
+
     def __call__(self, one: Differing) -> bool:
-        base = one.name.removeprefix("quoted ").partition("#")[0]
-        matches = [base, base.lstrip("+-"), *([f"outer.{base}"] if one.place == OUTER else [])]
-        if self.only and not any(fnmatchcase(m, pattern) for m in matches for pattern in self.only):
+        return self._counts(one.name.removeprefix("quoted ").partition("#")[0], one.place)
+
+    def meets(self, d: Dissection) -> bool:
+        """Whether a frame has anything that counts."""
+        layers = _headers(d)
+        innermost = max((i for i, one in enumerate(layers) if one.name in NETWORK and not one.quoted), default=0)
+        for i, layer in enumerate(layers):
+            place = OUTER if i < innermost and layer.name not in LINK else INNER
+            if any(self._counts(name, place) for name in (layer.name, *(f.name for f in layer.fields))):
+                return True
+        return d.payload is not None and self._counts("payload", INNER)
+
+    def _counts(self, base: str, place: str) -> bool:
+        names = [base, base.lstrip("+-"), *([f"outer.{base}"] if place == OUTER else [])]
+        if self.only and not any(_means(pattern, name) for name in names for pattern in self.only):
             return False
-        return not any(fnmatchcase(m, pattern) for m in matches for pattern in self.ignore)
+        return not any(_means(pattern, name) for name in names for pattern in self.ignore)
+
+
+def _means(pattern: str, name: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+def _check_name(option: str, pattern: object) -> None:
+    """Refuse what names no field that is ever compared."""
+    if not isinstance(pattern, str):
+        raise UsageError(f"{option}: {pattern!r} is no name of a field")
+    if "#" in pattern:
+        raise UsageError(f"{option}: {pattern!r}: names go without a layer number here; outer. means headers around it")
+    known = _compared_names()
+    bare = pattern.removeprefix("outer.").lstrip("+-")
+    if not any(_means(bare, name) for name in known):
+        hint = did_you_mean(bare, known, cutoff=0.6).rstrip()
+        raise UsageError(f"{option}: {pattern!r} is no field that is compared{hint and f' ({hint})'}")
+
+
+@cache
+def _compared_names() -> frozenset[str]:
+    """What a difference may be called, without what is told in other words, or not at all."""
+    fields = {name for name in NAMES if not name.endswith(_OF_OTHERS)} - PARTS - OF_THE_TAP
+    return frozenset({name for name in fields if name.partition(".")[0] not in _FILE} | LAYERS | LINK | {"payload"})
 
 
 def deviating(expected: Dissection, got: Dissection) -> list[Differing]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def assert_forwarded(
     given: Any,
     got: Any,
     node: str,
-    spec: Spec | Workbench,
+    spec: Spec | Workbench | str | os.PathLike[str],
     *,
     profile: str = "ipvs",
     ignore: Collection[str] = (),
@@ -86,16 +87,22 @@ def assert_forwarded(
     """Fail with the fields that are wrong unless what came out is what a node makes of the given frames.
 
     Every field counts but those in `ignore`; the order of frames does not. Frames are octets or what ``bytes()`` turns
-    into them, one or several. A `Workbench` in place of the spec remembers the connections of earlier calls.
+    into them, one or several. The spec may be a file; a `Workbench` in place of it remembers the connections of
+    earlier calls.
 
     Raises: AssertionError; UsageError and SpecError as `dsrkit.forward`.
     """
     __tracebackhide__ = True
-    bench = spec if isinstance(spec, Workbench) else Workbench(spec, profile=profile)
+    bench = spec
+    if not isinstance(bench, Workbench):
+        bench = Workbench(bench if isinstance(bench, Spec) else Spec.load(bench), profile=profile)
     stated = bench.world.spec
-    expected = [out for packet in packets_of(given).packets for out in bench.forward(packet.octets, node)]
+    packets = packets_of(given).packets
+    expected = [out for packet in packets for out in bench.forward(packet.octets, node)]
     port = stated.tunnel.port if stated.tunnel is not None else None
     came = [packet.octets for packet in packets_of(got).packets]
+    if not packets and not came:
+        raise AssertionError("no frame was given and none came, so there is nothing to compare")
     ports = GUE_PORTS if port is None else GUE_PORTS | {port}
     found = wrong_frames(expected, came, ignore=ignore, only=only, gue_ports=ports)
     if found:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dsrkit.compare.compare import MOST_TAKEN_APART, compare
+from dsrkit.compare.fields import Wanted
 from dsrkit.errors import UsageError
 from dsrkit.model.comparison import Comparison
 from dsrkit.report.by_frame import by_frame
 from dsrkit.testing.packets import Packet, Packets, Source, as_capture, packets_of
+from dsrkit.wire.dissect.frame import dissect
 
 How = Literal["copy", "rerun"]
 
@@ -36,7 +38,10 @@ def assert_frames(
     """
     __tracebackhide__ = True
     left_out = ignored(ignore, only, OUTER_CHOICE)
-    found = Compared.of(packets_of(expected), packets_of(seen), "copy", None, left_out, only)
+    wants, came = packets_of(expected), packets_of(seen)
+    if not len(wants) and not len(came):
+        raise AssertionError(f"{what or 'frames'}: none is expected and none was seen, so there is nothing to compare")
+    found = Compared.of(wants, came, "copy", None, left_out, only)
     if not found.equal:
         title = f"{what}: " if what else ""
         lines = [f"{title}{found.short} (expected → seen)", *found.lines()]
@@ -46,8 +51,8 @@ def assert_frames(
 def ignored(ignore: Collection[str], only: Collection[str], usual: Collection[str]) -> tuple[str, ...]:
     """What does not count: what is named, and, where nothing says what does count, the usual."""
     for option, words in (("ignore", ignore), ("only", only)):
-        if isinstance(words, str):
-            raise UsageError(f"{option}={words!r}: a list of fields is wanted, [{words!r}]")
+        if isinstance(words, str) or not isinstance(words, Collection):
+            raise UsageError(f"{option}={words!r}: a list of names of fields is wanted, ['ip.ttl'] say")
     return (*ignore, *(() if only else usual))
 
 
@@ -74,13 +79,17 @@ class Compared:
     ) -> Compared:
         """Compare the packets of taps of the same name; where each side has a single tap, their names mean nothing.
 
-        Raises: UsageError for more packets than can be compared.
+        Raises: UsageError for more packets than can be compared, and for names of fields that none of them has.
         """
         for side in (expected, seen):
             if len(side) > MOST_TAKEN_APART:
                 raise UsageError(
                     f"{len(side)} frames are more than can be compared field by field ({MOST_TAKEN_APART})"
                 )
+        wanted = Wanted(tuple(ignore), tuple(only))
+        frames = (one for side in (expected, seen) for one in side.packets)
+        if len(expected) and not any(wanted.meets(dissect(f.octets, f.linktype, wirelen=f.wirelen)) for f in frames):
+            raise UsageError(f"no frame has a field that counts (only={list(only)}, ignore={list(ignore)})")
         taps = [(tap, tap) for tap in expected.taps if tap in seen.taps]
         if len(expected.taps) == len(seen.taps) == 1:
             taps = [(expected.taps[0], seen.taps[0])]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -37,6 +39,7 @@ def assert_verified(
     Raises: AssertionError with the findings; DsrkitError for files, spec and options that make no sense.
     """
     __tracebackhide__ = True
+    _check_files(source)
     rules = [_rule(one) for one in _listed(allow)]
     found = verify(source, mode=mode, spec=spec, profile=profile, vip=vip, fail_on=fail_on)
     report = _without(found, rules)
@@ -49,18 +52,32 @@ def assert_verified(
     return report
 
 
+def _check_files(source: object) -> None:
+    """Refuse frames: what is verified are captures, whose times and taps count as well."""
+    several = source.values() if isinstance(source, Mapping) else source
+    files = several if isinstance(several, Iterable) and not isinstance(several, str | bytes) else [several]
+    for file in files:
+        if not isinstance(file, str | os.PathLike) and file is not None:
+            raise UsageError(f"verify takes capture files by their paths, not {reprlib.repr(file)}")
+
+
 def _listed(allow: Iterable[Allowed]) -> list[Allowed]:
+    if not isinstance(allow, Iterable):
+        raise UsageError(f"allow={allow!r}: a list of codes is wanted, or of tables of code, node and reason")
     return [allow] if isinstance(allow, str | Mapping) else list(allow)
 
 
 def _rule(one: Allowed) -> Allow:
-    if isinstance(one, str):
+    if isinstance(one, str) and one:
         rule = Allow(one, "allowed by the test")
     else:
-        unknown = one.keys() - {"code", "node", "reason"}
-        if unknown or not one.get("code") or not one.get("reason"):
-            raise UsageError(f"allow {dict(one)!r}: the keys are code and reason, and node where it is one's only")
-        rule = Allow(one["code"], one["reason"], one.get("node"))
+        table = dict(one) if isinstance(one, Mapping) else {}
+        texts = all(isinstance(value, str) and value for value in table.values())
+        if not {"code", "reason"} <= table.keys() <= {"code", "reason", "node"} or not texts:
+            raise UsageError(
+                f"allow {one!r}: a code is wanted, or a table of texts: code, reason, and node where it is one's only"
+            )
+        rule = Allow(table["code"], table["reason"], table.get("node"))
     check_words("allow", [rule.code])
     return rule
 

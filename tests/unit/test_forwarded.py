@@ -183,3 +183,7 @@ def test_a_vip_hashed_by_port_does_not_look_at_clients() -> None:
     bench.world.balancer.by_port = True
     (sent,) = bench.forward(SEGMENT, "lb")
     assert sent[26:30] == bytes.fromhex("ac106a7a")
+
+
+def test_nothing_given_and_nothing_come_is_no_success() -> None:
+    assert "nothing to compare" in told([], [])

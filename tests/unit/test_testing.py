@@ -201,12 +201,32 @@ def test_what_is_no_frame_is_refused(wrong: Any) -> None:
         assert_frames(wrong, NAT.frames("B.in"))
 
 
-@pytest.mark.parametrize("options", [{"how": "auto"}, {"ignore": "ip.ttl"}, {"only": "ip.ttl"}, {"mode": "l4"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"how": "auto"}, {"mode": "l4"}, {"ignore": "ip.ttl"}, {"only": "ip.ttl"}, {"ignore": None}, {"only": [5]}),
+        *({"ignore": ["ip.tll"]}, {"only": ["ip.tll"]}, {"only": ["ip.ttl#1"]}),  # names that no field has
+        *({"only": ["frame.len"]}, {"only": ["ip.checksum.state"]}),  # what is never compared
+        *({"only": ["ipv6.hlim"]}, {"ignore": ["*"]}),  # nothing of these frames counts
+    ],
+)
 def test_wrong_options_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     frames = NAT.frames("B")
     kept(tmp_path, frames)
     with pytest.raises(UsageError):
         assert_golden(frames[1:], "it", folder=tmp_path, **options)
+
+
+def test_a_name_stands_for_all_below_it() -> None:
+    frame = TUNNEL.frames("B.out")[0]
+    finned = patched(frame, 14 + 20 + 20 + 13, b"\x03")  # SYN, and FIN
+    assert "\n    tcp.flags.fin" in refused(assert_frames, finned, frame, only=["tcp.flags"])
+    assert_frames(finned, frame, ignore=["tcp"])
+    assert_frames(finned, frame, only=["ip", "outer.ip.ttl", "eth.src"])
+
+
+def test_no_frame_against_none_is_no_success() -> None:
+    assert "nothing to compare" in refused(assert_frames, [], [])
 
 
 def test_one_frame_needs_no_list() -> None:
@@ -275,12 +295,22 @@ def test_a_frame_too_many_is_not_what_is_expected() -> None:
         (["NOPE1"], UsageError),
         ([{"code": "DSR301"}], UsageError),
         ([{"code": "DSR301", "reason": "x", "nodes": "rs1"}], UsageError),
+        ([{"code": "DSR301", "reason": "x", "node": 5}], UsageError),
+        ([""], UsageError),  # every code begins with it
+        ([5], UsageError),
+        (None, UsageError),
     ],
 )
 def test_what_is_allowed_has_a_code_and_a_reason(tmp_path: Path, allow: Any, error: type[Exception]) -> None:
     NAT.crafted.write(tmp_path / "it.pcapng")
     with pytest.raises(error, match="allow"):
         assert_verified(tmp_path / "it.pcapng", allow=allow)
+
+
+@pytest.mark.parametrize("source", [5, [b"octets"], {"B": [b"octets"]}])
+def test_what_is_verified_are_files(source: Any) -> None:
+    with pytest.raises(UsageError, match="by their paths"):
+        assert_verified(source)
 
 
 def test_a_missing_spec_is_a_mistake_and_no_failure(tmp_path: Path) -> None:

@@ -101,6 +101,8 @@ NAMES: Final[Mapping[str, Kind]] = MappingProxyType(
     names(FRAME, *(table for module in _MODULES for table in module.TABLES))
 )
 """Every field that a dissection may have: its kind and where it is defined."""
+LAYERS: Final = frozenset(table.name for module in _MODULES for table in module.TABLES)
+"""The headers that have a table of fields."""
 
 MAX_LAYERS: Final = 64
 """Most headers that are taken apart: far more than a real packet has, and few enough for a hostile one."""
