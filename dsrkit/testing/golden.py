@@ -52,14 +52,14 @@ def assert_golden(
 class Goldens:
     """The goldens of a folder.
 
-    `hint` tells how to write one. `written` are those of this run: what two tests write under one name has to be the
-    same. `wrote` is told of every file.
+    `hint` tells how to write one. `settled` are those that this run has written, or found right when it could have:
+    what two tests write under one name has to be the same. `wrote` is told of every file.
     """
 
     folder: Path
     update: bool = False
     hint: str = "--dsrkit-update"
-    written: set[Path] = field(default_factory=set)
+    settled: set[Path] = field(default_factory=set)
     wrote: Callable[[Path], None] = lambda path: None
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class Goldens:
         ignore: Collection[str] = (),
         only: Collection[str] = (),
     ) -> None:
-        """Fail unless the packets are those of the golden, whatever their order across flows and their times.
+        """Fail unless the packets are those of the golden, whatever their order and times.
 
         Fields are compared on decoded packets; a checksum counts by what it is worth, so that one which is left to the
         network card is as good as a right one. What a kernel chooses anew for each packet (`KERNEL_CHOICE`) does not
@@ -101,8 +101,10 @@ class Goldens:
         if path.is_file():
             found = Compared.of(packets_of(path), packets, how, mode, left_out, only)
             if found.equal:
+                if self.update:
+                    self.settled.add(path)
                 return
-        if self.update and path not in self.written:
+        if self.update and path not in self.settled:
             self._write(packets, path)
             return
         if found is None:
@@ -110,8 +112,8 @@ class Goldens:
                 f"there is no golden {name!r} yet ({shown}): write it with {self.hint}, look at it, and commit it"
             )
         lines = [f"golden {name!r}: {found.short} ({shown} → seen)", *found.lines()]
-        if path in self.written:
-            lines += ["", "another test of this run has written this golden: give each its own name"]
+        if path in self.settled:
+            lines += ["", "another check of this run has this golden: give each its own name"]
         else:
             if how == "copy" and Compared.of(found.expected, packets, "rerun", mode, left_out, only).equal:
                 lines += ["", 'all of that is what every run chooses anew: how="rerun" leaves it out']
@@ -123,7 +125,7 @@ class Goldens:
 
         Raises: UsageError for a name that leads out of the folder.
         """
-        pure = PurePath(name)
+        pure = PurePath(name if isinstance(name, str) else "")
         if not pure.name or "\0" in name or pure.is_absolute() or ".." in pure.parts:
             raise UsageError(f"{name!r} is no name of a golden")
         if pure.suffix in (SUFFIX, OTHER_SUFFIX):
@@ -146,7 +148,7 @@ class Goldens:
             part.unlink(missing_ok=True)
         if old != path:
             old.unlink()
-        self.written.add(path)
+        self.settled.add(path)
         self.wrote(path)
 
 
