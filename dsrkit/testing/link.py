@@ -14,8 +14,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial, update_wrapper
 from typing import Any, Final, TypeAlias
 
+from dsrkit.errors import UsageError
 from dsrkit.lab.inside import OFFLOADS_OFF
 from dsrkit.testing.packets import packets_of
 from dsrkit.testing.room import Program, Room, RoomError, in_network_of_its_own, room
@@ -164,14 +166,17 @@ def running(
 ) -> Iterator[Device]:
     """Run a program behind a cable, for the duration of a ``with`` block.
 
-    `program` is a function that gets the name of its interface (it runs in a process of its own), a command, or
-    nothing where the kernel itself is the device. `setup` are shell commands that go before it: addresses, neighbours,
-    rules. It is ready when it has opened a socket (and bound it, if a packet socket, to its interface), when it has
-    written the text `ready`, or when the function `ready` says so; `patience` seconds are given for that. `mac` and
-    `mtu` are those of its interface. With `ipv6` its kernel has IPv6, which speaks by itself.
+    `program` is a function that gets the name of its interface (it runs in a process of its own), a command (a text is
+    for the shell), or nothing where the kernel itself is the device. `setup` are shell commands that go before it:
+    addresses, neighbours, rules. It is ready when it has opened a socket (and bound it, if a packet socket, to its
+    interface), when it has written the text `ready`, or when the function `ready` says so; `patience` seconds are given
+    for that. `mac` and `mtu` are those of its interface. With `ipv6` its kernel has IPv6, which speaks by itself.
 
-    Raises: RoomError where there can be no namespaces, a command fails, or the program ends or does not become ready.
+    Raises: RoomError where there can be no namespaces, a command fails, or the program ends or does not become ready;
+    UsageError for what is no program.
     """
+    if not (program is None or callable(program) or (isinstance(program, Sequence) and len(program))):
+        raise UsageError(f"{program!r} is no program: a function is wanted, a command, or None for the kernel alone")
     with ExitStack() as stack:
         place = stack.enter_context(room())
         if not ipv6:
@@ -181,7 +186,7 @@ def running(
             place.run(command)
         started = None
         if program is not None:
-            runs = (lambda: program(DEVICE)) if callable(program) else program
+            runs = update_wrapper(partial(program, DEVICE), program) if callable(program) else program
             started = stack.enter_context(place.running(runs))
         device = Device(place, cable, started)
         if program is not None:

@@ -100,14 +100,17 @@ class Room:
 
     @contextmanager
     def running(self, program: Sequence[str] | Callable[[], Any]) -> Iterator[Program]:
-        """Start a program: a command, or a function of this process, which runs in a process of its own."""
+        """Start a program: a command, or a function of this process, which runs in a process of its own.
+
+        A text is for the shell.
+        """
         with tempfile.TemporaryFile() as output:
             if callable(program):
                 process: subprocess.Popen[bytes] | _Child = _Child(self._fork(program, output))
                 what = getattr(program, "__name__", "the program")
             else:
-                words = [*map(str, program)]
-                what = " ".join(words)
+                words = ["sh", "-ec", program] if isinstance(program, str) else [*map(str, program)]
+                what = words[-1] if isinstance(program, str) else " ".join(words)
                 process = subprocess.Popen(
                     [*_TIED, *self._enter(), *words],
                     env=_environment(),
