@@ -110,7 +110,7 @@ def pcaps(name: str | None = None) -> tuple[str, ...] | Case:
     if name is None:
         return names
     if name not in names:
-        hint = did_you_mean(name, names) or "dsrkit.pcaps() lists them; "
+        hint = did_you_mean(str(name), names) or "dsrkit.pcaps() lists them; "
         raise UsageError(f"no captures {name!r}: {hint.rstrip('; ')}")
     return _read(name, folder / name)
 

@@ -6,6 +6,8 @@ need when a test asks for them.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from dsrkit.testing.golden import Goldens
     from dsrkit.testing.link import Device
 
+_PACKAGE = Path(__file__).parent
 WROTE = "dsrkit_golden"
 """The property of a test's report that names a golden which the test has written."""
-_written = pytest.StashKey[set[Path]]()
+_settled = pytest.StashKey[set[Path]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "dsr(mode, profile=None, fault=None, flows=1, seed=0, **options): what the fixture dsr_scenario crafts, as "
         "dsrkit.craft takes it; several marks on a test run it once for each.",
     )
-    config.stash[_written] = set()
+    config.stash[_settled] = set()
     if config.getoption("dsrkit_update"):
         from dsrkit.testing.golden import in_ci
 
@@ -64,6 +67,24 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     elif argname == "dsr_scenario" and isinstance(val, Mapping):
         values = tuple(val.values())
     return "-".join(str(value) for value in values if value is not None) or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """End the traceback of a user's mistake in the user's line: the message says what is wrong."""
+    errors = sys.modules.get("dsrkit.errors")  # what has not been imported raises nothing
+    if errors is None or call.excinfo is None or item.config.getoption("fulltrace"):
+        return
+    if not isinstance(call.excinfo.value, errors.DsrkitError):
+        return
+    theirs = call.excinfo.tb
+    while (at := theirs.tb_next) is not None:
+        while at.tb_next is not None and at.tb_frame.f_code.co_filename == contextlib.__file__:
+            at = at.tb_next
+        if Path(at.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE):
+            theirs.tb_next = None
+            break
+        theirs = at
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -99,7 +120,7 @@ def golden_pcap(request: pytest.FixtureRequest) -> Goldens:
         folder,
         bool(config.getoption("dsrkit_update")),
         "pytest --dsrkit-update",
-        config.stash[_written],
+        config.stash[_settled],
         lambda path: request.node.user_properties.append((WROTE, str(path))),
     )
 
@@ -115,16 +136,22 @@ def verify_capture() -> Callable[..., Report]:
 @pytest.fixture
 def dsr_scenario(request: pytest.FixtureRequest) -> Bench:
     """The crafted scenario that the test's mark `dsr` asks for, or the parameter: a mode, or a table of arguments."""
+    from dsrkit.errors import DsrkitError
     from dsrkit.testing.bench import scenario
 
     asked = getattr(request, "param", None) or request.node.get_closest_marker("dsr")
+    args, named = getattr(asked, "args", ()), getattr(asked, "kwargs", {})
     if isinstance(asked, str):
-        return scenario(asked)
-    if isinstance(asked, Mapping):
-        return scenario(**asked)
-    if asked is None:
+        args = (asked,)
+    elif isinstance(asked, Mapping):
+        named = asked
+    if len(args) > 2 or not (args or "mode" in named):
         pytest.fail('dsr_scenario: which one? Say so with @pytest.mark.dsr(mode="l2dsr")', pytrace=False)
-    return scenario(*asked.args, **asked.kwargs)
+    try:
+        return scenario(*args, **named)
+    except DsrkitError as error:
+        mistake = str(error)
+    pytest.fail(f"dsr_scenario: {mistake}", pytrace=False)  # no line of the test has called this
 
 
 @pytest.fixture

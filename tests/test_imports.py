@@ -62,7 +62,7 @@ ARROWS: dict[str, set[str]] = {
         "craft",
         "lab",
     },
-    "pytest_plugin": {"model", "testing"},
+    "pytest_plugin": {"errors", "model", "testing"},
     "pcaps": {"errors", "model"},
     # craft shares the tables with verify and nothing else (the witness rule)
     "craft": {"errors", "model", "tables"},

@@ -98,6 +98,44 @@ def test_without_a_mark_the_test_says_what_it_lacks(suite: pytest.Pytester) -> N
     result.stdout.fnmatch_lines(['dsr_scenario: which one? Say so with @pytest.mark.dsr(mode="l2dsr")'])
 
 
+def test_a_mistake_is_told_in_a_line_at_the_line_that_makes_it(suite: pytest.Pytester) -> None:
+    result = run(
+        suite,
+        """
+        import contextlib
+        import pytest
+        from dsrkit.testing.link import running
+
+        @pytest.mark.dsr("l2dr")
+        def test_mark(dsr_scenario):
+            pass
+
+        @pytest.mark.dsr(profile="ipvs")
+        def test_no_mode(dsr_scenario):
+            pass
+
+        @pytest.mark.parametrize("dsr_scenario", [3, ["l2dsr"]], indirect=True)
+        def test_parameter(dsr_scenario):
+            pass
+
+        def test_file(golden_pcap):
+            golden_pcap.check("no.pcap", "it")
+
+        def test_program():
+            with running(5):
+                pass
+        """,
+    )
+    result.assert_outcomes(failed=2, errors=4)
+    result.stdout.fnmatch_lines(["dsr_scenario: mode 'l2dr' is not known (did you mean 'l2dsr'? *"])
+    result.stdout.fnmatch_lines(
+        ["E   dsrkit.errors.CaptureError: no.pcap: no such file", "", "test_suite.py:*: CaptureError"]
+    )
+    result.stdout.fnmatch_lines(["E  *dsrkit.errors.UsageError: 5 is no program: *", "", "test_suite.py:*: UsageError"])
+    assert "contextlib.py" not in result.stdout.str()
+    assert "raise UsageError" not in result.stdout.str()
+
+
 def test_an_unmet_expectation_names_fields(suite: pytest.Pytester) -> None:
     result = run(
         suite,
