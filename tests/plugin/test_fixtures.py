@@ -102,7 +102,6 @@ def test_a_mistake_is_told_in_a_line_at_the_line_that_makes_it(suite: pytest.Pyt
     result = run(
         suite,
         """
-        import contextlib
         import pytest
         from dsrkit.testing.link import running
 
@@ -129,7 +128,7 @@ def test_a_mistake_is_told_in_a_line_at_the_line_that_makes_it(suite: pytest.Pyt
     result.assert_outcomes(failed=2, errors=4)
     result.stdout.fnmatch_lines(["dsr_scenario: mode 'l2dr' is not known (did you mean 'l2dsr'? *"])
     result.stdout.fnmatch_lines(
-        ["E   dsrkit.errors.CaptureError: no.pcap: no such file", "", "test_suite.py:*: CaptureError"]
+        ["E  *dsrkit.errors.CaptureError: no.pcap: no such file", "", "test_suite.py:*: CaptureError"]
     )
     result.stdout.fnmatch_lines(["E  *dsrkit.errors.UsageError: 5 is no program: *", "", "test_suite.py:*: UsageError"])
     assert "contextlib.py" not in result.stdout.str()
