@@ -159,10 +159,11 @@ def _differing(a: Dissection, b: Dissection, aligned: Aligned, *, exact: bool = 
         yield Differing(f"-{layer.name}", _header(layer), "", HEADER)
     for layer in more:
         yield Differing(f"+{layer.name}", "", _header(layer), HEADER)
+    whole = all(len(d.octets) >= d.wirelen for d in (a, b))
     innermost = max((i for i, (one, _) in enumerate(pairs) if one.name in NETWORK and not one.quoted), default=0)
     for i, (one, other) in enumerate(pairs):
         around = i < innermost and one.name not in LINK
-        yield from _of_layers(one, other, QUOTED if one.quoted else OUTER if around else INNER, exact=exact)
+        yield from _of_layers(one, other, QUOTED if one.quoted else OUTER if around else INNER, exact, whole)
     yield from _payload(a, b)
 
 
@@ -216,14 +217,14 @@ def _header(layer: Layer) -> str:
     return f"{layer.name} " + " → ".join(f.shown for f in ends if f is not None) if any(ends) else layer.name
 
 
-def _of_layers(a: Layer, b: Layer, place: str, *, exact: bool) -> Iterator[Differing]:
+def _of_layers(a: Layer, b: Layer, place: str, exact: bool, whole: bool) -> Iterator[Differing]:
     """The fields of two like headers; one that is met several times (TCP options) counts by its turn."""
     theirs: dict[tuple[str, int], Field] = dict(_numbered(b))
     mine = dict(_numbered(a))
     for key in [*mine, *(key for key in theirs if key not in mine)]:
         name = key[0]
         one, other = mine.get(key), theirs.get(key)
-        if name in PARTS or name in OF_THE_TAP or name.endswith(_OF_OTHERS) or _alike(one, other, exact=exact):
+        if name in PARTS or name in OF_THE_TAP or name.endswith(_OF_OTHERS) or _alike(one, other, exact, whole):
             continue
         yield Differing(_labelled(name, a, b), _shown(one), _shown(other), place)
 
@@ -235,9 +236,11 @@ def _numbered(layer: Layer) -> Iterator[tuple[tuple[str, int], Field]]:
         yield (f.name, met[f.name]), f
 
 
-def _alike(a: Field | None, b: Field | None, *, exact: bool) -> bool:
+def _alike(a: Field | None, b: Field | None, exact: bool, whole: bool) -> bool:
     if a is None or b is None:
         return False
+    if whole and a.remark == b.remark == "unverifiable":  # a fragment: whether it is right cannot be told, whether it changed can
+        return a.value == b.value
     if a.remark or b.remark:  # a sum follows from what it covers: only whether it is right counts
         known = _worth(a) == _AS_IT_SHOULD and "unverifiable" not in (a.remark, b.remark)
         return _worth(a) == _worth(b) and (known or not exact or a.value == b.value)

@@ -225,6 +225,13 @@ def test_a_name_stands_for_all_below_it() -> None:
     assert_frames(finned, frame, only=["ip", "outer.ip.ttl", "eth.src"])
 
 
+def test_a_checksum_of_a_fragment_counts_as_it_stands() -> None:
+    frame = next(f for f in scenario("l2dsr", protocol="udp").frames("B.out"))
+    first = mended(patched(frame, 20, b"\x20\x00"))  # more fragments
+    damaged = patched(first, 40, bytes([first[40] ^ 0x24]))
+    assert "\n    udp.checksum: " in refused(assert_frames, damaged, first)
+
+
 def test_no_frame_against_none_is_no_success() -> None:
     assert "nothing to compare" in refused(assert_frames, [], [])
 
