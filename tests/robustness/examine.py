@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import faulthandler
 import io
-import resource
 import signal
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from dsrkit.errors import DsrkitError
 from dsrkit.wire.columns import FIELDS
 from dsrkit.wire.dissect.frame import dissect
 from robustness import mutations
+from robustness.peak import peak_mb
 
 MOST_SECONDS = 2.0
 MOST_OCTETS = 100_000
@@ -86,7 +86,7 @@ def main(seed: int, first: int, stop: int) -> None:
                 print(f"{name}: {traceback.format_exc(limit=-3)}")
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(peak_mb())
 
 
 if __name__ == "__main__":

@@ -26,15 +26,12 @@ def _environment() -> dict[str, str]:
 
 def _run(args: list[str], stdin: IO[bytes]) -> tuple[int, str, str, int]:
     """``dsrkit ARGS <stdin``: exit code, output, errors, and the peak of its memory in MB."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        command = [sys.executable, "-m", "dsrkit", *args]
-        with subprocess.Popen(command, stdin=stdin, stdout=out, stderr=err, env=_environment()) as child:
-            stdin.close()
-            _, status, used = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        return child.returncode, out.read(), err.read(), used.ru_maxrss // 1024
+    with tempfile.TemporaryDirectory() as folder:
+        out, err, peak = (Path(folder) / name for name in ("out", "err", "peak"))
+        command = [sys.executable, "-m", "robustness.peak", str(peak), *args]
+        with stdin, out.open("w") as to_out, err.open("w") as to_err:
+            done = subprocess.run(command, stdin=stdin, stdout=to_out, stderr=to_err, env=_environment(), check=False)
+        return done.returncode, out.read_text(), err.read_text(), int(peak.read_text())
 
 
 def _streamed(args: list[str]) -> tuple[int, str, str, int]:

@@ -25,6 +25,8 @@ from dsrkit.tables.rules import Affine, Field, Free, PerProfile, Recomputed, Rul
 PROFILE = "ipvs"
 NEVER = const(-7)
 """A value that no header field has."""
+NOWHERE = const(0)
+"""The same for an address: the number of no address."""
 UNWITNESSED: dict[str, str] = tomllib.loads((Path(__file__).parent / "unwitnessed.toml").read_text(encoding="utf-8"))
 MOST_CAPTURES = 6
 
@@ -71,7 +73,7 @@ def broken(field: str, rule: Rule) -> list[Rule]:
         case Recomputed() if not field.startswith(("outer.", "tunnel.")):
             return [keep(field)]
         case _:
-            return [NEVER]
+            return [NOWHERE if field.endswith((".src", ".dst")) and not field.startswith("eth.") else NEVER]
 
 
 def with_rule(place: Place, rule: Rule) -> ModeTables:

@@ -43,6 +43,9 @@ def echo_reply(frame: Octets) -> bytes:
     source, destination = frame.address("ip.src"), frame.address("ip.dst")
     for field, value in (("ip.src", destination), ("ip.dst", source), ("ip.ttl", 64)):
         answer.set(field, value)
+    if answer.ip.version == 4:
+        answer.put(answer.ip.at + 10, 0)
+        answer.put(answer.ip.at + 10, internet_checksum(bytes(data[answer.ip.at : at])))
     data[at] = 0 if answer.ip.version == 4 else 129
     pseudo = b"" if answer.ip.version == 4 else pseudo_header(destination, source, answer.ip.end - at, ICMPV6)
     answer.put(at + 2, 0)
