@@ -239,7 +239,9 @@ def _numbered(layer: Layer) -> Iterator[tuple[tuple[str, int], Field]]:
 def _alike(a: Field | None, b: Field | None, exact: bool, whole: bool) -> bool:
     if a is None or b is None:
         return False
-    if whole and a.remark == b.remark == "unverifiable":  # a fragment: whether it is right cannot be told, whether it changed can
+    if (
+        whole and a.remark == b.remark == "unverifiable"
+    ):  # a fragment's: that it changed can be told, not if it is right
         return a.value == b.value
     if a.remark or b.remark:  # a sum follows from what it covers: only whether it is right counts
         known = _worth(a) == _AS_IT_SHOULD and "unverifiable" not in (a.remark, b.remark)
