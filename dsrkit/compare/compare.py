@@ -20,7 +20,6 @@ from dsrkit.model.comparison import Comparison, Difference, Example, Unpaired
 from dsrkit.model.names import MODES, did_you_mean
 from dsrkit.model.spec import Spec
 
-HOW: Final = ("auto", "path", "copy", "rerun")
 How = Literal["auto", "path", "copy", "rerun"]
 
 MOST_TAKEN_APART: Final = 20_000

@@ -76,6 +76,7 @@ def same_packets(both: Both, mode: str | None, vip: tuple[str, ...] = ()) -> Pai
 
 def _along_journeys(both: Both, paired: Paired, joiner: Joiner, journeys: Journeys) -> None:
     split = both.split
+    taps_of_a = set(both.frames.tap[:split].tolist())
     for way in journeys.ways.values():
         used = np.zeros(both.frames.n, bool)
         for hop in way.hops():
@@ -86,7 +87,7 @@ def _along_journeys(both: Both, paired: Paired, joiner: Joiner, journeys: Journe
                 used[hop.before] = used[hop.after] = True
                 paired.batches += _judged(both, paired.scene, hop)
         leads = joiner.passes(way)
-        in_a = np.asarray([_of_a(both, point) for point in way.points], bool)
+        in_a = np.asarray([point.tap in taps_of_a for point in way.points], bool)
         for journey, rows in enumerate(way.rows):
             seen = rows[rows >= 0]
             if used[seen].any():
@@ -105,11 +106,6 @@ def _without_strangers(both: Both, paired: Paired) -> None:
     met = [talk[rows] for batch in paired.batches for rows in (batch.a, batch.b)]
     rows = np.asarray(sorted(paired.missing), np.int64)
     paired.missing = set(rows[np.isin(talk[rows], np.concatenate(met))].tolist()) if met else set()
-
-
-def _of_a(both: Both, point: Point) -> bool:
-    """Whether a point is on side A."""
-    return point.tap < len(set(both.frames.tap[: both.split].tolist()))
 
 
 def _judged(both: Both, scene: Scene, hop: Hop) -> list[Batch]:
