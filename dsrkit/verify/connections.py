@@ -204,6 +204,20 @@ class Connections:
             self.resets |= set(zip(f.source[reset].tolist(), f.target[reset].tolist(), strict=True))
         self._forget()
 
+    def began(self, asked: Frames, answered: Frames | None, server: int, count: int) -> None:
+        """Count TCP connections that began alike and were answered: sightings of one's SYN, and of its SYN-ACK if a tap
+        shows it."""
+        first = int(np.argmin(asked.tap))
+        to = asked.target if self.scene.mode != "fullnat" else np.zeros(asked.n, np.int64)
+        self.answered[server, TCP, int(to[first]) & 0xFFFF] += count
+        taps = set(asked.tap.tolist())
+        lbs = self.scene.macs("lb") if self.scene.mode in ("nat", "fullnat") else set()
+        for tap, mac in zip(answered.tap.tolist(), answered.eth_dst.tolist(), strict=True) if answered else ():
+            if tap in taps:
+                self.two_way.add((TCP, tap))
+                # Between server and load balancer an answer is in the server's own name, as it must be.
+                self.judged_answers[tap] += count if mac not in lbs else 0
+
     def finish(self) -> list[Connection]:
         """The connections that got no answer."""
         scanners = {c.client for c in self._tcp.values() if c.scans}
@@ -295,6 +309,7 @@ class Connections:
 
     def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...], server: int = -1) -> None:
         self.wrong_count[tap] += 1
+        f.blemished[row] = True
         if len(self.wrong[tap]) < 1000:
             self.wrong[tap].append(
                 WrongAnswer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,9 +14,9 @@ from dsrkit.tables import PROFILES
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
-from dsrkit.verify.frames import ICMP, ICMPV6, REQUEST, TUNNEL_NAMES, Frames, Ints
+from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, pair_counts
-from dsrkit.verify.observer import Observer
+from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Tally, Verdict
@@ -35,6 +35,17 @@ class Octets:
     request: int = 0
     reply: int = 0
     crossed: int = 0  # those that crossed the load balancer
+
+
+@dataclass(slots=True)
+class Settled:
+    """What one batch brought: its packets with those carried over, the journeys that are complete, and which packets
+    something was found wrong with."""
+
+    frames: Frames
+    flows: Flows
+    journeys: Journeys
+    blemished: Mask
 
 
 @dataclass(slots=True)
@@ -63,11 +74,11 @@ class Judge:
         self.joiner = Joiner(self.scene, self.taps)
         self.presence = Presence(self.scene, self.taps, self.joiner)
 
-    def feed(self, new: Frames, until: int | None) -> None:
-        """Judge one batch; `until` is the time up to which it is complete, None for the last one."""
-        for tap, packets in enumerate(np.bincount(new.tap, minlength=len(self.taps)).tolist()):
-            self.taps[tap].packets += packets
-            self.taps[tap].octets += int(new.rec["wirelen"][new.tap == tap].sum()) if packets else 0
+    def feed(self, new: Frames, until: int | None, beside: Mapping[int, int] | None = None) -> Settled:
+        """Judge one batch; `until` is the time up to which it is complete, None for the last one.
+
+        `beside` are journeys that were found right in bulk so far and are not in any batch, by direction.
+        """
         f = new if self._carried is None else joined(self._carried, new)
         flows = self.orient(f)
         for observer in self.observers:
@@ -76,14 +87,35 @@ class Judge:
         self.clocks.learn(f, journeys)
         when = f.ts + np.asarray([t.shift_ns for t in self.taps], np.int64)[f.tap] if f.n else f.ts
         settled, waiting = self.joiner.settled(when, journeys, _horizon(when, until))
+        for direction, way in settled.ways.items():
+            way.beside = (beside or {}).get(direction, 0)
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
             self.cells.add(verdict)
         self.presence.feed(f, flows, settled, ~waiting)
         for observer in self.observers:
             observer.follow(f, flows, settled, ~waiting)
         self._count(f, flows, settled)
+        self._weigh_octets(f, settled)
+        out = Settled(f, flows, settled, f.blemished.copy())
         self._fit(f, settled)
         self._carried = f.take(waiting)
+        return out
+
+    def see_traffic(self, frames: Frames) -> None:
+        """Count packets and octets for their taps."""
+        for tap, packets in enumerate(np.bincount(frames.tap, minlength=len(self.taps)).tolist()):
+            self.taps[tap].packets += packets
+            self.taps[tap].octets += int(frames.rec["wirelen"][frames.tap == tap].sum()) if packets else 0
+
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
+        """Count journeys that were found right in bulk: each stands for many, `bulk` says by direction for how many."""
+        for verdict in judge_hops(f, self.scene, journeys, self.scene.profile):
+            self.cells.add(verdict)
+        self.presence.weigh(f, flows, journeys)
+        self._count(f, flows, journeys)
+        self._weigh_octets(f, journeys, {direction: many.octets for direction, many in bulk.items()})
+        for observer in self.observers:
+            observer.weigh(f, flows, journeys, bulk)
 
     def orient(self, f: Frames) -> Flows:
         """Directions and identities, with what earlier batches showed to be servers."""
@@ -119,7 +151,6 @@ class Judge:
         ]
 
     def _count(self, f: Frames, flows: Flows, journeys: Journeys) -> None:
-        lb = list(self.scene.macs("lb") - {0})
         for way in journeys.ways.values():
             for a, b, proto, both, alone in pair_counts(f, flows, self.joiner, way):
                 key = (id(a), id(b))
@@ -128,8 +159,6 @@ class Judge:
                 self.alone[*key, proto] += alone
             if not len(way.rows):
                 continue
-            length = f.ip_len[way.rows.max(axis=1)]
-            through = np.isin(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
             for i, point in enumerate(way.points):
                 seen = way.rows[:, i] >= 0
                 rows = way.rows[seen, i]
@@ -137,12 +166,22 @@ class Judge:
                     ends = np.unique(np.concatenate([f.eth_src[rows], f.eth_dst[rows]]))
                     self.link_macs[point.tap] |= set(ends.tolist()) - {0}
                     self.forms_at[point.tap].add(point.form)
+
+    def _weigh_octets(self, f: Frames, journeys: Journeys, octets: dict[int, Ints] | None = None) -> None:
+        """Octets by direction, and those that crossed the load balancer; `octets` where a journey stands for many."""
+        lb = list(self.scene.macs("lb") - {0})
+        for direction, way in journeys.ways.items():
+            if not len(way.rows):
+                continue
+            length = f.ip_len[way.rows.max(axis=1)] if octets is None else octets[direction]
+            through = np.isin(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
+            # A request in the form for servers has been through the load balancer; a reply in the form for clients
+            # has, where the load balancer makes it.
+            made = REWRITTEN if way.direction == REQUEST else PLAIN if self.scene.mode in ("nat", "fullnat") else None
+            for i, point in enumerate(way.points):
+                seen = way.rows[:, i] >= 0
+                rows = way.rows[seen, i]
                 through[seen] |= np.isin(f.eth_dst[rows], lb) | np.isin(f.eth_src[rows], lb)
-                # A request in the form for servers has been through the load balancer; a reply in the form for clients
-                # has, where the load balancer makes it.
-                made = (
-                    REWRITTEN if way.direction == REQUEST else PLAIN if self.scene.mode in ("nat", "fullnat") else None
-                )
                 if point.form == made:
                     through[seen] = True
             if way.direction == REQUEST:
@@ -164,13 +203,16 @@ class Judge:
 
 def joined(a: Frames, b: Frames) -> Frames:
     """Two batches as one."""
-    return Frames(
+    out = Frames(
         a.book,
         np.concatenate([a.rec, b.rec]),
         np.concatenate([a.tap, b.tap]),
         np.concatenate([a.number, b.number]),
         b.reader,
     )
+    if b.past is not None:
+        out.past = np.concatenate([np.zeros(a.n, PAST) if a.past is None else a.past, b.past])
+    return out
 
 
 def _horizon(when: Ints, until: int | None) -> int | None:

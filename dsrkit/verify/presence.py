@@ -109,6 +109,15 @@ class Presence:
         self._owners(f, flows, leaving)
         self._neighbours(f, leaving)
 
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys) -> None:
+        """Count journeys that each stand for many (`Frames.weight`) and that nothing is wrong with."""
+        every = np.ones(f.n, bool)
+        for way in journeys.ways.values():
+            self._appearances(f, flows, way)
+        if self.scene.mode in DIRECT_RETURN:
+            self._replies_at(f, flows, every)
+            self._frames_for_vip(f, flows, every)
+
     def verdicts(self) -> list[Verdict]:
         """All presence cells."""
         out = []
@@ -339,7 +348,7 @@ class Presence:
                     self._account(f, way, loss, way.rows[due & there, i], way.rows[due & ~there, i])
 
     def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints) -> None:
-        loss.arrived += len(arrived)
+        loss.arrived += f.count(arrived)
         whole = arrived[f.payload_len[arrived] > 0]  # a bare ACK has the number of the segment behind it
         got = np.unique(mix(f.source[whole], f.seq[whole])) if len(whole) else np.zeros(0, np.uint64)
         for key in set(got.tolist()) & loss.copies.keys():
@@ -422,8 +431,10 @@ class Presence:
         mine = leaving & (flows.direction == REPLY) & np.isin(flows.server >> 16, list(scene.vips)) & f.has_eth_dst
         mine &= ~np.isin(flows.client >> 16, list(scene.ips("lb") | scene.vips)) & (f.is_tcp | f.is_udp)
         mine &= ~np.isin(f.eth_src, lb)
-        self._replies += int(mine.sum())
-        _count_frames(f, np.flatnonzero(mine & np.isin(f.eth_dst, lb)), self._replies_to_lb)
+        self._replies += f.count(mine)
+        back = np.flatnonzero(mine & np.isin(f.eth_dst, lb))
+        _count_frames(f, back, self._replies_to_lb)
+        f.blemished[back] = True
 
     def _frames_for_vip(self, f: Frames, flows: Flows, leaving: Mask) -> None:
         scene = self.scene
@@ -435,11 +446,13 @@ class Presence:
         self._lb_out |= set(np.unique(f.tap[leaving & (flows.direction == REQUEST) & np.isin(f.eth_src, lb)]).tolist())
         plain &= ~np.isin(f.eth_src, lb) & ~np.isin(f.eth_src, servers)
         self._lb_in |= set(np.unique(f.tap[plain & np.isin(f.eth_dst, lb)]).tolist())
-        senders, counts = np.unique(f.eth_src[plain & np.isin(f.eth_dst, lb)], return_counts=True)
-        self._to_lb.update(dict(zip(senders.tolist(), counts.tolist(), strict=True)))
+        right = plain & np.isin(f.eth_dst, lb)
+        for sender in np.unique(f.eth_src[right]).tolist():
+            self._to_lb[sender] += f.count(right & (f.eth_src == sender))
         past = plain & np.isin(f.eth_dst, servers)
         for sender in np.unique(f.eth_src[past]).tolist():
             _count_frames(f, np.flatnonzero(past & (f.eth_src == sender)), self._past_lb[sender])
+        f.blemished[past] = True
 
     def _claims_by_servers(self, f: Frames, leaving: Mask) -> None:
         servers = list(self.scene.macs("real-server") - self.scene.macs("lb"))

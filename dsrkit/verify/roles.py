@@ -22,7 +22,7 @@ from dsrkit.wire import layout
 K = TypeVar("K")
 
 _MULTICAST_BIT = 1 << 40
-_MOST_CLIENTS = 4096
+MOST_CLIENTS = 4096
 _MOST_DIPS = 8
 """More outer sources than this are made up per flow (katran), not addresses of a load balancer."""
 
@@ -63,7 +63,7 @@ class Evidence:
 def _add_bounded(known: Counter[K], new: Counter[K]) -> None:
     """Add counts, but no new keys beyond a bound: addresses of clients can be as many as packets."""
     for key, n in new.items():
-        if key in known or len(known) < _MOST_CLIENTS:
+        if key in known or len(known) < MOST_CLIENTS:
             known[key] += n
 
 
@@ -87,7 +87,7 @@ def gather(f: Frames, flows: Flows) -> Evidence:
     evidence = Evidence(steps(f, flows), places(f, flows), claims(f), answers(f, flows))
     asking = np.flatnonzero((flows.direction == REQUEST) & (f.tunnel == 0))
     who = np.stack([flows.client[asking] >> 16, f.eth_src[asking], flows.server[asking] >> 16])
-    for (client, mac, server), n in zip(*_unique_columns(who), strict=True):
+    for (client, mac, server), n in zip(*unique_columns(who), strict=True):
         evidence.clients[int(client), int(mac), int(server)] += int(n)
     wrapped = (flows.direction == REQUEST) & (f.tunnel > 0)
     evidence.outer_sources.update(_counted(f.outer_src[wrapped]))
@@ -108,7 +108,7 @@ def gather(f: Frames, flows: Flows) -> Evidence:
     return evidence
 
 
-def _unique_columns(table: Ints) -> tuple[Ints, Ints]:
+def unique_columns(table: Ints) -> tuple[Ints, Ints]:
     unique, count = np.unique(table, axis=1, return_counts=True)
     return unique.T, count
 
@@ -187,7 +187,7 @@ def refusals(f: Frames) -> Counter[tuple[int, int, int]]:
     unreachable = ((f.ver == 4) & (f.icmp_type == 3)) | ((f.ver == 6) & (f.icmp_type == 1))
     rows = np.flatnonzero(f.is_error & unreachable & (f.src == f.quoted_dst) & (f.rec["q_proto"] == 6))
     table = np.stack([f.src[rows], f.field("q_dport")[rows], f.eth_src[rows]])
-    return Counter({(int(a), int(p), int(m)): int(n) for (a, p, m), n in zip(*_unique_columns(table), strict=True)})
+    return Counter({(int(a), int(p), int(m)): int(n) for (a, p, m), n in zip(*unique_columns(table), strict=True)})
 
 
 # --- deciding --------------------------------------------------------------------------------------------------------
@@ -719,6 +719,32 @@ def _groups(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:
             else [*groups, merged]
         )
     return groups
+
+
+def alike(a: Scene, b: Scene) -> bool:
+    """Whether two scenes judge packets alike; clients do not matter."""
+
+    def shape(scene: Scene) -> tuple[object, ...]:
+        return (
+            scene.mode,
+            scene.contradiction,
+            scene.vips,
+            scene.services,
+            scene.odd_ports,
+            scene.tunnel,
+            scene.tunnel_ports,
+            {pair: tags.most_common(1)[0][0] for pair, tags in scene.tags.items()},
+            scene.tag_of_vip,
+            sorted((p.name, p.role, sorted(p.ips), sorted(p.macs)) for p in scene.parties if p.role != "client"),
+        )
+
+    return shape(a) == shape(b)
+
+
+def adopt(a: Scene, b: Scene) -> None:
+    """Let `b`, which is like `a`, have what `a` knows besides: all clients and claims."""
+    b.claims = a.claims
+    b.parties = [p for p in b.parties if p.role != "client"] + [p for p in a.parties if p.role == "client"]
 
 
 def owners(evidence: Evidence, taps: int, scene: Scene) -> list[str | None]:

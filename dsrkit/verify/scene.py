@@ -33,6 +33,7 @@ class TapInfo:
     packets: int = 0
     octets: int = 0
     offset_ns: int = 0
+    stated_node: str | None = None  # what a spec says
     shift_ns: int = 0  # what brings its time stamps near to those of the others, so that batches line up
 
 

@@ -117,6 +117,17 @@ class Collected:
         claims or one announces."""
         return list(self._vips)
 
+    @property
+    def unrest(self) -> bool:
+        """Whether anything speaks of a takeover: adverts, an announced VIP or one of several MACs, frames for one that
+        go to another MAC than before."""
+        owners: dict[int, set[int]] = {}
+        for (address, mac), how in self.scene.claims.items():
+            if address in self.scene.vips:
+                owners.setdefault(address, set()).update({mac, 0} if "announced" in how else {mac})
+        moved = any(len(runs) > 1 for (_, vip, _), runs in self.runs.items() if vip in self.scene.vips)
+        return bool(self.contents) or moved or any(len(macs) > 1 for macs in owners.values())
+
     def _learn_vips(self) -> None:
         wanted = dict.fromkeys(self.scene.vips)
         macs: dict[int, set[int]] = {}
