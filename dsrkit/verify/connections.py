@@ -309,7 +309,6 @@ class Connections:
 
     def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...], server: int = -1) -> None:
         self.wrong_count[tap] += 1
-        f.blemished[row] = True
         if len(self.wrong[tap]) < 1000:
             self.wrong[tap].append(
                 WrongAnswer(

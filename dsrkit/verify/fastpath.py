@@ -23,7 +23,7 @@ from dsrkit.verify.batches import LATER_ROWS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Mask, Records, Words
 from dsrkit.verify.journeys import Journeys, Way, servers_of
-from dsrkit.verify.judge import Judge, Settled
+from dsrkit.verify.judge import Judge
 from dsrkit.verify.observer import Bulk
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import Point
@@ -34,10 +34,13 @@ PORTION_ROWS: Final = 16_000
 """Packets that are put together at once: their rows still lie in the processor's caches."""
 HEAD_ROWS: Final = 6_000
 """Packets at the beginning that the judge sees in any case: they show roles, and most chains."""
+RIPE_NS: Final = 50_000_000
+"""After so long, a packet has been at all points that it comes to."""
 EDGE_NS: Final = 5_000_000
 """A second sighting at the same place (a mirror port's copy, a loop) comes within this time."""
 SETTLE_NS: Final = 1_000_000_000
 _MOST_WAITING: Final = 30_000
+_SHOWN: Final = 16
 _MOST_CLASSES: Final = 4_000
 _MOST_FLOWS: Final = 1 << 17
 _NEVER: Final = (1 << 63) - 1
@@ -85,8 +88,7 @@ class Kind:
 class FastPath:
     """Takes in portions; hands the judge what it has to look at."""
 
-    def __init__(self, judge: Judge, data: Input, module: Any, evidence: roles.Evidence) -> None:
-        """`evidence` is that of the first portion; it grows with what is judged."""
+    def __init__(self, judge: Judge, data: Input, module: Any) -> None:
         self._judge = judge
         self._scene = judge.scene
         self._data = data
@@ -97,9 +99,10 @@ class FastPath:
         self._waiting: list[Piece] = []
         self._backlog: list[Piece] = []
         self._known = (0, 0)
-        self.evidence = evidence
-        self._scene.claims = evidence.claims
+        self.evidence = roles.Evidence()
+        """What was seen, for roles: of all packets, for those that are counted by their examples."""
         self.forgotten = 0
+        self.mistaken = 0  # journeys that were counted as complete, and were not
         self._allocate()
 
     # --- memory -------------------------------------------------------------------------------------------------------
@@ -125,7 +128,7 @@ class FastPath:
             memory[f"{name}_key"] = np.zeros(size, np.uint64)
         memory["h_server"] = np.full(1 << 14, -1, np.int64)
         memory["c_table"] = np.zeros(1 << 14, np.int64)
-        for name in ("state", "count", "octets", "fresh", "begun", "first", "last"):
+        for name in ("state", "count", "octets", "fresh", "begun", "round", "first", "last"):
             memory[f"c_{name}"] = np.zeros(1 << 14, np.int64)
         self._make_room(2 * PORTION_ROWS)
 
@@ -142,7 +145,7 @@ class FastPath:
         for name in ("outer", "first", "last", "entry", "class", "fate"):
             memory[f"j_{name}"] = np.zeros(size, np.int64)
         memory["j_table"] = np.zeros(2 * size, np.int64)
-        for name, width in (("slow", 1), ("wait", 1), ("open", 3)):
+        for name, width in (("slow", 1), ("wait", 1), ("open", 3), ("new", 1)):
             memory[f"r_{name}"] = np.zeros(width * size, np.int64)
         self._join.attach({name: memoryview(column) for name, column in memory.items()})
 
@@ -166,19 +169,25 @@ class FastPath:
 
     # --- taking in ----------------------------------------------------------------------------------------------------
 
-    def run(self, head: Frames, until: int | None, portions: Iterator[Portion]) -> bool:
-        """Go through everything, of which the judge sees the first portion whole; False where that was given up,
-        because what an observer has seen must be looked at packet by packet, and the input can be read again."""
-        self._judge.see_traffic(head)
-        self._look_at(head, until, known=True)
+    def run(self, head: Portion, portions: Iterator[Portion]) -> bool:
+        """Go through everything; False where that was given up, because what an observer has seen must be looked at
+        packet by packet, and the input can be read again."""
+        self._join.show(_SHOWN)
+        self._judge.rehearse(self._data.frames(head.pieces))
+        self.serve()
+        self.feed(head)
         del head
         for portion in portions:
-            if self._data.rewindable and any(observer.doubts() for observer in self._judge.observers):
+            if self._doubtful():
                 return False
             self.feed(portion)
             del portion  # its rows make room for those of the next
         self.finish()
-        return not (self._data.rewindable and any(observer.doubts() for observer in self._judge.observers))
+        return not self._doubtful()
+
+    def _doubtful(self) -> bool:
+        doubts = self.mistaken > 0 or any(observer.doubts() for observer in self._judge.observers)
+        return self._data.rewindable and doubts
 
     def serve(self) -> None:
         """Learn which endpoints serve, from the scene and what the judge has seen."""
@@ -222,6 +231,7 @@ class FastPath:
             if len(late) > _MOST_WAITING:
                 horizon = int(np.partition(late, len(late) - _MOST_WAITING)[len(late) - _MOST_WAITING])
             edge = max(horizon, until - EDGE_NS)
+        self._recognise(pieces, until)
         slow, wait, opened = self._join.settle(edge, horizon, horizon, int(alarms > 0))
         self._began(pieces, memory["r_open"][: 3 * opened].reshape(-1, 3))
         self._backlog += self._taken(pieces, memory["r_slow"][:slow], past=True)
@@ -302,12 +312,12 @@ class FastPath:
         self._data.awaited = []
         self._look_at(frames.take(order), until)
 
-    def _look_at(self, frames: Frames, until: int | None, *, known: bool = False) -> None:
-        """Let the judge look at packets, and learn which chains it finds right; `known`: the evidence has them."""
-        settled = self._judge.feed(frames, until, self._beside())
-        if not known and frames.n:
-            self.evidence.merge(roles.gather(frames, settled.flows.last(frames.n)))
-        self._learn(settled)
+    def _look_at(self, frames: Frames, until: int | None) -> None:
+        """Let the judge look at packets."""
+        flows = self._judge.feed(frames, until, self._beside())
+        if frames.n:
+            self.evidence.merge(roles.gather(frames, flows))
+        self._review()
 
     def _beside(self) -> dict[int, int]:
         out = {REQUEST: 0, REPLY: 0}
@@ -317,74 +327,78 @@ class FastPath:
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
-    def _learn(self, settled: Settled) -> None:
-        f = settled.frames
-        if f.n:
-            self.serve()
-            self._forget_flows(f.n)
-            self._make_room(f.n)
-            self._join.add(_octets(f.rec), 0, f.n, _view(f.tap), 0, 0)
-            key, place, flow = (self._memory[f"e_{name}"][: f.n].copy() for name in ("key", "place", "flow"))
-            self._join.reset()
-            for way in settled.journeys.ways.values():
-                self._learn_way(settled, way, key, place, flow)
-        joiner = self._judge.joiner
-        known = (len(joiner.expected), joiner.pairs_known)
-        if known != self._known:
-            self._known = known
-            self._review()
-
-    def _learn_way(self, settled: Settled, way: Way, key: Words, place: Words, flow: Ints) -> None:
-        f = settled.frames
-        if not len(way.rows):
+    def _recognise(self, pieces: list[Piece], until: int | None) -> None:
+        """Let the judge's rules look at one journey of each kind that is new."""
+        memory = self._memory
+        new = self._join.group()
+        if new:
+            journeys = memory["r_new"][:new].copy()
+            frames, journey = self._sightings(pieces, journeys)
+            flows = self._judge.orient(frames)
+            found = servers_of(frames, flows, self._scene, np.arange(frames.n))
+            own = np.full(len(journeys), -1, np.int64)
+            np.maximum.at(own, journey, found)
+            for j, server in zip(journeys.tolist(), own.tolist(), strict=True):
+                self._join.learn(int(memory["j_chain"][j]), server)
+        new = self._join.classify()
+        if not new:
             return
-        seen = way.rows >= 0
-        rows = np.where(seen, way.rows, 0)
-        chain = np.where(seen, place[rows], np.uint64(0)).sum(axis=1, dtype=np.uint64)
-        lead = way.rows.max(axis=1)
-        alike = (~seen | ((key[rows] == key[lead][:, None]) & (flow[rows] == flow[lead][:, None]))).all(axis=1)
-        alike &= flow[lead] >= 0
-        complete = ~(self._judge.joiner.passes(way) & ~seen).any(axis=1)
-        right = complete & ~way.ambiguous & ~(seen & settled.blemished[rows]).any(axis=1)
-        own = self._own_servers(settled, way)
-        for i in _firsts(alike, chain, way.server, right):
-            number = self._join.learn(int(chain[i]), int(own[i]), int(way.server[i]))
-            state = self._memory["c_state"]
-            if not right[i]:
-                state[number] = self._module.WRONG
-            elif state[number] == self._module.UNKNOWN and len(self._kinds) < _MOST_CLASSES:
-                mine = way.rows[i][seen[i]]
-                points = [point for point, there in zip(way.points, seen[i].tolist(), strict=True) if there]
-                self._kinds[number] = Kind(
-                    way.direction,
-                    f.rec[mine].copy(),
-                    f.tap[mine],
-                    f.number[mine],
-                    points,
-                    int(way.server[i]),
-                    int(way.proto[i]),
-                )
-                state[number] = self._module.RIGHT
+        found = memory["r_new"][: 2 * new].reshape(-1, 2)
+        if until is not None:
+            found = found[memory["j_last"][found[:, 0]] <= until - RIPE_NS]
+        if len(found):
+            self._judge_kinds(pieces, found[:, 0].copy(), found[:, 1].copy())
 
-    def _own_servers(self, settled: Settled, way: Way) -> Ints:
-        """The server that each journey's own packets name, -1 where they name none."""
-        out = np.full(len(way.rows), -1, np.int64)
-        for column in range(way.rows.shape[1]):
-            seen = way.rows[:, column] >= 0
-            found = servers_of(settled.frames, settled.flows, self._scene, way.rows[seen, column])
-            out[seen] = np.where(found >= 0, found, out[seen])
-        return out
+    def _sightings(self, pieces: list[Piece], journeys: Ints) -> tuple[Frames, Ints]:
+        """All packets of some journeys, and which of those each belongs to."""
+        count = self._join.numbers()[0]
+        of = self._memory["e_journey"][:count]
+        entries = np.flatnonzero(np.isin(of, journeys))
+        order = np.argsort(journeys)
+        journey = order[np.searchsorted(journeys[order], of[entries])]
+        ref = self._memory["e_ref"][entries]
+        number, row = ref >> 32, ref & 0xFFFF_FFFF
+        parts, whose = [], []
+        for i in np.unique(number).tolist():
+            parts.append(pieces[i].take(row[number == i]))
+            whose.append(journey[number == i])
+        return self._data.frames(parts), np.concatenate(whose)
+
+    def _judge_kinds(self, pieces: list[Piece], journeys: Ints, kinds: Ints) -> None:
+        """Judge one journey for each class, and register those that are right."""
+        frames, journey = self._sightings(pieces, journeys)
+        flow = self._memory["e_flow"][self._memory["j_entry"][journeys]]
+        server = self._memory["f_server"][flow]
+        found = self._judge.example(frames, journey, server)
+        for i, (number, right) in enumerate(zip(kinds.tolist(), found.right.tolist(), strict=True)):
+            if not right:
+                continue  # a point may come into sight that makes it complete: asked again until then
+            mine = np.flatnonzero(journey == i)
+            points = [found.points[row] for row in mine.tolist()]
+            self._kinds[number] = Kind(
+                int(found.direction[i]),
+                frames.rec[mine].copy(),
+                frames.tap[mine],
+                frames.number[mine],
+                [point for point in points if point is not None],
+                int(server[i]),
+                int(frames.proto[mine[0]]),
+            )
+            self._memory["c_state"][number] = self._module.RIGHT
 
     def _review(self) -> None:
         """Look again whether what was found right is complete: a point may have come into sight since."""
-        numbers = list(self._kinds)
-        if not numbers:
+        joiner = self._judge.joiner
+        known = (len(joiner.expected), joiner.pairs_known)
+        if known == self._known or not self._kinds:
             return
-        _, _, journeys, of = self._examples(numbers)
+        self._known = known
+        _, _, journeys, of = self._examples(list(self._kinds))
         for direction, way in journeys.ways.items():
-            missing = (self._judge.joiner.passes(way) & (way.rows < 0)).any(axis=1)
-            for i in np.flatnonzero(missing).tolist():
-                self._memory["c_state"][of[direction][i]] = self._module.WRONG
+            missing = (joiner.passes(way) & (way.rows < 0)).any(axis=1)
+            for number in of[direction][missing].tolist():
+                self._memory["c_state"][number] = self._module.UNKNOWN
+                self.mistaken += int(self._memory["c_count"][number])
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -438,14 +452,6 @@ class FastPath:
             )
             of[direction] = np.asarray([numbers[i] for i in mine], np.int64)
         return frames, flows, Journeys(ways, server, at), of
-
-
-def _firsts(wanted: Mask, chain: Words, server: Ints, right: Mask) -> list[int]:
-    """The first journey of each chain and server among some, one that is not right before those that are."""
-    rows = np.flatnonzero(wanted)
-    rows = rows[np.lexsort((right[rows], server[rows], chain[rows]))]
-    fresh = np.append(True, (chain[rows][1:] != chain[rows][:-1]) | (server[rows][1:] != server[rows][:-1]))
-    return cast(list[int], rows[fresh[: len(rows)]].tolist())
 
 
 def _octets(rec: Records) -> memoryview:

@@ -158,6 +158,7 @@ class Join:
     c_octets: cython.longlong[::1]
     c_fresh: cython.longlong[::1]
     c_begun: cython.longlong[::1]
+    c_round: cython.longlong[::1]
     c_first: cython.longlong[::1]
     c_last: cython.longlong[::1]
     classes: cython.longlong
@@ -165,11 +166,18 @@ class Join:
     r_slow: cython.longlong[::1]
     r_wait: cython.longlong[::1]
     r_open: cython.longlong[::1]
+    r_new: cython.longlong[::1]
     slow: cython.longlong
     wait: cython.longlong
     opened: cython.longlong
+    fresh: cython.longlong
     round: cython.longlong
     alarms: cython.longlong
+    samples: cython.longlong
+
+    def show(self, samples: cython.longlong):
+        """Let so many of the flows to come go to the judge, as examples of what is right."""
+        self.samples = samples
 
     def attach(self, memory):
         """Take all tables: a mapping of the names above to memoryviews of 64-bit numbers."""
@@ -197,6 +205,7 @@ class Join:
         self.c_fresh, self.c_begun = memory["c_fresh"], memory["c_begun"]
         self.c_first, self.c_last = memory["c_first"], memory["c_last"]
         self.r_slow, self.r_wait, self.r_open = memory["r_slow"], memory["r_wait"], memory["r_open"]
+        self.r_new, self.c_round = memory["r_new"], memory["c_round"]
 
     def reset(self):
         """Forget the entries, not what is known."""
@@ -427,6 +436,9 @@ class Join:
         self.f_key[flow] = key
         self.f_last[flow] = 0
         self.f_bits[flow] = 0
+        if self.samples > 0 and ((key >> 20) & 15) == 0:
+            self.samples -= 1
+            self.f_bits[flow] = _SLOW
         self.f_server[flow] = -1
         self.f_acked[flow] = -1
         self.f_hits[flow] = 0
@@ -466,27 +478,14 @@ class Join:
             at = (at + 1) & (size - 1)
         return -1
 
-    def learn(self, chain: cython.ulonglong, own: cython.longlong, server: cython.longlong):
-        """The class of journeys with this chain and server, a new one if it is new; `own`: the server that a journey's
-        own addresses name, -1 where only other packets of its flow do."""
+    def learn(self, chain: cython.ulonglong, own: cython.longlong):
+        """Learn a chain; `own`: the server that its journeys' own addresses name, -1 where only other packets do."""
         size: cython.longlong = self.h_key.shape[0]
         at: cython.longlong = chain & (size - 1)
-        key: cython.ulonglong = 0
         while self.h_key[at] != 0 and self.h_key[at] != chain:
             at = (at + 1) & (size - 1)
         self.h_key[at] = chain
         self.h_server[at] = own
-        key = self.class_key(chain, server)
-        size = self.c_table.shape[0]
-        at = key & (size - 1)
-        while self.c_table[at] != 0:
-            if self.c_key[self.c_table[at] - 1] == key:
-                return self.c_table[at] - 1
-            at = (at + 1) & (size - 1)
-        self.c_key[self.classes] = key
-        self.classes += 1
-        self.c_table[at] = self.classes
-        return self.classes - 1
 
     @cython.cfunc
     @cython.inline
@@ -518,7 +517,7 @@ class Join:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def class_at(self, chain: cython.ulonglong, server: cython.longlong) -> cython.longlong:
-        """The class of journeys with this chain and server; below 0 if it is not known."""
+        """The class of journeys with this chain and server, a new one if it is new; -2 where there are too many."""
         key: cython.ulonglong = self.class_key(chain, server)
         size: cython.longlong = self.c_table.shape[0]
         at: cython.longlong = key & (size - 1)
@@ -526,9 +525,33 @@ class Join:
             if self.c_key[self.c_table[at] - 1] == key:
                 return self.c_table[at] - 1
             at = (at + 1) & (size - 1)
-        return -2
+        if self.classes * 4 >= size:
+            return -2
+        self.c_key[self.classes] = key
+        self.classes += 1
+        self.c_table[at] = self.classes
+        return self.classes - 1
 
     # --- settling -------------------------------------------------------------------------------------------------
+
+    def group(self):
+        """Put entries together into journeys; how many of them, in `r_new`, have a chain that is not known.
+
+        Each such chain is there once, by its first journey.
+        """
+        with cython.nogil:
+            self.gather()
+            self.unknown_chains()
+        return self.fresh
+
+    def classify(self):
+        """Find each journey's flow, server and class; how many, in `r_new`, are of a class that nobody has judged.
+
+        Each such class is there once: journey, class.
+        """
+        with cython.nogil:
+            self.assign()
+        return self.fresh
 
     def settle(
         self,
@@ -537,19 +560,101 @@ class Join:
         patience: cython.longlong,
         release: cython.longlong,
     ):
-        """Decide about all entries, and empty them: counted, to be entered again (`r_wait`), or for the judge (`r_slow`).
+        """Decide about all journeys, and empty the entries: counted, to be entered again (`r_wait`), or for the judge
+        (`r_slow`).
 
         Journeys newer than `edge` wait for copies of their packets, unknown ones newer than `horizon` for sightings
         that are missing, first packets newer than `patience` for their answer; `release`: those do not wait, for
         something speaks of them. Times are ns.
         """
         with cython.nogil:
-            self.gather()
             self.decide(edge, horizon, patience, release)
             self.hand_out()
         self.count = 0
         self.alarms = 0
         return self.slow, self.wait, self.opened
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def unknown_chains(self) -> cython.longlong:
+        """List journeys whose chain is not known, one for each chain as far as neighbours tell."""
+        j: cython.longlong = 0
+        k: cython.longlong = 0
+        new: cython.longlong = 0
+        self.fresh = 0
+        for j in range(self.made):
+            if self.chain_at(self.j_chain[j]) >= 0:
+                continue
+            new = 1
+            k = self.fresh - 64
+            if k < 0:
+                k = 0
+            while k < self.fresh:
+                if self.j_chain[self.r_new[k]] == self.j_chain[j]:
+                    new = 0
+                    break
+                k += 1
+            if new != 0 and self.fresh < 128:
+                self.r_new[self.fresh] = j
+                self.fresh += 1
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def assign(self) -> cython.longlong:
+        """Flows' servers and first packets, and classes."""
+        j: cython.longlong = 0
+        n: cython.longlong = 0
+        at: cython.longlong = 0
+        own: cython.longlong = 0
+        flow: cython.longlong = 0
+        what: cython.longlong = 0
+        kind: cython.longlong = 0
+        for j in range(self.made):
+            n = self.j_entry[j]
+            flow = self.e_flow[n]
+            what = self.e_what[n]
+            at = self.chain_at(self.j_chain[j])
+            self.j_class[j] = at
+            if at >= 0:
+                own = self.h_server[at]
+                if own >= 0:
+                    if self.f_server[flow] < 0:
+                        self.f_server[flow] = own
+                    elif self.f_server[flow] != own:
+                        self.f_bits[flow] |= _SLOW
+            if self.f_round[flow] != self.round:
+                self.f_round[flow] = self.round
+                self.f_syn[flow] = -1
+                self.f_answer[flow] = -1
+                self.f_open[flow] = 0
+            if (what & 2) != 0:
+                if (what & 0x10) == 0:
+                    if (what >> 16) & 1 != 0 or self.f_syn[flow] >= 0:
+                        self.f_bits[flow] |= _SLOW
+                    self.f_syn[flow] = j
+                elif (what >> 16) & 1 != 0:
+                    self.f_answer[flow] = j
+                else:
+                    self.f_bits[flow] |= _SLOW
+        self.fresh = 0
+        for j in range(self.made):
+            at = self.j_class[j]
+            kind = -2
+            if at >= 0:
+                own = self.h_server[at]
+                if own < 0:
+                    own = self.f_server[self.e_flow[self.j_entry[j]]]
+                kind = self.class_at(self.j_chain[j], own)
+                if kind >= 0 and self.c_state[kind] == 0 and self.c_round[kind] != self.round and self.fresh < 128:
+                    self.c_round[kind] = self.round
+                    self.r_new[self.fresh * 2] = j
+                    self.r_new[self.fresh * 2 + 1] = kind
+                    self.fresh += 1
+            self.j_class[j] = kind
+        return 0
 
     @cython.cfunc
     @cython.nogil
@@ -623,38 +728,8 @@ class Join:
         """What becomes of each journey, and which flows leave the fast path."""
         j: cython.longlong = 0
         n: cython.longlong = 0
-        at: cython.longlong = 0
-        own: cython.longlong = 0
         flow: cython.longlong = 0
         what: cython.longlong = 0
-        # which server the conversations are with, as their own packets tell; and their first packets
-        for j in range(self.made):
-            n = self.j_entry[j]
-            flow = self.e_flow[n]
-            what = self.e_what[n]
-            at = self.chain_at(self.j_chain[j])
-            self.j_class[j] = at
-            if at >= 0:
-                own = self.h_server[at]
-                if own >= 0:
-                    if self.f_server[flow] < 0:
-                        self.f_server[flow] = own
-                    elif self.f_server[flow] != own:
-                        self.f_bits[flow] |= _SLOW
-            if self.f_round[flow] != self.round:
-                self.f_round[flow] = self.round
-                self.f_syn[flow] = -1
-                self.f_answer[flow] = -1
-                self.f_open[flow] = 0
-            if (what & 2) != 0:
-                if (what & 0x10) == 0:
-                    if (what >> 16) & 1 != 0 or self.f_syn[flow] >= 0:
-                        self.f_bits[flow] |= _SLOW
-                    self.f_syn[flow] = j
-                elif (what >> 16) & 1 != 0:
-                    self.f_answer[flow] = j
-                else:
-                    self.f_bits[flow] |= _SLOW
         for j in range(self.made):
             self.judge(j, edge, horizon)
         # first packets that were answered, or whose client goes on, as only who was answered does
@@ -683,17 +758,9 @@ class Join:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def judge(self, j: cython.longlong, edge: cython.longlong, horizon: cython.longlong) -> cython.longlong:
-        """The class of a journey, and whether it is done, waits, or takes its flow off the fast path."""
-        at: cython.longlong = self.j_class[j]
+        """Whether a journey is done, waits, or takes its flow off the fast path."""
         flow: cython.longlong = self.e_flow[self.j_entry[j]]
-        kind: cython.longlong = -2
-        server: cython.longlong = 0
-        if at >= 0:
-            server = self.h_server[at]
-            if server < 0:
-                server = self.f_server[flow]
-            kind = self.class_at(self.j_chain[j], server)
-        self.j_class[j] = kind
+        kind: cython.longlong = self.j_class[j]
         if kind >= 0 and self.c_state[kind] == _RIGHT:
             self.j_fate[j] = _DONE
             if self.j_last[j] > edge:

@@ -332,6 +332,10 @@ class Joiner:
     def _point(self, tap: int, port: int, form: int, turn: int, direction: int) -> Point:
         return self._points.setdefault((tap, port, form, turn, direction), Point(tap, port, form, turn, direction))
 
+    def known_point(self, f: Frames, row: int, form: int, direction: int) -> Point | None:
+        """The point where a packet in this form was seen on its only pass, if packets were seen there before."""
+        return self._points.get((int(f.tap[row]), int(f.port_of_tap[row]), form, 0, direction))
+
     def _learn_order(self, f: Frames, flows: Flows, rows: Ints, at: Ints, here: list[Point], identity: Words) -> None:
         """Which of two points packets meet first, counted over pairs of sightings."""
         if not len(rows):

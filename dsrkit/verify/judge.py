@@ -14,8 +14,8 @@ from dsrkit.tables import PROFILES
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
-from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
-from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, pair_counts
+from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
+from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, Way, forms, in_service, pair_counts
 from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
@@ -38,14 +38,12 @@ class Octets:
 
 
 @dataclass(slots=True)
-class Settled:
-    """What one batch brought: its packets with those carried over, the journeys that are complete, and which packets
-    something was found wrong with."""
+class Examples:
+    """Which of some journeys are `right`, their directions, and each packet's point (None: none that is known)."""
 
-    frames: Frames
-    flows: Flows
-    journeys: Journeys
-    blemished: Mask
+    right: Mask
+    direction: Ints
+    points: list[Point | None]
 
 
 @dataclass(slots=True)
@@ -74,8 +72,8 @@ class Judge:
         self.joiner = Joiner(self.scene, self.taps)
         self.presence = Presence(self.scene, self.taps, self.joiner)
 
-    def feed(self, new: Frames, until: int | None, beside: Mapping[int, int] | None = None) -> Settled:
-        """Judge one batch; `until` is the time up to which it is complete, None for the last one.
+    def feed(self, new: Frames, until: int | None, beside: Mapping[int, int] | None = None) -> Flows:
+        """Judge one batch; `until` is the time up to which it is complete, None for the last one. Returns its flows.
 
         `beside` are journeys that were found right in bulk so far and are not in any batch, by direction.
         """
@@ -96,16 +94,63 @@ class Judge:
             observer.follow(f, flows, settled, ~waiting)
         self._count(f, flows, settled)
         self._weigh_octets(f, settled)
-        out = Settled(f, flows, settled, f.blemished.copy())
         self._fit(f, settled)
         self._carried = f.take(waiting)
-        return out
+        return flows.last(new.n)
+
+    def rehearse(self, f: Frames) -> None:
+        """Learn points, their order and the servers behind them from packets that are judged later."""
+        flows = self.orient(f)
+        journeys = self.joiner.join(f, flows)
+        self.clocks.learn(f, journeys)
+        self._fit(f, journeys)
 
     def see_traffic(self, frames: Frames) -> None:
         """Count packets and octets for their taps."""
         for tap, packets in enumerate(np.bincount(frames.tap, minlength=len(self.taps)).tolist()):
             self.taps[tap].packets += packets
             self.taps[tap].octets += int(frames.rec["wirelen"][frames.tap == tap].sum()) if packets else 0
+
+    def example(self, f: Frames, journey: Ints, server: Ints) -> Examples:
+        """Whether journeys are complete at every point and right in every field, counting nothing.
+
+        `journey` is that of each packet, `server` each journey's real server, -1 if it is not known. Points are those
+        that are known; a journey past another one is not right.
+        """
+        flows = self.orient(f)
+        form = forms(f, flows, self.scene)
+        count = len(server)
+        direction = np.zeros(count, np.int64)
+        direction[journey] = flows.direction
+        points = [self.joiner.known_point(f, row, int(form[row]), int(flows.direction[row])) for row in range(f.n)]
+        fine = np.ones(count, bool)
+        strange = [i for i, point in enumerate(points) if point is None]
+        fine[journey[strange]] = False
+        fine[journey[~in_service(f, flows, self.scene, form)]] = False
+        fine[journey[flows.direction != direction[journey]]] = False
+        ways = {}
+        which = {}
+        for one in (REQUEST, REPLY):
+            ordered = self.joiner.points(one)
+            rank = {id(point): i for i, point in enumerate(ordered)}
+            mine = np.flatnonzero(fine & (direction == one))
+            line = np.full(count, -1, np.int64)
+            line[mine] = np.arange(len(mine))
+            rows = np.full((len(mine), len(ordered)), -1, np.int64)
+            proto = np.zeros(len(mine), np.int64)
+            for row in np.flatnonzero(line[journey] >= 0).tolist():
+                rows[line[journey[row]], rank[id(points[row])]] = row
+                proto[line[journey[row]]] = f.proto[row]
+            ways[one] = Way(one, ordered, rows, server[mine], proto, np.zeros(len(mine), bool))
+            which[one] = mine
+        every = Journeys(ways, np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64))
+        judge_hops(f, self.scene, every, self.scene.profile)
+        f.blemished |= self.presence.misdirected(f, flows)
+        for one, way in ways.items():
+            seen = way.rows >= 0
+            whole = ~(self.joiner.passes(way) & ~seen).any(axis=1)
+            fine[which[one]] = whole & ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
+        return Examples(fine, direction, points)
 
     def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
         """Count journeys that were found right in bulk: each stands for many, `bulk` says by direction for how many."""

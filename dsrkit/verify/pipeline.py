@@ -81,12 +81,11 @@ def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scen
         fast = _fast(data, scene_of, judge_of, module) if module is not None else None
         return fast or _in_two_passes(data, scene_of(), judge_of)
     judge = judge_of(scene_of())
-    evidence = gather(judge.scene, [frames])
-    settle(data.taps, judge.scene, evidence)
+    decide(data.taps, judge.scene, [frames])
     if head.until is not None:
         judge.scene.notes.append(f"the input cannot be read twice: roles were decided on its first {frames.n} packets")
         if module is not None and fastpath.possible(judge.scene):
-            FastPath(judge, data, module, evidence.all).run(frames, head.until, portions)
+            FastPath(judge, data, module).run(head, portions)
             return judge
     _see(judge, frames, head.until)
     del frames, head
@@ -105,14 +104,14 @@ def _fast(
         head = next(portions)
         frames = data.frames(head.pieces)
         judge = judge_of(scene_of())
-        if known is None:
-            known = gather(judge.scene, [frames])
+        known = known or gather(judge.scene, [frames])
         settle(data.taps, judge.scene, known)
         said = len(judge.scene.notes)
         if not fastpath.possible(judge.scene):
             return None
-        path = FastPath(judge, data, module, gather(judge.scene, [frames]).all)
-        if not path.run(frames, head.until, portions):
+        del frames
+        path = FastPath(judge, data, module)
+        if not path.run(head, portions):
             return None
         known = Gathered(path.evidence)
         again = scene_of()

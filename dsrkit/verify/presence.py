@@ -424,35 +424,52 @@ class Presence:
 
     # --- where frames must not go ---------------------------------------------------------------------------------
 
-    def _replies_at(self, f: Frames, flows: Flows, leaving: Mask) -> None:
-        """Replies of direct server return that are addressed to the load balancer."""
+    def misdirected(self, f: Frames, flows: Flows) -> Mask:
+        """Packets in frames that should have gone elsewhere, in direct server return."""
+        if self.scene.mode not in DIRECT_RETURN:
+            return np.zeros(f.n, bool)
+        every = np.ones(f.n, bool)
+        lb, servers = self._lb(), self._servers()
+        back = self._direct_replies(f, flows, every) & np.isin(f.eth_dst, lb)
+        return np.asarray(back | (self._to_vip(f, flows, every) & np.isin(f.eth_dst, servers)), bool)
+
+    def _lb(self) -> list[int]:
+        return list(self.scene.macs("lb") - {0})
+
+    def _servers(self) -> list[int]:
+        return list(self.scene.macs("real-server") - self.scene.macs("lb") - {0})
+
+    def _direct_replies(self, f: Frames, flows: Flows, leaving: Mask) -> Mask:
+        """Replies in the VIP's name, but for those that the load balancer itself sends."""
         scene = self.scene
-        lb = list(scene.macs("lb") - {0})
         mine = leaving & (flows.direction == REPLY) & np.isin(flows.server >> 16, list(scene.vips)) & f.has_eth_dst
         mine &= ~np.isin(flows.client >> 16, list(scene.ips("lb") | scene.vips)) & (f.is_tcp | f.is_udp)
-        mine &= ~np.isin(f.eth_src, lb)
+        return np.asarray(mine & ~np.isin(f.eth_src, self._lb()), bool)
+
+    def _to_vip(self, f: Frames, flows: Flows, leaving: Mask) -> Mask:
+        """Requests for the VIP that neither the load balancer nor a server sends."""
+        request = leaving & (flows.direction == REQUEST) & (f.tunnel == 0)
+        plain = request & np.isin(f.dst, list(self.scene.vips)) & f.has_eth_dst
+        return np.asarray(plain & ~np.isin(f.eth_src, self._lb()) & ~np.isin(f.eth_src, self._servers()), bool)
+
+    def _replies_at(self, f: Frames, flows: Flows, leaving: Mask) -> None:
+        """Replies of direct server return that are addressed to the load balancer."""
+        mine = self._direct_replies(f, flows, leaving)
         self._replies += f.count(mine)
-        back = np.flatnonzero(mine & np.isin(f.eth_dst, lb))
-        _count_frames(f, back, self._replies_to_lb)
-        f.blemished[back] = True
+        _count_frames(f, np.flatnonzero(mine & np.isin(f.eth_dst, self._lb())), self._replies_to_lb)
 
     def _frames_for_vip(self, f: Frames, flows: Flows, leaving: Mask) -> None:
-        scene = self.scene
-        lb = list(scene.macs("lb") - {0})
-        servers = list(scene.macs("real-server") - scene.macs("lb") - {0})
-        plain = (
-            leaving & (flows.direction == REQUEST) & (f.tunnel == 0) & np.isin(f.dst, list(scene.vips)) & f.has_eth_dst
-        )
-        self._lb_out |= set(np.unique(f.tap[leaving & (flows.direction == REQUEST) & np.isin(f.eth_src, lb)]).tolist())
-        plain &= ~np.isin(f.eth_src, lb) & ~np.isin(f.eth_src, servers)
-        self._lb_in |= set(np.unique(f.tap[plain & np.isin(f.eth_dst, lb)]).tolist())
+        lb = self._lb()
+        sent = leaving & (flows.direction == REQUEST) & np.isin(f.eth_src, lb)
+        self._lb_out |= set(np.unique(f.tap[sent]).tolist())
+        plain = self._to_vip(f, flows, leaving)
         right = plain & np.isin(f.eth_dst, lb)
+        self._lb_in |= set(np.unique(f.tap[right]).tolist())
         for sender in np.unique(f.eth_src[right]).tolist():
             self._to_lb[sender] += f.count(right & (f.eth_src == sender))
-        past = plain & np.isin(f.eth_dst, servers)
+        past = plain & np.isin(f.eth_dst, self._servers())
         for sender in np.unique(f.eth_src[past]).tolist():
             _count_frames(f, np.flatnonzero(past & (f.eth_src == sender)), self._past_lb[sender])
-        f.blemished[past] = True
 
     def _claims_by_servers(self, f: Frames, leaving: Mask) -> None:
         servers = list(self.scene.macs("real-server") - self.scene.macs("lb"))
