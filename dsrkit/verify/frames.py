@@ -210,6 +210,16 @@ class Frames:
         rows = np.flatnonzero(wanted) if wanted.dtype == bool else wanted
         return len(rows) if self.weight is None else int(self.weight[rows].sum())
 
+    def tally(self, keys: Words, rows: Ints) -> tuple[Ints, Ints]:
+        """Where each different key comes first, and how many packets have it; `rows` are the packets of the keys."""
+        if self.weight is None:
+            _, first, count = np.unique(keys, return_index=True, return_counts=True)
+            return first, count
+        _, first, of = np.unique(keys, return_index=True, return_inverse=True)
+        count = np.zeros(len(first), np.int64)
+        np.add.at(count, of, self.weight[rows])
+        return first, count
+
     def take(self, rows: Ints | Mask) -> Frames:
         """Some of the packets as a batch of their own."""
         out = Frames(self.book, self.rec[rows], self.tap[rows], self.number[rows], self.reader)
