@@ -138,13 +138,16 @@ class Input:
                 yield Batch(frames, until)
             del frames  # before the next ones are read
 
-    def portions(self, rows: int = BATCH_ROWS, later: int = LATER_ROWS, head: int | None = None) -> Iterator[Portion]:
+    def portions(
+        self, rows: int = BATCH_ROWS, later: int = LATER_ROWS, head: int | None = None, *, passing: bool = False
+    ) -> Iterator[Portion]:
         """As `batches`, in the pieces that were read.
 
         An input of at most `rows` packets is one portion; of a longer one the first portion ends after about `head`
-        packets (`rows` where it is None) and the others have about `later`.
+        packets (`rows` where it is None) and the others have about `later`. `passing`: portions are let go before the
+        next one is asked for, so that their rows need no copies.
         """
-        sources = [self._pieces(f) for f in self._files]
+        sources = [self._pieces(f, copied=not passing) for f in self._files]
         held: list[list[Piece]] = [[] for _ in sources]
         reached = [_NEVER] * len(sources)
         live = set(range(len(sources)))
@@ -244,12 +247,12 @@ class Input:
             out.past = np.concatenate([np.zeros(len(p.rec), PAST) if p.past is None else p.past for p in pieces])
         return out
 
-    def _pieces(self, f: _File, *, keep: bool = True) -> Iterator[Piece]:
+    def _pieces(self, f: _File, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
         f.windows = []
         for window in f.capture.windows():
             if keep and not f.capture.plain:
                 f.hold(window.base, window.buf)
-            rec = window.rec.copy()  # a window's memory is several times its packets'
+            rec = window.rec.copy() if copied else window.rec  # a window's memory is several times its packets'
             if not len(rec):
                 continue
             used, place = np.unique(rec["iface"], return_inverse=True)
@@ -303,7 +306,7 @@ class Input:
         keys: list[Words] = []
         times: list[Ints] = []
         count = read = 0
-        for piece in self._pieces(f, keep=False):
+        for piece in self._pieces(f, keep=False, copied=False):
             read += len(piece.rec)
             frames = self.frames([piece])
             rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))

@@ -100,7 +100,9 @@ def _fast(
     """As `_judged`, on the fast path; None where there is none for this set-up, or where roles do not settle."""
     known: Gathered | None = None
     for _ in range(_ATTEMPTS):
-        portions = data.portions(head=fastpath.HEAD_ROWS, later=fastpath.PORTION_ROWS)
+        portions = data.portions(
+            fastpath.PORTION_ROWS, fastpath.PORTION_ROWS, fastpath.HEAD_ROWS, passing=True
+        )
         head = next(portions)
         frames = data.frames(head.pieces)
         judge = judge_of(scene_of())
