@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.report import SCHEMA, Finding, Report
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, TypeVar
 
+from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.names import MODE_FROM, Direction, FailOn, ModeFrom, Severity, Verdict

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.dscp import dscp_text
 from dsrkit.model.names import REWRITES
 from dsrkit.tables import tables

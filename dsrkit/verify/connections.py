@@ -8,11 +8,12 @@ that are still open.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix

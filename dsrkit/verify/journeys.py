@@ -7,11 +7,12 @@ stay apart. A `Joiner` works batch by batch: what it learns about points, their 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix

@@ -7,9 +7,10 @@ report.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import Mode
 from dsrkit.model.spec import Spec
 from dsrkit.verify.flows import Flows

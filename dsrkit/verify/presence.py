@@ -8,11 +8,12 @@ die where chance does not explain it; and shares decide, not single connections.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import cell_id

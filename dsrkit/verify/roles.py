@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import ModeFrom
 from dsrkit.verify.frames import AddressBook
 

@@ -8,10 +8,11 @@ The table is bounded by the number of places, not of packets.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints, Mask, Words, endpoint_address, mix
 from dsrkit.wire import layout

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.spread.moves import Course, Move
 from dsrkit.mechanisms.spread.packets import Finder, Packets
 from dsrkit.mechanisms.spread.table import CLIENT_DONE, OVER, SERVER_DONE, FlowTable, States

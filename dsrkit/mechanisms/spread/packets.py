@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import ACK, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Way, resegmented

@@ -6,11 +6,12 @@ Everything is kept as columns of few rows. What a capture holds too much of ages
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, GROUP_BIT, forms
 from dsrkit.mechanisms.takeover.vrrp import PROTOCOL, Advert, parse
 from dsrkit.verify.frames import ACK, RST, SYN, TCP, Frames, Ints, Mask, Records, mix
