@@ -12,6 +12,7 @@ import typer
 
 from dsrkit import __version__
 from dsrkit.cli import craft, diff, doctor, explain, inspect, lab, setup
+from dsrkit.cli.command import Command, Group
 from dsrkit.cli.common import (
     addresses,
     check_output,
@@ -34,6 +35,7 @@ FORMATS = ("text", "json")
 
 app = typer.Typer(
     name="dsrkit",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -62,16 +64,16 @@ def dsrkit(
 
 
 app.add_typer(craft.app, name="craft")
-app.command("inspect")(inspect.command)
-app.command("diff")(diff.command)
-app.command("setup")(setup.command)
-app.command("lab")(lab.command)
-app.command("doctor")(doctor.command)
-app.command("explain")(explain.explain)
-app.command("rules")(explain.rules)
+app.command("inspect", cls=Command)(inspect.command)
+app.command("diff", cls=Command)(diff.command)
+app.command("setup", cls=Command)(setup.command)
+app.command("lab", cls=Command)(lab.command)
+app.command("doctor", cls=Command)(doctor.command)
+app.command("explain", cls=Command)(explain.explain)
+app.command("rules", cls=Command)(explain.rules)
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(
     capture: Annotated[
         list[str] | None,
