@@ -1,18 +1,19 @@
 """The command line: parse, call one library function, render, exit.
 
-Nothing but typer is imported here at module level, so that `--help` and shell completion answer at once.
+A command's module is loaded when it is named, and what it calls when it runs, so that `--help` and shell completion
+answer at once.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from dsrkit import __version__
-from dsrkit.cli import craft, diff, doctor, explain, inspect, lab, setup
-from dsrkit.cli.command import Command, Group
+from dsrkit.cli.command import Group
 from dsrkit.cli.common import (
     addresses,
     check_output,
@@ -25,6 +26,7 @@ from dsrkit.cli.common import (
     word,
     write_to,
 )
+from dsrkit.cli.loading import loading
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 
@@ -33,9 +35,24 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json")
 
+
+class _Commands(Group):
+    places: ClassVar[Mapping[str, str]] = {
+        "inspect": "inspect:command",
+        "diff": "diff:command",
+        "setup": "setup:command",
+        "lab": "lab:command",
+        "doctor": "doctor:command",
+        "explain": "explain:explain",
+        "rules": "explain:rules",
+        "verify": "main:verify",
+        "craft": "craft:app",
+    }
+
+
 app = typer.Typer(
     name="dsrkit",
-    cls=Group,
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -63,17 +80,6 @@ def dsrkit(
     """Craft the packets of server load balancing; check captures of it, and name what is wrong."""
 
 
-app.add_typer(craft.app, name="craft")
-app.command("inspect", cls=Command)(inspect.command)
-app.command("diff", cls=Command)(diff.command)
-app.command("setup", cls=Command)(setup.command)
-app.command("lab", cls=Command)(lab.command)
-app.command("doctor", cls=Command)(doctor.command)
-app.command("explain", cls=Command)(explain.explain)
-app.command("rules", cls=Command)(explain.rules)
-
-
-@app.command(cls=Command)
 def verify(
     capture: Annotated[
         list[str] | None,
@@ -162,8 +168,9 @@ def verify(
         check_output(output, [*files, *filter(None, [spec, baseline])])
         addresses_given = addresses(split(vip))
 
-        from dsrkit import verification
-        from dsrkit.wire import scanner
+        with loading():
+            from dsrkit import verification
+            from dsrkit.wire import scanner
 
         if scanner.backend() == "interpreted":  # before the work, which will take a while
             complain(f"note: {scanner.INTERPRETED_NOTE}")
