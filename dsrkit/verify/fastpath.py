@@ -12,16 +12,16 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify import roles
 from dsrkit.verify.batches import LATER_ROWS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Mask, Records, Words
+from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Records, Words
 from dsrkit.verify.journeys import Journeys, Way, servers_of
 from dsrkit.verify.judge import Judge
 from dsrkit.verify.observer import Bulk
@@ -155,7 +155,9 @@ class FastPath:
         if flows + rows <= _MOST_FLOWS:
             return
         last = np.where(memory["f_bits"][:flows] & self._module.SLOW, _NEVER, memory["f_last"][:flows])
-        kept = np.sort(np.argsort(last, kind="stable")[flows - max(0, min(flows, _MOST_FLOWS // 2, _MOST_FLOWS - rows)) :])
+        kept = np.sort(
+            np.argsort(last, kind="stable")[flows - max(0, min(flows, _MOST_FLOWS // 2, _MOST_FLOWS - rows)) :]
+        )
         gone = np.ones(flows, bool)
         gone[kept] = False
         over = (memory["f_bits"][:flows] & self._module.CLOSED) != 0
@@ -518,4 +520,3 @@ def _factors(count: int) -> Words:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
     return (z ^ (z >> np.uint64(31))) | np.uint64(1)
-

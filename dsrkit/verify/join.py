@@ -213,7 +213,9 @@ class Join:
 
     # --- reading rows ---------------------------------------------------------------------------------------------
 
-    def add(self, rows, first: cython.longlong, count: cython.longlong, taps, piece: cython.longlong, fresh: cython.longlong):
+    def add(
+        self, rows, first: cython.longlong, count: cython.longlong, taps, piece: cython.longlong, fresh: cython.longlong
+    ):
         """Enter `count` rows of `rows` (octets) from `first` on; `taps` are those of its rows, `piece` its number.
 
         `fresh`: rows that were not entered before are counted for their taps. Returns how many were entered: fewer
