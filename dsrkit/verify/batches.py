@@ -34,7 +34,7 @@ MOST_TAPS: Final = 256
 """Every two taps are compared, so thousands of interfaces (a file of thousands of sections) would never end."""
 _NEVER: Final = -(1 << 63)
 _SAMPLE: Final = 64
-_ALIGNED_ROWS: Final = 30_000
+_ALIGNED_ROWS: Final = 8_000
 _MOST_SAMPLES: Final = 20_000
 
 
@@ -218,6 +218,8 @@ class Input:
     def _let_go(self, held: list[list[Piece]]) -> None:
         """Drop the windows of streams of which every packet has been handed out."""
         for f, pieces in zip(self._files, held, strict=True):
+            if not f.windows:
+                continue
             mine = set(f.taps.values())
             asked = [p.rec["offset"][np.isin(p.tap, list(mine))] for p in self.awaited]
             first = min((int(o.min()) for o in [*(p.rec["offset"] for p in pieces), *asked] if len(o)), default=None)
@@ -256,9 +258,11 @@ class Input:
             rec = window.rec.copy() if copied else window.rec  # a window's memory is several times its packets'
             if not len(rec):
                 continue
-            used, place = np.unique(rec["iface"], return_inverse=True)
-            numbers = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)
-            tap = numbers[place]
+            if len(f.capture.interfaces) == 1:
+                tap = np.full(len(rec), self._tap_of(f, 0), np.int64)
+            else:
+                used, place = np.unique(rec["iface"], return_inverse=True)
+                tap = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)[place]
             yield Piece(rec, tap, np.arange(len(rec), dtype=np.int64) + window.first_row + 1)
 
     def _tap_of(self, f: _File, interface: int) -> int:
@@ -312,7 +316,7 @@ class Input:
             frames = self.frames([piece])
             rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))
             key = mix(frames.seq[rows], frames.ack[rows], frames.flags[rows], frames.payload_len[rows])
-            chosen = key % np.uint64(_SAMPLE if most is None else _SAMPLE // 8) == 0
+            chosen = key % np.uint64(_SAMPLE if most is None else _SAMPLE // 16) == 0
             keys.append(key[chosen])
             times.append(frames.ts[rows][chosen])
             count += int(chosen.sum())

@@ -101,6 +101,7 @@ class FastPath:
         self._known = (0, 0)
         self.evidence = roles.Evidence()
         """What was seen, for roles: of all packets, for those that are counted by their examples."""
+        self._handshakes: Counter[tuple[int, int]] = Counter()
         self.forgotten = 0
         self.mistaken = 0  # journeys that were counted as complete, and were not
         self._allocate()
@@ -272,31 +273,40 @@ class FastPath:
         """Connections that began and were answered: (class of the SYN, class of the answer or -1, entry) each."""
         if not len(opened):
             return
-        presence = self._judge.presence.connections
-        for (asked, answered), n in Counter(map(tuple, opened[:, :2].tolist())).items():
-            begins, says = self._kinds[asked], self._kinds.get(answered)
-            presence.began(self._alone(begins), self._alone(says) if says else None, begins.server, n)
+        codes, counts = np.unique(opened[:, 0] << 32 | (opened[:, 1] + 1), return_counts=True)
+        for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
+            self._handshakes[code >> 32, (code & 0xFFFF_FFFF) - 1] += n
         ref = self._memory["e_ref"][opened[:, 2]]
         number, row = ref >> 32, ref & 0xFFFF_FFFF
+        servers = np.zeros(int(opened[:, 0].max()) + 1, np.int64)
+        kinds = np.unique(opened[:, 0])
+        servers[kinds] = [self._kinds[kind].server for kind in kinds.tolist()]
+        when, tap = np.zeros(len(opened), np.int64), np.zeros(len(opened), np.int64)
         for i in np.unique(number).tolist():
-            mine = number == i
-            piece = pieces[i].take(row[mine])
-            server = np.asarray([self._kinds[kind].server for kind in opened[mine, 0].tolist()], np.int64)
-            for observer in self._judge.observers:
-                observer.began(server, piece.rec["ts_ns"], piece.tap)
-            self._clients(piece)
+            mine = np.flatnonzero(number == i)
+            when[mine], tap[mine] = pieces[i].rec["ts_ns"][row[mine]], pieces[i].tap[row[mine]]
+            self._clients(pieces[i], row[mine])
+        for observer in self._judge.observers:
+            observer.began(servers[opened[:, 0]], when, tap)
+
+    def _tell_handshakes(self) -> None:
+        connections = self._judge.presence.connections
+        for (asked, answered), n in self._handshakes.items():
+            begins, says = self._kinds[asked], self._kinds.get(answered)
+            connections.began(self._alone(begins), self._alone(says) if says else None, begins.server, n)
 
     def _alone(self, kind: Kind) -> Frames:
         return Frames(self._scene.book, kind.rec, kind.tap, kind.number)
 
-    def _clients(self, piece: Piece) -> None:
-        """Who asks, as evidence for roles has it."""
-        if len(self.evidence.clients) < roles.MOST_CLIENTS:
-            frames = self._data.frames([piece])
-            plain = np.flatnonzero(frames.tunnel == 0)
-            who = np.stack([frames.src[plain], frames.eth_src[plain], frames.dst[plain]])
-            for (client, mac, server), n in zip(*roles.unique_columns(who), strict=True):
-                self.evidence.clients[int(client), int(mac), int(server)] += int(n)
+    def _clients(self, piece: Piece, rows: Ints) -> None:
+        """Who asks, as evidence for roles has it: packets without an outer header."""
+        rows = rows[piece.rec["depth"][rows] == 1]
+        if not len(rows) or len(self.evidence.clients) >= roles.MOST_CLIENTS:
+            return
+        intern, rec = self._scene.book.intern, piece.rec
+        sides = [intern(rec[f"{side}_hi"][rows, 0], rec[f"{side}_lo"][rows, 0]) for side in ("src", "dst")]
+        for client, mac, server in zip(sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True):
+            self.evidence.clients[client, mac, server] += 1
 
     def _count_taps(self) -> None:
         packets, octets = self._memory["t_packets"], self._memory["t_octets"]
@@ -406,6 +416,7 @@ class FastPath:
 
     def finish(self) -> None:
         """Count what was found right in bulk."""
+        self._tell_handshakes()
         numbers = [number for number in self._kinds if self._memory["c_count"][number]]
         if not numbers:
             return

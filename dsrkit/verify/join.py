@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 # cython: show_performance_hints=False
 # mypy: ignore-errors
 """The compiled join: sightings of one packet are put together, and what is plainly right is counted here.
@@ -10,7 +10,9 @@ journey's places is its *chain*: two journeys with one chain look the same at ev
 the tables say of one is true of the other. Which chains are right is not decided here: `fastpath` registers those that
 the judge has looked at and found whole. A flow with any other journey leaves the fast path with all its packets.
 
-Written in Cython's pure Python mode, in the dialect of `dsrkit.wire.scan`; it knows no mode, no role and no rule.
+Written in Cython's pure Python mode, in the dialect of `dsrkit.wire.scan`; it knows no mode, no role and no rule. No index
+comes from a packet: rows are counted, places in tables are masked to their size, and `fastpath` makes room before. So
+bounds are not checked when compiled; interpreted they are, and tests compare the two.
 """
 
 import cython

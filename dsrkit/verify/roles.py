@@ -88,7 +88,7 @@ def gather(f: Frames, flows: Flows) -> Evidence:
     evidence = Evidence(steps(f, flows), places(f, flows), claims(f), answers(f, flows))
     asking = np.flatnonzero((flows.direction == REQUEST) & (f.tunnel == 0))
     who = np.stack([flows.client[asking] >> 16, f.eth_src[asking], flows.server[asking] >> 16])
-    for (client, mac, server), n in zip(*unique_columns(who), strict=True):
+    for (client, mac, server), n in zip(*_unique_columns(who), strict=True):
         evidence.clients[int(client), int(mac), int(server)] += int(n)
     wrapped = (flows.direction == REQUEST) & (f.tunnel > 0)
     evidence.outer_sources.update(_counted(f.outer_src[wrapped]))
@@ -109,7 +109,7 @@ def gather(f: Frames, flows: Flows) -> Evidence:
     return evidence
 
 
-def unique_columns(table: Ints) -> tuple[Ints, Ints]:
+def _unique_columns(table: Ints) -> tuple[Ints, Ints]:
     unique, count = np.unique(table, axis=1, return_counts=True)
     return unique.T, count
 
@@ -188,7 +188,7 @@ def refusals(f: Frames) -> Counter[tuple[int, int, int]]:
     unreachable = ((f.ver == 4) & (f.icmp_type == 3)) | ((f.ver == 6) & (f.icmp_type == 1))
     rows = np.flatnonzero(f.is_error & unreachable & (f.src == f.quoted_dst) & (f.rec["q_proto"] == 6))
     table = np.stack([f.src[rows], f.field("q_dport")[rows], f.eth_src[rows]])
-    return Counter({(int(a), int(p), int(m)): int(n) for (a, p, m), n in zip(*unique_columns(table), strict=True)})
+    return Counter({(int(a), int(p), int(m)): int(n) for (a, p, m), n in zip(*_unique_columns(table), strict=True)})
 
 
 # --- deciding --------------------------------------------------------------------------------------------------------
