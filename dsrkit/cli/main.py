@@ -6,31 +6,25 @@ Nothing but typer is imported here at module level, so that `--help` and shell c
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dsrkit import __version__
-from dsrkit.cli import craft, diff, doctor, explain, inspect, lab, setup
+from dsrkit.cli import craft, diff, doctor, explain, inspect, lab, merge, setup
 from dsrkit.cli.common import (
     addresses,
     check_output,
     chosen,
     complain,
     complete,
-    page,
     split,
     user_errors,
     word,
-    write_to,
 )
+from dsrkit.cli.shown import FORMATS, show
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
-
-if TYPE_CHECKING:
-    from dsrkit.model.report import Report
-
-FORMATS = ("text", "json")
 
 app = typer.Typer(
     name="dsrkit",
@@ -64,6 +58,7 @@ def dsrkit(
 app.add_typer(craft.app, name="craft")
 app.command("inspect")(inspect.command)
 app.command("diff")(diff.command)
+app.command("merge")(merge.command)
 app.command("setup")(setup.command)
 app.command("lab")(lab.command)
 app.command("doctor")(doctor.command)
@@ -176,11 +171,7 @@ def verify(
             ignore=split(ignore),
             baseline=baseline,
         )
-        _emit(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
-        if report.exit_code == 2:
-            from dsrkit.report.text import nothing_checked_reason
-
-            complain(f"nothing to verify: {nothing_checked_reason(report)}")
+        show(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
     raise typer.Exit(report.exit_code)
 
 
@@ -211,19 +202,3 @@ def _distinct(files: list[str]) -> None:
             also = "" if seen[real] == file else f" (also as {seen[real]!r})"
             raise UsageError(f"{file!r} is given twice{also}")
         seen[real] = file
-
-
-def _emit(
-    report: Report, output_format: str, output: str | None, *, quiet: bool, verbose: bool, no_color: bool
-) -> None:
-    to_stdout = output is None or output == "-"
-    if output_format == "json":
-        from dsrkit.report import json
-
-        text = json.render(report)
-    else:
-        from dsrkit.report.text import render
-
-        color, width = page(no_color=no_color, to_stdout=to_stdout)
-        text = render(report, color=color, width=width, verbose=verbose, quiet=quiet)
-    write_to(output, text)
