@@ -200,14 +200,11 @@ def _path(first: Path, second: Path, nodes: Iterable[Node]) -> Path:
 
 
 def _row(first: tuple[str, ...], second: tuple[str, ...], nodes: Iterable[Node]) -> tuple[str, ...]:
-    """The row of more nodes; where both differ, a role stands for several machines that have it."""
-    longer = second if len(second) > len(first) else first
-    if not first or not second or first == second:
-        return longer
-    role_of = {node.name: node.role for node in nodes}
-    roles = list(role_of.values())
-    several = {name: "..." if role == "router" else role for name, role in role_of.items() if roles.count(role) > 1}
-    return tuple(several.get(name, name) for name in longer)
+    """The row of more nodes; where rows of one length differ, a role stands for the machines that have it."""
+    if len(first) != len(second):
+        return max(first, second, key=len)
+    roles = {node.name: "..." if node.role == "router" else node.role for node in nodes}
+    return tuple(one if one == other else roles.get(one, one) for one, other in zip(first, second, strict=True))
 
 
 def _tap(first: Tap, second: Tap) -> Tap:

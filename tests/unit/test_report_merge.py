@@ -72,20 +72,20 @@ def counted(report: Report | None) -> object:
     )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(REPORTS, REPORTS, REPORTS)
 def test_grouping_does_not_matter(a: Report, b: Report, c: Report) -> None:
     left, right = merged(a, b), merged(b, c)
     assert unordered(left and merged(left, c)) == unordered(right and merged(a, right))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(REPORTS, REPORTS)
 def test_order_changes_no_count(a: Report, b: Report) -> None:
     assert counted(merged(a, b)) == counted(merged(b, a))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(REPORTS, min_size=1, max_size=4))
 def test_many_at_once_are_one_after_the_other(reports: list[Report]) -> None:
     one_by_one = merged(*reports)
@@ -93,7 +93,7 @@ def test_many_at_once_are_one_after_the_other(reports: list[Report]) -> None:
         assert reports[0].merge(*reports[1:]) == one_by_one
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(REPORTS)
 def test_an_empty_report_adds_nothing(report: Report) -> None:
     empty = Report(fail_on="never")
