@@ -21,18 +21,19 @@ PACKAGE = Path(dsrkit.__file__).parent
 # part of dsrkit → the parts it may import, besides itself
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
-    "model": {"errors"},
-    "tables": {"errors", "model"},
-    "wire": {"errors"},
-    "verify": {"errors", "model", "tables", "wire"},
-    "mechanisms": {"errors", "model", "tables", "wire", "verify"},
-    "diagnose": {"errors", "model", "tables", "wire", "verify"},
+    "classes": set(),
+    "model": {"classes", "errors"},
+    "tables": {"classes", "errors", "model"},
+    "wire": {"classes", "errors"},
+    "verify": {"classes", "errors", "model", "tables", "wire"},
+    "mechanisms": {"classes", "errors", "model", "tables", "wire", "verify"},
+    "diagnose": {"classes", "errors", "model", "tables", "wire", "verify"},
     "verification": {"errors", "model", "verify", "mechanisms", "diagnose"},
-    "inspect": {"errors", "model", "tables", "wire", "verify", "mechanisms"},
+    "inspect": {"classes", "errors", "model", "tables", "wire", "verify", "mechanisms"},
     # other decoders beside ours
     "oracle": {"errors", "model", "wire"},
-    "report": {"model"},
-    "compare": {"errors", "model", "tables", "wire", "verify", "inspect"},
+    "report": {"classes", "model"},
+    "compare": {"classes", "errors", "model", "tables", "wire", "verify", "inspect"},
     "cli": {
         "compare",
         "errors",
@@ -74,6 +75,7 @@ ARROWS: dict[str, set[str]] = {
 # part of dsrkit → the packages outside the standard library it may import
 OUTSIDE: dict[str, set[str]] = {
     "errors": set(),
+    "classes": set(),
     "model": set(),
     "tables": set(),
     "wire": {"numpy", "cython", "zstandard", "lz4"},

@@ -36,7 +36,7 @@ SUMMARIES: Final[Mapping[Mode, str]] = {
     "l7": "A proxy: two connections, one on either side of it.",
 }
 
-app = typer.Typer(help="Build the exact frames of a mode at every hop.", rich_markup_mode=None)
+app = typer.Typer(help="Build the exact frames of a mode at every hop.", rich_markup_mode=None, add_completion=False)
 
 
 def _faults(incomplete: str) -> list[str]:

@@ -20,6 +20,7 @@ from dsrkit.cli.common import (
     word,
     write_all,
 )
+from dsrkit.cli.loading import loading
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES
 from dsrkit.oracle import ORACLES
@@ -159,19 +160,21 @@ def command(
         paint = painter(color=page(no_color=no_color, to_stdout=output in (None, "-"))[0])
         with watching(capture, wanted=not quiet) as watch:
             if flows:
-                from dsrkit.cli.frames import flow_texts
-                from dsrkit.inspect.flows import table as flow_table
-                from dsrkit.wire.scanner import GUE_PORTS
+                with loading():
+                    from dsrkit.cli.frames import flow_texts
+                    from dsrkit.inspect.flows import table as flow_table
+                    from dsrkit.wire.scanner import GUE_PORTS
 
                 found = flow_table(capture, gue_ports=GUE_PORTS.union(gue_port or ()), watch=watch.step, **stated)
                 _write(output, flow_texts(found, output_format, paint, most=count, quiet=quiet), watch)
                 _notes(found.notes)
                 return
-            from dsrkit.cli.frames import texts
-            from dsrkit.inspect.choose import Numbers, chosen
-            from dsrkit.inspect.table import Table
-            from dsrkit.inspect.view import View
-            from dsrkit.inspect.where import compile_filter
+            with loading():
+                from dsrkit.cli.frames import texts
+                from dsrkit.inspect.choose import Numbers, chosen
+                from dsrkit.inspect.table import Table
+                from dsrkit.inspect.view import View
+                from dsrkit.inspect.where import compile_filter
 
             numbers = Numbers.parse(frames) if frames is not None else None
             compiled = compile_filter(where) if where is not None else None

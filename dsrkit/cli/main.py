@@ -1,17 +1,19 @@
 """The command line: parse, call one library function, render, exit.
 
-Nothing but typer is imported here at module level, so that `--help` and shell completion answer at once.
+A command's module is loaded when it is named, and what it calls when it runs, so that `--help` and shell completion
+answer at once.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import typer
 
 from dsrkit import __version__
-from dsrkit.cli import craft, diff, doctor, explain, inspect, lab, merge, setup
+from dsrkit.cli.command import Group
 from dsrkit.cli.common import (
     addresses,
     check_output,
@@ -22,12 +24,30 @@ from dsrkit.cli.common import (
     user_errors,
     word,
 )
+from dsrkit.cli.loading import loading
 from dsrkit.cli.shown import FORMATS, show
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 
+
+class _Commands(Group):
+    places: ClassVar[Mapping[str, str]] = {
+        "inspect": "inspect:command",
+        "diff": "diff:command",
+        "merge": "merge:command",
+        "setup": "setup:command",
+        "lab": "lab:command",
+        "doctor": "doctor:command",
+        "explain": "explain:explain",
+        "rules": "explain:rules",
+        "verify": "main:verify",
+        "craft": "craft:app",
+    }
+
+
 app = typer.Typer(
     name="dsrkit",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -55,18 +75,6 @@ def dsrkit(
     """Craft the packets of server load balancing; check captures of it, and name what is wrong."""
 
 
-app.add_typer(craft.app, name="craft")
-app.command("inspect")(inspect.command)
-app.command("diff")(diff.command)
-app.command("merge")(merge.command)
-app.command("setup")(setup.command)
-app.command("lab")(lab.command)
-app.command("doctor")(doctor.command)
-app.command("explain")(explain.explain)
-app.command("rules")(explain.rules)
-
-
-@app.command()
 def verify(
     capture: Annotated[
         list[str] | None,
@@ -155,8 +163,9 @@ def verify(
         check_output(output, [*files, *filter(None, [spec, baseline])])
         addresses_given = addresses(split(vip))
 
-        from dsrkit import verification
-        from dsrkit.wire import scanner
+        with loading():
+            from dsrkit import verification
+            from dsrkit.wire import scanner
 
         if scanner.backend() == "interpreted":  # before the work, which will take a while
             complain(f"note: {scanner.INTERPRETED_NOTE}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.compare.fields import HEADER, INNER, OUTER, QUOTED, Differing, Wanted, differing
 from dsrkit.compare.packets import HEADERS, Batch, Paired, one_place, same_packets
 from dsrkit.compare.side import Both, Source, side

@@ -7,11 +7,11 @@ load balancer puts around a packet is one difference and not one in every field.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Final, TypeAlias
 
+from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.names import did_you_mean
 from dsrkit.wire.dissect.frame import LAYERS, NAMES

@@ -5,11 +5,12 @@ Each pair knows which of its fields may differ: those that the tables of the nod
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.compare.side import Both
 from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import cell_id

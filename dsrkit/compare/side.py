@@ -6,11 +6,12 @@ import io
 import os
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.spec import Spec
 from dsrkit.verify.batches import tap_of
 from dsrkit.verify.frames import AddressBook, Frames, Ints

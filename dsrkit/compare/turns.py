@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints
 

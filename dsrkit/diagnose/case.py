@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.evidence import Evidence
 from dsrkit.model.names import DIRECT_RETURN
 from dsrkit.model.spec import Spec

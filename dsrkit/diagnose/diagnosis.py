@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.case import Case
 from dsrkit.model.names import Severity
 from dsrkit.verify.verdicts import Frame, Verdict

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import Mode, Severity
 
 Area = Literal["ARP", "NAT", "DSR", "TUN", "DSC", "DNS", "HCK", "PRX", "CAP"]

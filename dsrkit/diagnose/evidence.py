@@ -6,11 +6,12 @@ Every fact is bounded; counts stay complete.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.floods import Floods
 from dsrkit.diagnose.facts.fragments import Fragments
 from dsrkit.diagnose.facts.idle import Idle

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.causes import causes_of
 from dsrkit.diagnose.entry import AREAS, Entry
 from dsrkit.diagnose.page import Page

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal
 
+from dsrkit.classes import dataclass
 from dsrkit.model.dscp import NAMES as DSCP_NAMES
 from dsrkit.wire import layout
 from dsrkit.wire.columns import FIELDS, LAYERS

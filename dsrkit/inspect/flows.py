@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import IO, Any, Final, TypeAlias
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.inspect.head import Head, Known, Taps, know
 from dsrkit.inspect.listing import heading
 from dsrkit.inspect.packets import endpoint

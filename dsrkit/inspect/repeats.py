@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.frames import Frames, Ints, Mask, Words, mix
 
 _KEPT: Final = 200_000

@@ -6,11 +6,12 @@ tells is not said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.inspect.head import Known
 from dsrkit.inspect.packets import address, flag_words, tunnel_name
 from dsrkit.inspect.words import Words

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from dsrkit.classes import dataclass
 
 SIGNIFICANT: Final = 0.001
 """A fair spread looks this uneven once in a thousand times; a report runs many such tests, so 5 % would cry wolf."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
-from dsrkit.model.reading import read_document
 from dsrkit.model.report import SCHEMA, Finding, Report
 
 Machine = frozenset[str]
@@ -37,6 +37,8 @@ class Baseline:
 
         Raises: UsageError for a file that cannot be read, or that holds no report of this version.
         """
+        from dsrkit.model.reading import read_document  # only who has an earlier report needs it
+
         data = read_document(path, "--baseline")
         try:
             return cls.of(data)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from dsrkit.classes import dataclass
 
 SCHEMA: Final = "dsrkit.diff/1"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any, Final
+
+from dsrkit.classes import dataclass
 
 SCHEMA: Final = "dsrkit.opinion/1"
 MOST_LISTED: Final = 1000

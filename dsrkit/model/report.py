@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
+from dsrkit.classes import dataclass
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.names import VERDICTS, Direction, FailOn, ModeFrom, Severity, Verdict
 from dsrkit.model.printable import json_text

@@ -12,11 +12,12 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar, cast
 
+from dsrkit.classes import dataclass
 from dsrkit.errors import SpecError
 from dsrkit.model.dscp import dscp_text, parse_dscp
 from dsrkit.model.names import (

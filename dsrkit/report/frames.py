@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dsrkit.classes import dataclass
 from dsrkit.report import hexdump, tree
 from dsrkit.report.escape import escape
 from dsrkit.report.paint import Paint

@@ -7,8 +7,8 @@ field cell of a request, ``nat.lb.reply.ip.src`` for one of a reply, ``l2dsr.rea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from dsrkit.classes import dataclass
 from dsrkit.tables.rules import Affine, Field, Rule, Union, union
 
 

@@ -13,9 +13,10 @@ the tables of all nodes between two capture points fold into one table, whatever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 from typing import TypeAlias
+
+from dsrkit.classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)

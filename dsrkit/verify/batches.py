@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
-from dsrkit.verify.frames import AddressBook, Frames, Ints, Mask, Records, Words, mix
+from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.capture import Capture, read
 from dsrkit.wire.layout import RECORD
@@ -33,6 +34,7 @@ MOST_TAPS: Final = 256
 """Every two taps are compared, so thousands of interfaces (a file of thousands of sections) would never end."""
 _NEVER: Final = -(1 << 63)
 _SAMPLE: Final = 64
+_ALIGNED_ROWS: Final = 8_000
 _MOST_SAMPLES: Final = 20_000
 
 
@@ -43,12 +45,16 @@ class Piece:
     rec: Records
     tap: Ints
     number: Ints
+    past: Records | None = None  # as `Frames.past`
 
     def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
         """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
         early = self.rec["ts_ns"] + offset <= until
         if early.all():
             return self, self.take(slice(0, 0))
+        first = int(early.argmin())
+        if not early[first:].any():  # in order of time, as captures are: nothing has to be copied
+            return self.take(slice(0, first)), self.take(slice(first, None))
         return self.take(early), self.take(~early)
 
     def take(self, mask: Mask | slice) -> Piece:
@@ -60,6 +66,14 @@ class Batch:
     """Packets of all taps; `until` is the time up to which nothing is missing, None in the last batch."""
 
     frames: Frames
+    until: int | None
+
+
+@dataclass(slots=True)
+class Portion:
+    """Packets of all taps as they were read, file by file in file order; `until` as in `Batch`."""
+
+    pieces: list[Piece]
     until: int | None
 
 
@@ -91,6 +105,8 @@ class Input:
         self.book = book
         self.spec = spec
         self.taps: list[TapInfo] = []
+        self.awaited: list[Piece] = []
+        """Packets that were handed out and whose octets may still be asked for."""
         self._files = [_File(TapInfo(name, os.fspath(file)), read(file, tap=name)) for name, file in named]
         for f in self._files:
             for i in range(len(f.capture.interfaces)):
@@ -115,7 +131,24 @@ class Input:
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
         """Everything, in order of time. A second call starts again (files that can be rewound only)."""
-        sources = [self._pieces(f) for f in self._files]
+        for portion in self.portions(rows, LATER_ROWS):
+            frames = self.frames(portion.pieces)
+            until = portion.until
+            del portion
+            if frames.n or until is None:
+                yield Batch(frames, until)
+            del frames  # before the next ones are read
+
+    def portions(
+        self, rows: int = BATCH_ROWS, later: int = LATER_ROWS, head: int | None = None, *, passing: bool = False
+    ) -> Iterator[Portion]:
+        """As `batches`, in the pieces that were read.
+
+        An input of at most `rows` packets is one portion; of a longer one the first portion ends after about `head`
+        packets (`rows` where it is None) and the others have about `later`. `passing`: portions are let go before the
+        next one is asked for, so that their rows need no copies.
+        """
+        sources = [self._pieces(f, copied=not passing) for f in self._files]
         held: list[list[Piece]] = [[] for _ in sources]
         reached = [_NEVER] * len(sources)
         live = set(range(len(sources)))
@@ -135,16 +168,25 @@ class Input:
                 reached[i] = max(reached[i], int(piece.rec["ts_ns"].max()) + self._files[i].offset)
                 count += len(piece.rec)
             until = min((reached[i] for i in live), default=None)
-            frames = self._frames(self._cut(held, until))
+            if until is not None and head is not None:
+                until = min(until, self._time_of(held, head))
+                head = None
+            pieces = self._cut(held, until)
             count = sum(len(p.rec) for pieces in held for p in pieces)
-            stuck = not frames.n
-            if frames.n or until is None:
-                yield Batch(frames, until)
-            del frames  # before the next ones are read
+            stuck = not pieces
+            if pieces or until is None:
+                yield Portion(pieces, until)
+            del pieces  # before the next ones are read
             if until is None:
                 return
-            rows = min(rows, LATER_ROWS)
+            rows = min(rows, later)
             self._let_go(held)
+
+    def _time_of(self, held: list[list[Piece]], count: int) -> int:
+        """When so many of the packets that are held have passed."""
+        times = [p.rec["ts_ns"] + f.offset for f, pieces in zip(self._files, held, strict=True) for p in pieces]
+        when = np.sort(np.concatenate(times))
+        return int(when[min(count, len(when)) - 1])
 
     def _cut(self, held: list[list[Piece]], until: int | None) -> list[Piece]:
         """Packets up to a time, None for all; the later ones stay held."""
@@ -159,13 +201,28 @@ class Input:
             held[i] = [late for _, late in parts if len(late.rec)]
         return out
 
+    def start_over(self) -> None:
+        """Forget what was counted and inferred of the taps: everything is judged anew."""
+        for tap in self.taps:
+            tap.packets = tap.octets = 0
+            tap.node = tap.stated_node
+
+    @property
+    def crowded(self) -> bool:
+        """Whether streams hold so much that what still asks for it should be looked at."""
+        return self._held() > BATCH_OCTETS // 2
+
     def _held(self) -> int:
         return sum(f.held for f in self._files if f.windows)
 
     def _let_go(self, held: list[list[Piece]]) -> None:
         """Drop the windows of streams of which every packet has been handed out."""
         for f, pieces in zip(self._files, held, strict=True):
-            first = min((int(p.rec["offset"].min()) for p in pieces), default=None)
+            if not f.windows:
+                continue
+            mine = set(f.taps.values())
+            asked = [p.rec["offset"][np.isin(p.tap, list(mine))] for p in self.awaited]
+            first = min((int(o.min()) for o in [*(p.rec["offset"] for p in pieces), *asked] if len(o)), default=None)
             f.windows = [(base, buf) for base, buf in f.windows if first is not None and base + len(buf) > first]
 
     def _octets(self, tap: int, offset: int, size: int) -> bytes:
@@ -178,28 +235,34 @@ class Input:
                 return bytes(buf[offset - base : offset - base + size])
         return b""
 
-    def _frames(self, pieces: list[Piece]) -> Frames:
+    def frames(self, pieces: list[Piece]) -> Frames:
+        """Pieces as one batch, in their order."""
         if not pieces:
             return Frames(self.book, np.zeros(0, RECORD), np.zeros(0, np.int64), np.zeros(0, np.int64), self._octets)
-        return Frames(
+        out = Frames(
             self.book,
             np.concatenate([p.rec for p in pieces]),
             np.concatenate([p.tap for p in pieces]),
             np.concatenate([p.number for p in pieces]),
             self._octets,
         )
+        if any(p.past is not None for p in pieces):
+            out.past = np.concatenate([np.zeros(len(p.rec), PAST) if p.past is None else p.past for p in pieces])
+        return out
 
-    def _pieces(self, f: _File, *, keep: bool = True) -> Iterator[Piece]:
+    def _pieces(self, f: _File, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
         f.windows = []
         for window in f.capture.windows():
             if keep and not f.capture.plain:
                 f.hold(window.base, window.buf)
-            rec = window.rec.copy()  # a window's memory is several times its packets'
+            rec = window.rec.copy() if copied else window.rec  # a window's memory is several times its packets'
             if not len(rec):
                 continue
-            used, place = np.unique(rec["iface"], return_inverse=True)
-            numbers = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)
-            tap = numbers[place]
+            if len(f.capture.interfaces) == 1:
+                tap = np.full(len(rec), self._tap_of(f, 0), np.int64)
+            else:
+                used, place = np.unique(rec["iface"], return_inverse=True)
+                tap = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)[place]
             yield Piece(rec, tap, np.arange(len(rec), dtype=np.int64) + window.first_row + 1)
 
     def _tap_of(self, f: _File, interface: int) -> int:
@@ -214,9 +277,16 @@ class Input:
     def align(self) -> None:
         """Estimate clock differences of whole files from a sample of TCP segments, so that batches line up.
 
-        Needed where clocks differ by more than a batch; only for files that can be read again.
+        Needed where clocks differ by more than a batch; only for files that can be read again. Where their beginnings
+        have packets in common, those are enough.
         """
-        seen = [self._sampled(f) for f in self._files]
+        if len(self._files) > 1 and not self._align(_ALIGNED_ROWS):
+            self._align(None)
+
+    def _align(self, rows: int | None) -> bool:
+        """`align` by so many of the first packets of each file; False where they leave a file alone."""
+        seen = [self._sampled(f, rows) for f in self._files]
+        alone = 0
         placed: set[int] = set()
         left = set(range(len(seen)))
         while left:
@@ -228,26 +298,29 @@ class Input:
                         gap = int(np.median(seen[j][1][b] - seen[i][1][a]))
                         best = (len(common), i, self._files[j].offset + gap)
             # Nothing in common with those placed: the next group of files starts, on its own clock.
+            alone += best is None
             _, file, offset = best or (0, min(left), 0)
             self._files[file].offset = offset
             for tap in self._files[file].taps.values():
                 self.taps[tap].shift_ns = offset
             placed.add(file)
             left.remove(file)
+        return alone == 1
 
-    def _sampled(self, f: _File) -> tuple[Words, Ints]:
+    def _sampled(self, f: _File, most: int | None) -> tuple[Words, Ints]:
         keys: list[Words] = []
         times: list[Ints] = []
-        count = 0
-        for piece in self._pieces(f, keep=False):
-            frames = self._frames([piece])
+        count = read = 0
+        for piece in self._pieces(f, keep=False, copied=False):
+            read += len(piece.rec)
+            frames = self.frames([piece])
             rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))
             key = mix(frames.seq[rows], frames.ack[rows], frames.flags[rows], frames.payload_len[rows])
-            chosen = key % np.uint64(_SAMPLE) == 0
+            chosen = key % np.uint64(_SAMPLE if most is None else _SAMPLE // 16) == 0
             keys.append(key[chosen])
             times.append(frames.ts[rows][chosen])
             count += int(chosen.sum())
-            if count > _MOST_SAMPLES:
+            if count > _MOST_SAMPLES or (most is not None and read >= most):
                 break
         if not keys:
             return np.zeros(0, np.uint64), np.zeros(0, np.int64)
@@ -276,6 +349,7 @@ def _state(tap: TapInfo, spec: Spec | None) -> None:
         by_interface = stated.interface is not None and stated.interface == tap.interface
         if (by_interface and (same_file or stated.file is None)) or by_name or (same_file and stated.interface is None):
             tap.name, tap.node, tap.link = stated.name, stated.node, stated.link
+            tap.stated_node = stated.node
 
 
 def named_sources(

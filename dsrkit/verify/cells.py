@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.dscp import dscp_text
 from dsrkit.model.names import REWRITES
 from dsrkit.tables import tables
@@ -69,7 +69,7 @@ def judge_hops(f: Frames, scene: Scene, journeys: Journeys, profile: str) -> lis
     out: list[Verdict] = []
     for way in journeys.ways.values():
         for hop in way.hops(sure=True):
-            if len(hop.before) * _RARE_HOP < len(way.rows):
+            if hop.count(np.ones(len(hop.before), bool)) * _RARE_HOP < way.total:
                 continue  # only loss or a copy makes these two sightings neighbours
             forward = _without_handover(f, scene, _forward(f, hop))
             stretch = between(f, scene, forward, profile) if len(forward.before) else None
@@ -84,7 +84,7 @@ def _forward(f: Frames, hop: Hop) -> Hop:
     """The pairs of a hop that go its way: nothing raises a TTL, so where it rises a packet went the other way."""
     assert hop.source is not None
     ahead = _wire_fall(f, hop.before, hop.after, hop.source, hop.target) >= 0
-    return hop if ahead.all() else Hop(hop.source, hop.target, hop.before[ahead], hop.after[ahead])
+    return hop if ahead.all() else hop.take(ahead)
 
 
 def _without_handover(f: Frames, scene: Scene, hop: Hop) -> Hop:
@@ -98,7 +98,7 @@ def _without_handover(f: Frames, scene: Scene, hop: Hop) -> Hop:
     for party in scene.role("lb"):
         others = scene.macs("lb") - party.macs
         handed |= np.isin(f.eth_src[hop.after], list(party.macs)) & np.isin(f.eth_dst[hop.after], list(others))
-    return Hop(hop.source, hop.target, hop.before[~handed], hop.after[~handed]) if handed.any() else hop
+    return hop.take(~handed) if handed.any() else hop
 
 
 def between(f: Frames, scene: Scene, hop: Hop, profile: str) -> Stretch | None:
@@ -195,7 +195,7 @@ def _wrapped_only(f: Frames, scene: Scene, way: Way, profile: str) -> list[Verdi
         out += judge(
             f,
             scene,
-            Hop(None, way.points[i], rows, rows),
+            Hop(None, way.points[i], rows, rows, None if way.weight is None else way.weight[first]),
             Stretch(("lb",), outer, _names(scene, "lb")),
             only=tuple(outer),
         )
@@ -241,7 +241,7 @@ def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[st
             hop.target,
             nodes=stretch.nodes,
             tap=hop.target.tap,
-            checked=int(seen.sum()),
+            checked=hop.count(seen),
         )
         if not verdict.checked:
             if reason is None:
@@ -249,6 +249,7 @@ def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[st
             verdict.reason = reason
         bad = np.flatnonzero(seen & ~passed)
         if len(bad):
+            f.blemished[hop.before[bad]] = f.blemished[hop.after[bad]] = True
             _fail(f, scene, verdict, rule, hop, bad, paired=only is None)
         out.append(verdict)
     return out

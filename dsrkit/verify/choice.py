@@ -8,8 +8,8 @@ but never turn it into another one.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import MODES
 from dsrkit.model.report import Finding
 from dsrkit.model.spec import Allow

@@ -8,11 +8,12 @@ that are still open.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
@@ -203,6 +204,20 @@ class Connections:
             reset = np.flatnonzero(f.is_tcp & ((f.flags & (RST | ACK)) == RST) & leaving)
             self.resets |= set(zip(f.source[reset].tolist(), f.target[reset].tolist(), strict=True))
         self._forget()
+
+    def began(self, asked: Frames, answered: Frames | None, server: int, count: int) -> None:
+        """Count TCP connections that began alike and were answered: sightings of one's SYN, and of its SYN-ACK if a tap
+        shows it."""
+        first = int(np.argmin(asked.tap))
+        to = asked.target if self.scene.mode != "fullnat" else np.zeros(asked.n, np.int64)
+        self.answered[server, TCP, int(to[first]) & 0xFFFF] += count
+        taps = set(asked.tap.tolist())
+        lbs = self.scene.macs("lb") if self.scene.mode in ("nat", "fullnat") else set()
+        for tap, mac in zip(answered.tap.tolist(), answered.eth_dst.tolist(), strict=True) if answered else ():
+            if tap in taps:
+                self.two_way.add((TCP, tap))
+                # Between server and load balancer an answer is in the server's own name, as it must be.
+                self.judged_answers[tap] += count if mac not in lbs else 0
 
     def finish(self) -> list[Connection]:
         """The connections that got no answer."""

@@ -7,10 +7,9 @@ keeps it. Everything else also needs the client's address.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, SYN, Frames, Ints, Mask, Words, endpoint_address, mix
 
 _PROTO_SHIFT = 56

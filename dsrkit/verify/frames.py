@@ -122,6 +122,11 @@ Reader: TypeAlias = Callable[[int, int, int], bytes]
 """Octets of a tap's file by tap, offset and size."""
 
 
+PAST: Final = np.dtype([("last", np.int64), ("server", np.int16), ("begun", np.bool_), ("closed", np.bool_)])
+"""What is known of the earlier packets of a packet's flow, where the fast path has counted them: time of the last one
+(ns; 0: there were none), index of the real server (-1: unknown), whether the client has spoken, whether anybody closed."""
+
+
 class Frames:
     """The packets of one batch, all taps together.
 
@@ -146,6 +151,12 @@ class Frames:
         self._in = np.maximum(depth - 1, 0)
         self._out = np.maximum(depth - 2, 0)
         self.has_ip = self.has(layout.HAS_IP)
+        self.blemished = np.zeros(self.n, bool)
+        """Packets that something was found wrong with; filled in while the batch is judged."""
+        self.weight: Ints | None = None
+        """How many packets each stands for, all alike; None: itself alone."""
+        self.past: Records | None = None
+        """`PAST` of each packet's flow; None: every packet of the input is judged."""
         self.tunnel = self._tunnel(depth) if bool((depth > 1).any()) else self._zeros
         self.any_tunnel = bool(self.tunnel.any())
 
@@ -194,9 +205,26 @@ class Frames:
         kinds = [encap == code for code in codes]
         return np.where(depth >= 2, np.select(kinds, [plain, 5, 6, 7], TUNNEL_NONE), TUNNEL_NONE).astype(np.int64)
 
+    def count(self, wanted: Ints | Mask) -> int:
+        """How many packets some of these are."""
+        rows = np.flatnonzero(wanted) if wanted.dtype == bool else wanted
+        return len(rows) if self.weight is None else int(self.weight[rows].sum())
+
+    def tally(self, keys: Words, rows: Ints) -> tuple[Ints, Ints]:
+        """Where each different key comes first, and how many packets have it; `rows` are the packets of the keys."""
+        if self.weight is None:
+            _, first, count = np.unique(keys, return_index=True, return_counts=True)
+            return first, count
+        _, first, of = np.unique(keys, return_index=True, return_inverse=True)
+        count = np.zeros(len(first), np.int64)
+        np.add.at(count, of, self.weight[rows])
+        return first, count
+
     def take(self, rows: Ints | Mask) -> Frames:
         """Some of the packets as a batch of their own."""
-        return Frames(self.book, self.rec[rows], self.tap[rows], self.number[rows], self.reader)
+        out = Frames(self.book, self.rec[rows], self.tap[rows], self.number[rows], self.reader)
+        out.past = None if self.past is None else self.past[rows]
+        return out
 
     def octets(self, row: int, start: str, most: int) -> bytes:
         """Captured octets of one packet from where a record field (`in_at`, `l4_at`, `payload_at`) says, up to `most`.

@@ -7,11 +7,12 @@ stay apart. A `Joiner` works batch by batch: what it learns about points, their 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
@@ -42,6 +43,16 @@ class Hop:
     target: Point
     before: Ints
     after: Ints
+    weight: Ints | None = None  # how many packets each pair stands for; None: one
+
+    def count(self, wanted: Mask) -> int:
+        """Packets of some pairs."""
+        return int(wanted.sum() if self.weight is None else self.weight[wanted].sum())
+
+    def take(self, wanted: Mask) -> Hop:
+        """Some of the pairs."""
+        weight = None if self.weight is None else self.weight[wanted]
+        return Hop(self.source, self.target, self.before[wanted], self.after[wanted], weight)
 
 
 @dataclass(slots=True)
@@ -58,6 +69,17 @@ class Way:
     server: Ints
     proto: Ints
     ambiguous: Mask  # several packets with one identity and no IP id: which is which is a guess by time
+    weight: Ints | None = None  # how many journeys each stands for; None: one
+    beside: int = 0  # journeys of this direction that are not here, because they were found right in bulk
+
+    def count(self, wanted: Mask) -> int:
+        """How many journeys some of these are."""
+        return int(wanted.sum() if self.weight is None else self.weight[wanted].sum())
+
+    @property
+    def total(self) -> int:
+        """Journeys here and beside."""
+        return self.beside + self.count(np.ones(len(self.rows), bool))
 
     def hops(self, *, sure: bool = False) -> list[Hop]:
         """Consecutive sightings: each packet's pairs of neighbouring points; `sure` leaves ambiguous ones out."""
@@ -70,7 +92,8 @@ class Way:
                 if sure:
                     both &= ~self.ambiguous
                 if both.any():
-                    out.append(Hop(self.points[a], self.points[b], self.rows[both, a], self.rows[both, b]))
+                    weight = None if self.weight is None else self.weight[both]
+                    out.append(Hop(self.points[a], self.points[b], self.rows[both, a], self.rows[both, b], weight))
         return out
 
     def reach(self, point: int) -> int:
@@ -91,6 +114,8 @@ class Way:
             self.server[wanted],
             self.proto[wanted],
             self.ambiguous[wanted],
+            None if self.weight is None else self.weight[wanted],
+            self.beside,
         )
 
 
@@ -187,6 +212,11 @@ class Joiner:
     def together(self, a: Point, b: Point) -> bool:
         """Whether any packet was seen at both points."""
         return (id(a), id(b)) in self._together
+
+    @property
+    def pairs_known(self) -> int:
+        """How many pairs of points packets are known to have passed both of."""
+        return len(self._together)
 
     def leads(self, point: Point, server: int, proto: int) -> bool:
         """Whether packets of this server and protocol were seen at a point."""
@@ -302,6 +332,10 @@ class Joiner:
 
     def _point(self, tap: int, port: int, form: int, turn: int, direction: int) -> Point:
         return self._points.setdefault((tap, port, form, turn, direction), Point(tap, port, form, turn, direction))
+
+    def known_point(self, f: Frames, row: int, form: int, direction: int) -> Point | None:
+        """The point where a packet in this form was seen on its only pass, if packets were seen there before."""
+        return self._points.get((int(f.tap[row]), int(f.port_of_tap[row]), form, 0, direction))
 
     def _learn_order(self, f: Frames, flows: Flows, rows: Ints, at: Ints, here: list[Point], identity: Words) -> None:
         """Which of two points packets meet first, counted over pairs of sightings."""
@@ -650,7 +684,7 @@ def pair_counts(f: Frames, flows: Flows, joiner: Joiner, way: Way) -> list[tuple
             for p in sorted({int(x) for x in way.proto[both | alone]}):
                 mine = way.proto == p
                 name = PROTOCOLS.get(p, str(p))
-                counts.append((way.points[i], way.points[j], name, int((both & mine).sum()), int((alone & mine).sum())))
+                counts.append((way.points[i], way.points[j], name, way.count(both & mine), way.count(alone & mine)))
     return counts
 
 

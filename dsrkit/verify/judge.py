@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.tables import PROFILES
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
-from dsrkit.verify.frames import ICMP, ICMPV6, REQUEST, TUNNEL_NAMES, Frames, Ints
-from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, pair_counts
-from dsrkit.verify.observer import Observer
+from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
+from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, Way, forms, in_service, pair_counts
+from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Tally, Verdict
@@ -35,6 +36,15 @@ class Octets:
     request: int = 0
     reply: int = 0
     crossed: int = 0  # those that crossed the load balancer
+
+
+@dataclass(slots=True)
+class Examples:
+    """Which of some journeys are `right`, their directions, and each packet's point (None: none that is known)."""
+
+    right: Mask
+    direction: Ints
+    points: list[Point | None]
 
 
 @dataclass(slots=True)
@@ -63,11 +73,11 @@ class Judge:
         self.joiner = Joiner(self.scene, self.taps)
         self.presence = Presence(self.scene, self.taps, self.joiner)
 
-    def feed(self, new: Frames, until: int | None) -> None:
-        """Judge one batch; `until` is the time up to which it is complete, None for the last one."""
-        for tap, packets in enumerate(np.bincount(new.tap, minlength=len(self.taps)).tolist()):
-            self.taps[tap].packets += packets
-            self.taps[tap].octets += int(new.rec["wirelen"][new.tap == tap].sum()) if packets else 0
+    def feed(self, new: Frames, until: int | None, beside: Mapping[int, int] | None = None) -> Flows:
+        """Judge one batch; `until` is the time up to which it is complete, None for the last one. Returns its flows.
+
+        `beside` are journeys that were found right in bulk so far and are not in any batch, by direction.
+        """
         f = new if self._carried is None else joined(self._carried, new)
         flows = self.orient(f)
         for observer in self.observers:
@@ -76,14 +86,82 @@ class Judge:
         self.clocks.learn(f, journeys)
         when = f.ts + np.asarray([t.shift_ns for t in self.taps], np.int64)[f.tap] if f.n else f.ts
         settled, waiting = self.joiner.settled(when, journeys, _horizon(when, until))
+        for direction, way in settled.ways.items():
+            way.beside = (beside or {}).get(direction, 0)
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
             self.cells.add(verdict)
         self.presence.feed(f, flows, settled, ~waiting)
         for observer in self.observers:
             observer.follow(f, flows, settled, ~waiting)
         self._count(f, flows, settled)
+        self._weigh_octets(f, settled)
         self._fit(f, settled)
         self._carried = f.take(waiting)
+        return flows.last(new.n)
+
+    def rehearse(self, f: Frames) -> None:
+        """Learn points, their order and the servers behind them from packets that are judged later."""
+        flows = self.orient(f)
+        journeys = self.joiner.join(f, flows)
+        self.clocks.learn(f, journeys)
+        self._fit(f, journeys)
+
+    def see_traffic(self, frames: Frames) -> None:
+        """Count packets and octets for their taps."""
+        for tap, packets in enumerate(np.bincount(frames.tap, minlength=len(self.taps)).tolist()):
+            self.taps[tap].packets += packets
+            self.taps[tap].octets += int(frames.rec["wirelen"][frames.tap == tap].sum()) if packets else 0
+
+    def example(self, f: Frames, journey: Ints, server: Ints) -> Examples:
+        """Whether journeys are complete at every point and right in every field, counting nothing.
+
+        `journey` is that of each packet, `server` each journey's real server, -1 if it is not known. Points are those
+        that are known; a journey past another one is not right.
+        """
+        flows = self.orient(f)
+        form = forms(f, flows, self.scene)
+        count = len(server)
+        direction = np.zeros(count, np.int64)
+        direction[journey] = flows.direction
+        points = [self.joiner.known_point(f, row, int(form[row]), int(flows.direction[row])) for row in range(f.n)]
+        fine = np.ones(count, bool)
+        strange = [i for i, point in enumerate(points) if point is None]
+        fine[journey[strange]] = False
+        fine[journey[~in_service(f, flows, self.scene, form)]] = False
+        fine[journey[flows.direction != direction[journey]]] = False
+        ways = {}
+        which = {}
+        for one in (REQUEST, REPLY):
+            ordered = self.joiner.points(one)
+            rank = {id(point): i for i, point in enumerate(ordered)}
+            mine = np.flatnonzero(fine & (direction == one))
+            line = np.full(count, -1, np.int64)
+            line[mine] = np.arange(len(mine))
+            rows = np.full((len(mine), len(ordered)), -1, np.int64)
+            proto = np.zeros(len(mine), np.int64)
+            for row in np.flatnonzero(line[journey] >= 0).tolist():
+                rows[line[journey[row]], rank[id(points[row])]] = row
+                proto[line[journey[row]]] = f.proto[row]
+            ways[one] = Way(one, ordered, rows, server[mine], proto, np.zeros(len(mine), bool))
+            which[one] = mine
+        every = Journeys(ways, np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64))
+        judge_hops(f, self.scene, every, self.scene.profile)
+        f.blemished |= self.presence.misdirected(f, flows)
+        for one, way in ways.items():
+            seen = way.rows >= 0
+            whole = ~(self.joiner.passes(way) & ~seen).any(axis=1)
+            fine[which[one]] = whole & ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
+        return Examples(fine, direction, points)
+
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
+        """Count journeys that were found right in bulk: each stands for many, `bulk` says by direction for how many."""
+        for verdict in judge_hops(f, self.scene, journeys, self.scene.profile):
+            self.cells.add(verdict)
+        self.presence.weigh(f, flows, journeys)
+        self._count(f, flows, journeys)
+        self._weigh_octets(f, journeys, {direction: many.octets for direction, many in bulk.items()})
+        for observer in self.observers:
+            observer.weigh(f, flows, journeys, bulk)
 
     def orient(self, f: Frames) -> Flows:
         """Directions and identities, with what earlier batches showed to be servers."""
@@ -119,7 +197,6 @@ class Judge:
         ]
 
     def _count(self, f: Frames, flows: Flows, journeys: Journeys) -> None:
-        lb = list(self.scene.macs("lb") - {0})
         for way in journeys.ways.values():
             for a, b, proto, both, alone in pair_counts(f, flows, self.joiner, way):
                 key = (id(a), id(b))
@@ -128,8 +205,6 @@ class Judge:
                 self.alone[*key, proto] += alone
             if not len(way.rows):
                 continue
-            length = f.ip_len[way.rows.max(axis=1)]
-            through = np.isin(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
             for i, point in enumerate(way.points):
                 seen = way.rows[:, i] >= 0
                 rows = way.rows[seen, i]
@@ -137,12 +212,22 @@ class Judge:
                     ends = np.unique(np.concatenate([f.eth_src[rows], f.eth_dst[rows]]))
                     self.link_macs[point.tap] |= set(ends.tolist()) - {0}
                     self.forms_at[point.tap].add(point.form)
+
+    def _weigh_octets(self, f: Frames, journeys: Journeys, octets: dict[int, Ints] | None = None) -> None:
+        """Octets by direction, and those that crossed the load balancer; `octets` where a journey stands for many."""
+        lb = list(self.scene.macs("lb") - {0})
+        for direction, way in journeys.ways.items():
+            if not len(way.rows):
+                continue
+            length = f.ip_len[way.rows.max(axis=1)] if octets is None else octets[direction]
+            through = np.isin(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
+            # A request in the form for servers has been through the load balancer; a reply in the form for clients
+            # has, where the load balancer makes it.
+            made = REWRITTEN if way.direction == REQUEST else PLAIN if self.scene.mode in ("nat", "fullnat") else None
+            for i, point in enumerate(way.points):
+                seen = way.rows[:, i] >= 0
+                rows = way.rows[seen, i]
                 through[seen] |= np.isin(f.eth_dst[rows], lb) | np.isin(f.eth_src[rows], lb)
-                # A request in the form for servers has been through the load balancer; a reply in the form for clients
-                # has, where the load balancer makes it.
-                made = (
-                    REWRITTEN if way.direction == REQUEST else PLAIN if self.scene.mode in ("nat", "fullnat") else None
-                )
                 if point.form == made:
                     through[seen] = True
             if way.direction == REQUEST:
@@ -164,13 +249,16 @@ class Judge:
 
 def joined(a: Frames, b: Frames) -> Frames:
     """Two batches as one."""
-    return Frames(
+    out = Frames(
         a.book,
         np.concatenate([a.rec, b.rec]),
         np.concatenate([a.tap, b.tap]),
         np.concatenate([a.number, b.number]),
         b.reader,
     )
+    if b.past is not None:
+        out.past = np.concatenate([np.zeros(a.n, PAST) if a.past is None else a.past, b.past])
+    return out
 
 
 def _horizon(when: Ints, until: int | None) -> int | None:

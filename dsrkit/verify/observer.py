@@ -7,13 +7,14 @@ report.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import Mode
 from dsrkit.model.spec import Spec
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import Frames, Mask
+from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.verify.journeys import Journeys
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Verdict
@@ -33,6 +34,17 @@ class Outcome:
     section: tuple[Any, ...] = ()
     verdicts: list[Verdict] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Bulk:
+    """What the fast path counted of one direction, by journey: packets (`count`), their octets, connections that began
+    with such a packet, and those whose first word after the handshake it was. Shape: (journeys,) each."""
+
+    count: Ints
+    octets: Ints
+    began: Ints
+    spoke: Ints
 
 
 @dataclass(slots=True)
@@ -62,6 +74,16 @@ class Observer:
 
     def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         """Settled journeys, and the packets (`leaving`) whose other sightings are all known."""
+
+    def began(self, server: Ints, when: Ints, tap: Ints) -> None:
+        """Connections that the fast path counted: index of the real server, time of the SYN (ns), tap that shows it."""
+
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
+        """All that the fast path counted, by direction; each journey is an example of many. Called once, at the end."""
+
+    def doubts(self) -> bool:
+        """Whether something was seen that the fast path must not count past: everything is then looked at singly."""
+        return False
 
     def conclude(self, told: Told) -> Outcome:
         """Everything that was found; called once, after the last batch."""

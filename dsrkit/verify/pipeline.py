@@ -1,13 +1,15 @@
 """From capture files to a report: reading, roles, judging, in batches.
 
-Roles are decided once for the whole input, then everything is judged by them: small inputs are one batch that serves
-both; larger ones are read twice, or, from a pipe, decided on the first batch.
+Roles are decided once for the whole input, then everything is judged by them. Small inputs are one batch that serves
+both. A larger one is judged by the roles that its beginning shows, most of it on the fast path, while the evidence is
+counted on; where the whole shows other roles than the beginning, it is judged once more by those. Where there is no fast
+path, evidence is gathered in a pass of its own. From a pipe, which cannot be read again, the first batch decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,15 +17,19 @@ from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
-from dsrkit.verify import roles
-from dsrkit.verify.batches import Batch, Input, PathLike, named_sources
+from dsrkit.verify import fastpath, roles
+from dsrkit.verify.batches import Input, PathLike, named_sources
 from dsrkit.verify.conclude import Diagnose, conclude
+from dsrkit.verify.fastpath import FastPath
 from dsrkit.verify.flows import oriented
 from dsrkit.verify.frames import AddressBook, Frames
 from dsrkit.verify.judge import Judge, without_clients
 from dsrkit.verify.observer import Observer
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.stated import scene_of
+
+_ATTEMPTS: Final = 3
+"""Roles that keep changing with what is looked at are decided in a pass of their own."""
 
 
 def examine(
@@ -46,12 +52,16 @@ def examine(
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     book = AddressBook()
     data = Input(book, named_sources(source, loaded), loaded)
-    scene = scene_of(book, loaded, mode, profile, vip)
-    judge = Judge(scene, data.taps, [observer(scene, data.taps, loaded) for observer in observers])
-    for batch in _batches_with_roles(data, scene):
-        judge.feed(batch.frames, batch.until)
-        del batch  # its columns make room for those of the next
-    return conclude(judge, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
+
+    def scene() -> Scene:
+        return scene_of(book, loaded, mode, profile, vip)
+
+    def judge(scene: Scene) -> Judge:
+        data.start_over()
+        return Judge(scene, data.taps, [observer(scene, data.taps, loaded) for observer in observers])
+
+    judged = _judged(data, scene, judge)
+    return conclude(judged, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
 
 
 def _known(what: str, value: str | None, words: Collection[str]) -> None:
@@ -59,40 +69,107 @@ def _known(what: str, value: str | None, words: Collection[str]) -> None:
         raise UsageError(f"unknown {what} {value!r}; one of: {', '.join(words)}")
 
 
-def _batches_with_roles(data: Input, scene: Scene) -> Iterator[Batch]:
-    """All batches; the scene is filled in before the first one is handed out."""
-    batches = data.batches()
-    head = next(batches)
-    if head.until is None:
-        decide(data.taps, scene, [head.frames])
-        return iter([head])
-    if not data.rewindable:
-        decide(data.taps, scene, [head.frames])
-        scene.notes.append(f"the input cannot be read twice: roles were decided on its first {head.frames.n} packets")
-        return chain([head], batches)
-    del batches
-    data.align()
-    decide(data.taps, scene, (b.frames for b in data.batches()))
-    return data.batches()
+def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene], Judge]) -> Judge:
+    """A judge that has seen everything."""
+    module = fastpath.compiled()
+    portions = data.portions()
+    head = next(portions)
+    frames = data.frames(head.pieces)
+    if head.until is not None and data.rewindable:
+        del portions, head, frames
+        data.align()
+        fast = _fast(data, scene_of, judge_of, module) if module is not None else None
+        return fast or _in_two_passes(data, scene_of(), judge_of)
+    judge = judge_of(scene_of())
+    decide(data.taps, judge.scene, [frames])
+    if head.until is not None:
+        judge.scene.notes.append(f"the input cannot be read twice: roles were decided on its first {frames.n} packets")
+        if module is not None and fastpath.possible(judge.scene):
+            FastPath(judge, data, module).run(head, portions)
+            return judge
+    _see(judge, frames, head.until)
+    del frames, head
+    for portion in portions:
+        _see(judge, data.frames(portion.pieces), portion.until)
+    return judge
+
+
+def _fast(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene], Judge], module: Any) -> Judge | None:
+    """As `_judged`, on the fast path; None where there is none for this set-up, or where roles do not settle."""
+    known: Gathered | None = None
+    for _ in range(_ATTEMPTS):
+        portions = data.portions(fastpath.PORTION_ROWS, fastpath.PORTION_ROWS, fastpath.HEAD_ROWS, passing=True)
+        head = next(portions)
+        frames = data.frames(head.pieces)
+        judge = judge_of(scene_of())
+        known = known or gather(judge.scene, [frames])
+        settle(data.taps, judge.scene, known)
+        said = len(judge.scene.notes)
+        if not fastpath.possible(judge.scene):
+            return None
+        del frames
+        path = FastPath(judge, data, module)
+        if not path.run(head, portions):
+            return None
+        known = Gathered(path.evidence)
+        again = scene_of()
+        settle(data.taps, again, known)
+        if roles.alike(again, judge.scene):
+            judge.scene.notes[:said] = again.notes
+            roles.adopt(again, judge.scene)
+            return judge
+    return None
+
+
+def _in_two_passes(data: Input, scene: Scene, judge_of: Callable[[Scene], Judge]) -> Judge:
+    judge = judge_of(scene)
+    settle(data.taps, scene, gather(scene, (batch.frames for batch in data.batches())))
+    for batch in data.batches():
+        _see(judge, batch.frames, batch.until)
+        del batch  # its columns make room for those of the next
+    return judge
+
+
+def _see(judge: Judge, frames: Frames, until: int | None) -> None:
+    judge.see_traffic(frames)
+    judge.feed(frames, until)
+
+
+class Gathered:
+    """Evidence for roles: of `all` packets, and, for full NAT alone, what a join without addresses shows."""
+
+    def __init__(self, every: roles.Evidence | None = None) -> None:
+        self.all = every or roles.Evidence()
+        self.without_clients = roles.Evidence()
+
+
+def gather(scene: Scene, parts: Iterable[Frames]) -> Gathered:
+    """Count all packets given."""
+    out = Gathered()
+    for frames in parts:
+        flows = oriented(frames)
+        evidence = roles.gather(frames, flows)
+        out.all.merge(evidence)
+        if roles.shows_full_nat(evidence) or scene.mode == "fullnat":
+            # Full NAT hides UDP from a join by addresses; what a join without them shows is used for full NAT alone.
+            everything = Scene(scene.book, mode="fullnat", vips=set(np.unique(flows.server >> 16).tolist()))
+            out.without_clients.merge(roles.gather(frames, without_clients(frames, flows, everything)))
+    return out
 
 
 def decide(taps: list[TapInfo], scene: Scene, parts: Iterable[Frames]) -> None:
     """Infer what nothing states, from counts over all packets given."""
-    total = roles.Evidence()
-    again = roles.Evidence()
-    for frames in parts:
-        flows = oriented(frames)
-        evidence = roles.gather(frames, flows)
-        total.merge(evidence)
-        if roles.shows_full_nat(evidence) or scene.mode == "fullnat":
-            # Full NAT hides UDP from a join by addresses; what a join without them shows is used for full NAT alone.
-            everything = Scene(scene.book, mode="fullnat", vips=set(np.unique(flows.server >> 16).tolist()))
-            again.merge(roles.gather(frames, without_clients(frames, flows, everything)))
+    settle(taps, scene, gather(scene, parts))
+
+
+def settle(taps: list[TapInfo], scene: Scene, gathered: Gathered) -> None:
+    """Infer what nothing states."""
     stated = set(scene.services)
-    roles.infer(total, scene)
+    roles.infer(gathered.all, scene)
     if scene.mode == "fullnat":
-        scene.services.update({k: ports for k, ports in roles.ports_of(again, scene).items() if k not in stated})
-    for tap, owner in zip(taps, roles.owners(total, len(taps), scene), strict=True):
+        shown = roles.ports_of(gathered.without_clients, scene)
+        scene.services.update({k: ports for k, ports in shown.items() if k not in stated})
+    for tap, owner in zip(taps, roles.owners(gathered.all, len(taps), scene), strict=True):
         party = scene.party(owner) if owner is not None else None
         elsewhere = party is not None and party.links and tap.link is not None and tap.link not in party.links
-        tap.node = tap.node or (None if elsewhere else owner)
+        tap.node = tap.stated_node or (None if elsewhere else owner)

@@ -8,11 +8,12 @@ die where chance does not explain it; and shares decide, not single connections.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import cell_id
@@ -108,6 +109,15 @@ class Presence:
             self._claims_by_servers(f, leaving)
         self._owners(f, flows, leaving)
         self._neighbours(f, leaving)
+
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys) -> None:
+        """Count journeys that each stand for many (`Frames.weight`) and that nothing is wrong with."""
+        every = np.ones(f.n, bool)
+        for way in journeys.ways.values():
+            self._appearances(f, flows, way)
+        if self.scene.mode in DIRECT_RETURN:
+            self._replies_at(f, flows, every)
+            self._frames_for_vip(f, flows, every)
 
     def verdicts(self) -> list[Verdict]:
         """All presence cells."""
@@ -339,7 +349,7 @@ class Presence:
                     self._account(f, way, loss, way.rows[due & there, i], way.rows[due & ~there, i])
 
     def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints) -> None:
-        loss.arrived += len(arrived)
+        loss.arrived += f.count(arrived)
         whole = arrived[f.payload_len[arrived] > 0]  # a bare ACK has the number of the segment behind it
         got = np.unique(mix(f.source[whole], f.seq[whole])) if len(whole) else np.zeros(0, np.uint64)
         for key in set(got.tolist()) & loss.copies.keys():
@@ -415,29 +425,50 @@ class Presence:
 
     # --- where frames must not go ---------------------------------------------------------------------------------
 
-    def _replies_at(self, f: Frames, flows: Flows, leaving: Mask) -> None:
-        """Replies of direct server return that are addressed to the load balancer."""
+    def misdirected(self, f: Frames, flows: Flows) -> Mask:
+        """Packets in frames that should have gone elsewhere, in direct server return."""
+        if self.scene.mode not in DIRECT_RETURN:
+            return np.zeros(f.n, bool)
+        every = np.ones(f.n, bool)
+        lb, servers = self._lb(), self._servers()
+        back = self._direct_replies(f, flows, every) & np.isin(f.eth_dst, lb)
+        return np.asarray(back | (self._to_vip(f, flows, every) & np.isin(f.eth_dst, servers)), bool)
+
+    def _lb(self) -> list[int]:
+        return list(self.scene.macs("lb") - {0})
+
+    def _servers(self) -> list[int]:
+        return list(self.scene.macs("real-server") - self.scene.macs("lb") - {0})
+
+    def _direct_replies(self, f: Frames, flows: Flows, leaving: Mask) -> Mask:
+        """Replies in the VIP's name, but for those that the load balancer itself sends."""
         scene = self.scene
-        lb = list(scene.macs("lb") - {0})
         mine = leaving & (flows.direction == REPLY) & np.isin(flows.server >> 16, list(scene.vips)) & f.has_eth_dst
         mine &= ~np.isin(flows.client >> 16, list(scene.ips("lb") | scene.vips)) & (f.is_tcp | f.is_udp)
-        mine &= ~np.isin(f.eth_src, lb)
-        self._replies += int(mine.sum())
-        _count_frames(f, np.flatnonzero(mine & np.isin(f.eth_dst, lb)), self._replies_to_lb)
+        return np.asarray(mine & ~np.isin(f.eth_src, self._lb()), bool)
+
+    def _to_vip(self, f: Frames, flows: Flows, leaving: Mask) -> Mask:
+        """Requests for the VIP that neither the load balancer nor a server sends."""
+        request = leaving & (flows.direction == REQUEST) & (f.tunnel == 0)
+        plain = request & np.isin(f.dst, list(self.scene.vips)) & f.has_eth_dst
+        return np.asarray(plain & ~np.isin(f.eth_src, self._lb()) & ~np.isin(f.eth_src, self._servers()), bool)
+
+    def _replies_at(self, f: Frames, flows: Flows, leaving: Mask) -> None:
+        """Replies of direct server return that are addressed to the load balancer."""
+        mine = self._direct_replies(f, flows, leaving)
+        self._replies += f.count(mine)
+        _count_frames(f, np.flatnonzero(mine & np.isin(f.eth_dst, self._lb())), self._replies_to_lb)
 
     def _frames_for_vip(self, f: Frames, flows: Flows, leaving: Mask) -> None:
-        scene = self.scene
-        lb = list(scene.macs("lb") - {0})
-        servers = list(scene.macs("real-server") - scene.macs("lb") - {0})
-        plain = (
-            leaving & (flows.direction == REQUEST) & (f.tunnel == 0) & np.isin(f.dst, list(scene.vips)) & f.has_eth_dst
-        )
-        self._lb_out |= set(np.unique(f.tap[leaving & (flows.direction == REQUEST) & np.isin(f.eth_src, lb)]).tolist())
-        plain &= ~np.isin(f.eth_src, lb) & ~np.isin(f.eth_src, servers)
-        self._lb_in |= set(np.unique(f.tap[plain & np.isin(f.eth_dst, lb)]).tolist())
-        senders, counts = np.unique(f.eth_src[plain & np.isin(f.eth_dst, lb)], return_counts=True)
-        self._to_lb.update(dict(zip(senders.tolist(), counts.tolist(), strict=True)))
-        past = plain & np.isin(f.eth_dst, servers)
+        lb = self._lb()
+        sent = leaving & (flows.direction == REQUEST) & np.isin(f.eth_src, lb)
+        self._lb_out |= set(np.unique(f.tap[sent]).tolist())
+        plain = self._to_vip(f, flows, leaving)
+        right = plain & np.isin(f.eth_dst, lb)
+        self._lb_in |= set(np.unique(f.tap[right]).tolist())
+        for sender in np.unique(f.eth_src[right]).tolist():
+            self._to_lb[sender] += f.count(right & (f.eth_src == sender))
+        past = plain & np.isin(f.eth_dst, self._servers())
         for sender in np.unique(f.eth_src[past]).tolist():
             _count_frames(f, np.flatnonzero(past & (f.eth_src == sender)), self._past_lb[sender])
 

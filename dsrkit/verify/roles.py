@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene
@@ -22,7 +23,7 @@ from dsrkit.wire import layout
 K = TypeVar("K")
 
 _MULTICAST_BIT = 1 << 40
-_MOST_CLIENTS = 4096
+MOST_CLIENTS = 4096
 _MOST_DIPS = 8
 """More outer sources than this are made up per flow (katran), not addresses of a load balancer."""
 
@@ -63,7 +64,7 @@ class Evidence:
 def _add_bounded(known: Counter[K], new: Counter[K]) -> None:
     """Add counts, but no new keys beyond a bound: addresses of clients can be as many as packets."""
     for key, n in new.items():
-        if key in known or len(known) < _MOST_CLIENTS:
+        if key in known or len(known) < MOST_CLIENTS:
             known[key] += n
 
 
@@ -719,6 +720,32 @@ def _groups(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:
             else [*groups, merged]
         )
     return groups
+
+
+def alike(a: Scene, b: Scene) -> bool:
+    """Whether two scenes judge packets alike; clients do not matter."""
+
+    def shape(scene: Scene) -> tuple[object, ...]:
+        return (
+            scene.mode,
+            scene.contradiction,
+            scene.vips,
+            scene.services,
+            scene.odd_ports,
+            scene.tunnel,
+            scene.tunnel_ports,
+            {pair: tags.most_common(1)[0][0] for pair, tags in scene.tags.items()},
+            scene.tag_of_vip,
+            sorted((p.name, p.role, sorted(p.ips), sorted(p.macs)) for p in scene.parties if p.role != "client"),
+        )
+
+    return shape(a) == shape(b)
+
+
+def adopt(a: Scene, b: Scene) -> None:
+    """Let `b`, which is like `a`, have what `a` knows besides: all clients and claims."""
+    b.claims = a.claims
+    b.parties = [p for p in b.parties if p.role != "client"] + [p for p in a.parties if p.role == "client"]
 
 
 def owners(evidence: Evidence, taps: int, scene: Scene) -> list[str | None]:

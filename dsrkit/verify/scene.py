@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import ModeFrom
 from dsrkit.verify.frames import AddressBook
 
@@ -33,6 +34,7 @@ class TapInfo:
     packets: int = 0
     octets: int = 0
     offset_ns: int = 0
+    stated_node: str | None = None  # what a spec says
     shift_ns: int = 0  # what brings its time stamps near to those of the others, so that batches line up
 
 

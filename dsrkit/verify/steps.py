@@ -8,10 +8,11 @@ The table is bounded by the number of places, not of packets.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints, Mask, Words, endpoint_address, mix
 from dsrkit.wire import layout
@@ -126,7 +127,7 @@ def steps(f: Frames, flows: Flows) -> Counter[Step]:
     grown = np.where(wrapped, OVERLAY, np.where(header[b] > header[a], OPTION, SAME))
     grown = np.where((f.tunnel[a] == 0) & (f.tunnel[b] == 0), grown, SAME)
     kinds = mix(place[a], place[b], fall, client_kept, grown)
-    _, first, count = np.unique(kinds, return_index=True, return_counts=True)
+    first, count = f.tally(kinds, a)
     for i, n in zip(first.tolist(), count.tolist(), strict=True):
         step = Step(
             sight(f, flows, int(a[i])),
@@ -189,7 +190,7 @@ def places(f: Frames, flows: Flows) -> Counter[tuple[Sight, int]]:
     out: Counter[tuple[Sight, int]] = Counter()
     rows = np.flatnonzero(flows.direction != 0)
     if len(rows):
-        _, first, count = np.unique(_place(f, flows)[rows], return_index=True, return_counts=True)
+        first, count = f.tally(_place(f, flows)[rows], rows)
         for i, n in zip(rows[first].tolist(), count.tolist(), strict=True):
             out[sight(f, flows, i), int(flows.direction[i])] += n
     return out

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
+from dsrkit.classes import dataclass
+
 if TYPE_CHECKING:
     from dsrkit.verify.connections import Connection
 
@@ -16,7 +18,7 @@ Frame = tuple[int, int]
 """Index of the tap, frame number in its file (from 1)."""
 
 
-@dataclasses.dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Point:
     """An observation point of one direction: a tap, or one of several passes of a packet through it.
 
@@ -31,7 +33,7 @@ class Point:
     name: str = ""
 
 
-@dataclasses.dataclass(slots=True)
+@dataclass(slots=True)
 class Verdict:
     """One cell at one hop: how much was judged, how much failed, the first examples, and words for them."""
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import grouped
 from dsrkit.verify.frames import Frames, Ints
 from dsrkit.verify.scene import Scene, TapInfo

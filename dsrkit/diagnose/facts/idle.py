@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, Frames, Ints, Words, mix
 from dsrkit.verify.scene import Scene
@@ -71,8 +72,14 @@ class Idle:
 
     def _wake(self, f: Frames, rows: Ints, flow: Words, speaks: Ints) -> None:
         slot = flow & np.uint64(_SLOTS - 1)
-        gap = f.ts[rows] - self._last[slot]
-        late = np.flatnonzero((self._flow[slot] == flow) & (gap >= IDLE_NS))
+        known = self._flow[slot] == flow
+        last = self._last[slot]
+        if f.past is not None:
+            past = f.past["last"][rows]
+            last = np.where(known, np.maximum(last, past), past)
+            known |= past > 0
+        gap = f.ts[rows] - last
+        late = np.flatnonzero(known & (gap >= IDLE_NS))
         if not len(late):
             return
         _, first = np.unique(flow[late], return_index=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.requests import fits
 from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.flows import Flows, is_synack

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import REPLY, REQUEST, RST, SYN, Frames
 from dsrkit.verify.scene import Scene

@@ -6,12 +6,13 @@ Every table is bounded by the number of places, not of packets.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REQUEST, Frames

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REPLY, REQUEST, RST, Frames, Ints, Mask, Records, mix
 from dsrkit.verify.scene import Scene

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.frames import Frames, mix
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame
 

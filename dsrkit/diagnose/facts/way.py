@@ -4,11 +4,12 @@ other, and a source in the destination's place."""
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REQUEST, Frames, mix

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.pictures.common import agreeing, names, spoken
 from dsrkit.diagnose.pictures.marks import known_tags, remarking

@@ -8,8 +8,8 @@ False
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from dsrkit.classes import dataclass
 from dsrkit.inspect.batch import Batch
 from dsrkit.inspect.fields import DESCRIBED
 from dsrkit.inspect.where.select import Selection

@@ -8,11 +8,11 @@ only the rows whose answer depends on an open test are looked at one by one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.inspect.batch import Batch
 from dsrkit.inspect.fields import Reference
 from dsrkit.inspect.where.compare import Value, address, calculated, holds, holds_value, integer, scalar, signed

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 
 _SHOWN: Final = 32

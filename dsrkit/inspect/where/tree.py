@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from dsrkit.classes import dataclass
 from dsrkit.inspect.fields import Reference
 
 Order = Literal["==", "<", "<=", ">", ">="]

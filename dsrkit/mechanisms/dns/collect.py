@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.dns.parse import HEADER, Message, NotDns, parse
 from dsrkit.mechanisms.dns.streams import Streams
 from dsrkit.verify.connections import expired, icmp_name, too_big

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.dns.collect import Collector, Sightings, first_of
 from dsrkit.mechanisms.dns.judge import Bench, failed, judge, stale
 from dsrkit.mechanisms.dns.names import Name, names_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.dns.collect import Collector, Lookup, first_of
 from dsrkit.mechanisms.dns.names import Name, Source
 from dsrkit.mechanisms.dns.tie import Tie

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.dns.collect import Lookup
 from dsrkit.mechanisms.dns.tie import Clock, Tie
 from dsrkit.mechanisms.statistics import SIGNIFICANT, Fairness, fairness

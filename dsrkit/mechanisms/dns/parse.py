@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from dsrkit.classes import dataclass
 
 HEADER: Final = 12
 A, CNAME, OPT, AAAA = 1, 5, 41, 28

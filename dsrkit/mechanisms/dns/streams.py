@@ -6,8 +6,10 @@ Source: RFC 1035 s4.2.2; RFC 7766 s8.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
+
+from dsrkit.classes import dataclass
 
 MOST_STREAMS: Final = 2_000
 _MOST_WAITING: Final = 32

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.dns.collect import Attempt, Lookup, Sightings
 from dsrkit.verify.scene import Scene
 

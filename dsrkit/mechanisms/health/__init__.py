@@ -10,7 +10,7 @@ from dsrkit.mechanisms.health.traffic import Traffic
 from dsrkit.model.names import REWRITES
 from dsrkit.model.spec import Spec
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import Frames, Mask
+from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.verify.journeys import Journeys
 from dsrkit.verify.observer import Observer, Outcome, Told
 from dsrkit.verify.scene import Scene, TapInfo
@@ -33,6 +33,9 @@ class HealthChecks(Observer):
 
     def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         self._traffic.feed(f, flows, journeys, leaving)
+
+    def began(self, server: Ints, when: Ints, tap: Ints) -> None:
+        self._traffic.began(server, when, tap)
 
     def conclude(self, told: Told) -> Outcome:
         scene = self.scene

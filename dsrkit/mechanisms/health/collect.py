@@ -7,11 +7,12 @@ connections faster than any checker are left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.health.parse import MOST_OCTETS, Request, answer_of, request_of
 from dsrkit.mechanisms.health.series import DOWN, UNKNOWN, UP, Ask, Base, Series
 from dsrkit.model.names import REWRITES

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from dsrkit.classes import dataclass
 
 MOST_OCTETS: Final = 2048
 _V2_SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"

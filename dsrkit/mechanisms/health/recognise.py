@@ -8,11 +8,12 @@ question has to be worded as checks are, too.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.health.collect import Collector
 from dsrkit.mechanisms.health.series import DOWN, UP, Ask, Base, Series
 from dsrkit.model.names import REWRITES

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import median
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.sections.health_check import Interval
 
 UP, DOWN, UNKNOWN = 1, 0, -1

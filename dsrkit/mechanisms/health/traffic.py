@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, REQUEST, RST, Frames, Ints, Mask, Words, mix
@@ -94,18 +95,22 @@ class Traffic:
             if not self._two_way & bit and np.isin(keys[(seen & bit) != 0], answered[f.tap[by] == tap]).any():
                 self._two_way |= bit
         server = way.server[wanted]
-        for one in np.unique(server).tolist():
-            mine = server == one
-            self.total[one] += int(mine.sum())
-            if self._kept < _MOST_TIMES:
-                self._kept += int(mine.sum())
-                self.times[one].extend(f.ts[rows[mine]].tolist())
-                self.tap_of[one].extend(f.tap[rows[mine]].tolist())
+        self.began(server, f.ts[rows], f.tap[rows])
         for i in np.flatnonzero(~np.isin(keys, answered)).tolist():
             if len(self._pending) < _MOST_PENDING:
                 row = int(rows[i])
                 self._pending[int(keys[i])] = Pending(int(server[i]), int(f.ts[row]), int(seen[i]), f.ref(row))
         self._refuse(keys[np.isin(keys, refused)])
+
+    def began(self, server: Ints, when: Ints, tap: Ints) -> None:
+        """Count connections by their server."""
+        for one in np.unique(server).tolist():
+            mine = server == one
+            self.total[one] += int(mine.sum())
+            if self._kept < _MOST_TIMES:
+                self._kept += int(mine.sum())
+                self.times[one].extend(when[mine].tolist())
+                self.tap_of[one].extend(tap[mine].tolist())
 
     def _refuse(self, keys: Words) -> None:
         for key in keys.tolist():

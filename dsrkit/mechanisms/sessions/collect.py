@@ -6,11 +6,12 @@ the other side. A session that is pure volume costs nothing after its first octe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import ACK, REQUEST, RST, SYN, Frames, Ints, Mask, mix
 from dsrkit.verify.verdicts import Frame

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.sessions.collect import Sight, Stream
 from dsrkit.mechanisms.sessions.http import Request, request_of, status_of
 from dsrkit.mechanisms.sessions.proxy_protocol import BadHeader, ProxyHeader, parse, starts_like_header

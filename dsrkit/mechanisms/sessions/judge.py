@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.sessions.connections import Connection
 from dsrkit.mechanisms.sessions.http import status_of
 from dsrkit.mechanisms.sessions.pair import SLACK, Pairing, differ, translated

@@ -10,9 +10,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.sessions.connections import Connection, Message
 from dsrkit.mechanisms.sessions.http import same_answer, status_of
 from dsrkit.mechanisms.sessions.proxy_protocol import ProxyHeader

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.sessions.connections import Connection
 from dsrkit.mechanisms.sessions.pair import Pair, Pairing
 from dsrkit.mechanisms.sessions.proxy_protocol import ProxyHeader

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from dsrkit.classes import dataclass
 
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 MOST_TEXT: Final = 107

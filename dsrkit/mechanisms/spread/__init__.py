@@ -10,7 +10,7 @@ from dsrkit.model.names import REWRITES
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Mask
 from dsrkit.verify.journeys import Journeys
-from dsrkit.verify.observer import Observer, Outcome, Told
+from dsrkit.verify.observer import Bulk, Observer, Outcome, Told
 
 
 class LoadSpread(Observer):
@@ -23,6 +23,10 @@ class LoadSpread(Observer):
         if self._collector is None:  # now the scene is complete
             self._collector = Collector(Finder(self.scene, self.taps))
         self._collector.feed(f, flows, journeys)
+
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
+        if self._collector is not None:
+            self._collector.weigh(f, flows, journeys, bulk)
 
     def conclude(self, told: Told) -> Outcome:
         collector = self._collector

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import field
+from typing import Any, Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.spread.moves import Course, Move
 from dsrkit.mechanisms.spread.packets import Finder, Packets
 from dsrkit.mechanisms.spread.table import CLIENT_DONE, OVER, SERVER_DONE, FlowTable, States
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.verify.journeys import Journeys
+from dsrkit.verify.observer import Bulk
 
 MOST_MOVES: Final = 10_000
 _MOST_SERVICES: Final = 20_000
@@ -33,10 +35,14 @@ class Counts:
     reply_packets: Loads = field(default_factory=Counter)
     reply_octets: Loads = field(default_factory=Counter)
 
+    def of(self, request: bool) -> tuple[Loads, Loads]:
+        """Packets and octets of one direction."""
+        if request:
+            return self.request_packets, self.request_octets
+        return self.reply_packets, self.reply_octets
+
     def count(self, request: bool, service: Ints, who: Ints, octets: Ints) -> None:
-        packets, weights = (
-            (self.request_packets, self.request_octets) if request else (self.reply_packets, self.reply_octets)
-        )
+        packets, weights = self.of(request)
         _add(packets, service, who)
         _add(weights, service, who, octets)
 
@@ -69,6 +75,22 @@ class Collector:
                 self._answers(p, _sorted(p, named & p.tcp), likely)
             self._datagrams(p, _sorted(p, named & ~p.tcp), likely)
 
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
+        """Count what the fast path has counted."""
+        for direction, way in journeys.ways.items():
+            if not len(way.rows):
+                continue
+            p, many = self.finder.columns(f, flows, way), bulk[direction]
+            known = p.service >= 0
+            service, likely = p.service[known], np.where(p.server >= 0, p.server, p.likely)[known]
+            for counts, who in ((self.servers, likely), (self.balancers, p.balancer[known])):
+                packets, octets = counts.of(p.request)
+                _add(packets, service, who, many.count[known])
+                _add(octets, service, who, many.octets[known])
+                _add(counts.connections, service, who, many.began[known])
+            for one, n in zip(service.tolist(), many.spoke[known].tolist(), strict=True):
+                self.judged[one] += n
+
     def _within_bounds(self, service: Ints) -> Mask:
         """Packets whose service is known; where no mode says what a service is, a port scan makes any number."""
         if len(self.servers.request_packets) <= _MOST_SERVICES:
@@ -83,8 +105,7 @@ class Collector:
             return
         group, first = _groups(p, rows)
         at = self.table.find(p.flow[rows[first]])
-        old = self.table.get(at)
-        known = at >= 0
+        old, known = self._before(p, rows[first], at)
         isn = _isn_before(p, rows, group, first, old["isn"])
         starts = _first_of(first, len(rows))
         fresh = (starts & ~known[group]) | (p.syn[rows] & (p.seq[rows] != isn))
@@ -146,28 +167,43 @@ class Collector:
             _add(self.servers.connections, after["service"][other], before["counted"][other], sign=-1)
             _add(self.servers.connections, after["service"][other], after["counted"][other])
 
-    def _carried_on(self, p: Packets, rows: Ints) -> tuple[Ints, Ints, Ints, States, States]:
-        """Each flow's first and last row, its place in the table, its state before, and a copy to change."""
+    def _before(self, p: Packets, rows: Ints, at: Ints) -> tuple[States, Mask]:
+        """The states of flows, and which of them are known: here, or to the fast path."""
+        old, known = self.table.get(at), at >= 0
+        if p.past is None:
+            return old, known
+        past = p.past[rows]
+        counted = ~known & (past["last"] > 0)
+        for column in ("server", "counted"):
+            old[column][counted] = past["server"][counted]
+        old["begun"][counted] = past["begun"][counted]
+        old["closed"][counted] = np.where(past["closed"][counted], CLIENT_DONE, 0)
+        old["balancer"][counted] = p.balancer[rows][counted]
+        return old, known | counted
+
+    def _carried_on(self, p: Packets, rows: Ints) -> tuple[Ints, Ints, Ints, Mask, States, States]:
+        """Each flow's first and last row, its place in the table, whether it is known, its state before, and a copy to
+        change."""
         _, first = _groups(p, rows)
         last = np.append(first[1:], len(rows)) - 1
         at = self.table.find(p.flow[rows[first]])
-        before = self.table.get(at)
+        before, known = self._before(p, rows[first], at)
         after = before.copy()
         after["flow"], after["service"] = p.flow[rows[first]], p.service[rows[first]]
         after["last"] = np.maximum(before["last"], p.when[rows[last]])
-        return first, last, at, before, after
+        return first, last, at, known, before, after
 
     def _answers(self, p: Packets, rows: Ints, likely: Ints) -> None:
         """Replies: they close connections, and tell the server where no request does."""
         if not len(rows):
             return
-        first, _, at, before, after = self._carried_on(p, rows)
+        first, _, at, known, before, after = self._carried_on(p, rows)
         ended = p.rst[rows] & ((p.server[rows] < 0) | (p.server[rows] == _spread_out(before["server"], first, rows)))
         done = np.where(np.logical_or.reduceat(p.fin[rows], first), SERVER_DONE, 0)
         after["closed"] |= np.where(np.logical_or.reduceat(ended, first), OVER, done).astype(np.uint8)
         told = np.maximum.reduceat(likely[rows], first)
         after["counted"] = np.where(before["counted"] >= 0, before["counted"], told)
-        self._recount(p, before, after, at < 0, rows[first])
+        self._recount(p, before, after, ~known, rows[first])
         self.table.put(after, at)
 
     # --- UDP ----------------------------------------------------------------------------------------------------------
@@ -176,7 +212,7 @@ class Collector:
         """Each time a flow of datagrams gets a server, that is one decision of the load balancer."""
         if not len(rows):
             return
-        first, last, at, before, after = self._carried_on(p, rows)
+        first, last, at, known, before, after = self._carried_on(p, rows)
         # Datagrams that do not tell their server are with that of the ones before them.
         server = likely[rows].copy()
         server[first] = np.where(server[first] >= 0, server[first], before["counted"])
@@ -186,7 +222,7 @@ class Collector:
         previous = np.append(-1, server[:-1])
         previous[first] = before["counted"]
         service = p.service[rows]
-        starts = _first_of(first, len(rows)) & (_spread_out(at, first, rows) < 0)
+        starts = _first_of(first, len(rows)) & ~_spread_out(known, first, rows)
         changed = ~starts & (server != previous) & (server >= 0)
         again = changed & (previous >= 0)
         learned = changed & (previous < 0)
@@ -220,7 +256,7 @@ def _first_of(first: Ints, count: int) -> Mask:
     return out
 
 
-def _spread_out(values: Ints, first: Ints, rows: Ints) -> Ints:
+def _spread_out(values: Any, first: Ints, rows: Ints) -> Any:
     """A value per flow as one per row."""
     return np.repeat(values, np.diff(np.append(first, len(rows))))
 

@@ -6,9 +6,10 @@ may be scheduled anew. A SYN with another initial sequence number is a new conne
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.spread.packets import Packets
 from dsrkit.mechanisms.spread.table import CLIENT_DONE, OVER
 from dsrkit.verify.frames import Frames

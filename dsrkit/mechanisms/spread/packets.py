@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import ACK, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, Words, mix
+from dsrkit.verify.frames import ACK, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Way, resegmented
 from dsrkit.verify.scene import Party, Scene, TapInfo
 
@@ -44,6 +44,7 @@ class Packets:
     seq: Ints
     carries: Mask
     octets: Ints
+    past: Records | None  # what the fast path knows of the flow
 
 
 class Finder:
@@ -67,7 +68,10 @@ class Finder:
 
     def packets(self, f: Frames, flows: Flows, way: Way) -> Packets:
         """The TCP and UDP packets of a way."""
-        way = way.keep(np.isin(way.proto, (TCP, UDP)) & ~_counted_in_others(f, flows, way))
+        return self.columns(f, flows, way.keep(np.isin(way.proto, (TCP, UDP)) & ~_counted_in_others(f, flows, way)))
+
+    def columns(self, f: Frames, flows: Flows, way: Way) -> Packets:
+        """All journeys of a way, which are TCP or UDP."""
         request = way.direction == REQUEST
         last, plain, made = _row_of(way, None), _row_of(way, PLAIN), _row_of(way, REWRITTEN)
         first = _first_row(way)
@@ -102,6 +106,7 @@ class Finder:
             f.seq[last],
             f.payload_len[last] > 0,
             f.ip_len[last],
+            None if f.past is None else f.past[last],
         )
 
     def _services(self, f: Frames, flows: Flows, named: Ints) -> tuple[Ints, Mask]:

@@ -28,6 +28,9 @@ class Takeovers(Observer):
     def see(self, f: Frames, flows: Flows) -> None:
         self.seen.see(f)
 
+    def doubts(self) -> bool:
+        return self.seen.unrest
+
     def conclude(self, told: Told) -> Outcome:
         ownership = Ownership(self.seen, self.scene, told.offsets)
         requests = Requests(self.seen, told.offsets)

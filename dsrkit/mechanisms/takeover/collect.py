@@ -6,11 +6,12 @@ Everything is kept as columns of few rows. What a capture holds too much of ages
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, GROUP_BIT, forms
 from dsrkit.mechanisms.takeover.vrrp import PROTOCOL, Advert, parse
 from dsrkit.verify.frames import ACK, RST, SYN, TCP, Frames, Ints, Mask, Records, mix
@@ -116,6 +117,17 @@ class Collected:
         """Addresses that may be VIPs: stated or inferred ones, those of adverts, and those that more than one MAC
         claims or one announces."""
         return list(self._vips)
+
+    @property
+    def unrest(self) -> bool:
+        """Whether anything speaks of a takeover: adverts, an announced VIP or one of several MACs, frames for one that
+        go to another MAC than before."""
+        owners: dict[int, set[int]] = {}
+        for (address, mac), how in self.scene.claims.items():
+            if address in self.scene.vips:
+                owners.setdefault(address, set()).update({mac, 0} if "announced" in how else {mac})
+        moved = any(len(runs) > 1 for (_, vip, _), runs in self.runs.items() if vip in self.scene.vips)
+        return bool(self.contents) or moved or any(len(macs) > 1 for macs in owners.values())
 
     def _learn_vips(self) -> None:
         wanted = dict.fromkeys(self.scene.vips)

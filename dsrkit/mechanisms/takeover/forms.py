@@ -6,11 +6,11 @@ and whether everybody hears it. Senders of VIPs differ in all of them, and recei
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.wire.address import V4_MAPPED
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.collect import Run
 from dsrkit.mechanisms.takeover.ownership import SECOND, Change, Machine, Ownership, Sign, Story
 from dsrkit.mechanisms.takeover.requests import Request, Requests

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.collect import Collected
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, CLAIMS, FORMS, NS_QUESTION, QUESTION, Form
 from dsrkit.mechanisms.takeover.vrrp import Advert, interface_mac, is_virtual, vrid_of

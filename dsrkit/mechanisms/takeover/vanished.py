@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.ownership import SECOND, Ownership
 from dsrkit.mechanisms.takeover.requests import Request, Requests
 from dsrkit.verify.frames import TCP

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
+
+from dsrkit.classes import dataclass
 
 PROTOCOL: Final = 112
 _ADVERTISEMENT = 1

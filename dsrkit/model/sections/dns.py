@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal, TypeVar, get_args
 
+from dsrkit.classes import dataclass
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.json_schema import (
     COUNT,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
+from dsrkit.classes import dataclass
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.json_schema import (
     COUNT,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal, get_args
 
+from dsrkit.classes import dataclass
 from dsrkit.model.json_schema import COUNT, MAYBE_STRING, NUMBER, STRING, Schema, closed, enum, list_of, or_null
 
 Evenness = Literal["even", "uneven", "too-few"]

@@ -6,9 +6,9 @@ the new owner. Absent: None for what no tap shows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from dsrkit.classes import dataclass
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.json_schema import (
     COUNT,

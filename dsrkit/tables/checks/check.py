@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from dsrkit.classes import dataclass
 from dsrkit.model.names import Severity
 
 

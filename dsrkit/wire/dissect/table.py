@@ -7,8 +7,10 @@ tables are all the names there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
+
+from dsrkit.classes import dataclass
 
 KindName: TypeAlias = Literal["int", "mac", "ip", "text", "bytes"]
 Show: TypeAlias = Callable[[int], str]

@@ -8,8 +8,10 @@ could be read, and says which length failed, and who claimed it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
+
+from dsrkit.classes import dataclass
 
 Scalar: TypeAlias = int | str | bytes
 """Numbers and flags as int, addresses and text as str (unescaped: escape it where it is shown), the rest as octets."""

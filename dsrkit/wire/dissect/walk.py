@@ -10,9 +10,10 @@ from __future__ import annotations
 import socket
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
+from dsrkit.classes import dataclass
 from dsrkit.wire import layout
 from dsrkit.wire.dissect.table import Row, Table
 from dsrkit.wire.dissect.tree import Defect, Dissection, Field, Layer, Scalar

@@ -6,9 +6,9 @@ Source: draft-ietf-opsawg-pcap s4, draft-ietf-opsawg-pcapng s4.1, s4.2.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
+from dsrkit.classes import dataclass
 from dsrkit.wire.files import options
 from dsrkit.wire.files.parts import Interface, Section
 

@@ -37,10 +37,11 @@ class Memory:
 
 
 class Pool:
-    """Memories of one size, as few as the consumer's holding on to them allows."""
+    """Memories of one size, as few as the consumer's holding on to them allows; `kept` of them are used again."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, kept: int = 2) -> None:
         self.size = size
+        self._kept = kept
         self._memories: list[Memory] = []
 
     def take(self) -> Memory:
@@ -49,5 +50,5 @@ class Pool:
             if memory.free:
                 return memory
         fresh = Memory(self.size)
-        self._memories = [*self._memories[-1:], fresh]
+        self._memories = [*self._memories[1 - self._kept :], fresh]
         return fresh

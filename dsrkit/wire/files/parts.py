@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from dsrkit.classes import dataclass
 from dsrkit.wire.files import options
 
 Rows = npt.NDArray[np.void]
 """Structured array of `layout.RECORD`. Shape: (n,)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Section:
     """A section of a pcapng file, and what its writer says of itself: text of others, unescaped.
 
@@ -29,7 +29,7 @@ class Section:
     comment: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Interface:
     """An interface that packets were captured on; `number` counts over the whole file. Its texts are unescaped."""
 
@@ -43,7 +43,7 @@ class Interface:
     section: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Window:
     """Some consecutive packets of a capture: their rows and the octets that they were decoded from.
 

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 WINDOW_OCTETS: Final = 1 << 20
 """Octets of a window's buffer; grown only for a record that is longer and there."""
-WINDOW_ROWS: Final = 8192
+WINDOW_ROWS: Final = 4096
 """Most rows of a window."""
+KEPT_WINDOWS: Final = 12
+"""Windows' rows that a consumer may hold at once without new memory for each."""
 MOST_INTERFACES: Final = 16384
 """Interfaces of one file; packets of those beyond are defects."""
 MOST_SECTIONS: Final = 1024
@@ -69,7 +71,7 @@ class Pass:
         self._sections = 0
         self._table = array.array("q", bytes(8 * self._module.IF_COLUMNS))
         self._octets = Pool(WINDOW_OCTETS + _SLACK)
-        self._rows = Pool(WINDOW_ROWS * RECORD.itemsize)
+        self._rows = Pool(WINDOW_ROWS * RECORD.itemsize, KEPT_WINDOWS)
         self._memory = self._octets.take()
         self._base = 0  # offset in the file of the buffer's first octet
         self._have = 0  # octets in the buffer

@@ -1,0 +1,533 @@
+"""The fast path: journeys that look like ones already found right are counted by the compiled `join`, all others judged.
+
+What the tables say of a journey depends on its *chain* alone: on how the packet looked at each point, in every field
+that some rule reads (`dsrkit.verify.join`). So each chain is judged once, by the judge itself, and what looks the same
+is counted with it at the end (`Judge.weigh`). A flow stays on the fast path while all its packets are such, complete at
+every point, and its opening is answered; with the first one that is not, the flow goes to the judge from there on. Rows
+that belong to no conversation with the service (ARP, ICMP, DNS, health checks, strangers) always do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+import numpy as np
+
+from dsrkit.classes import dataclass
+from dsrkit.model.names import REWRITES
+from dsrkit.verify import roles
+from dsrkit.verify.batches import LATER_ROWS, Input, Piece, Portion
+from dsrkit.verify.flows import Flows
+from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Records, Words
+from dsrkit.verify.journeys import Journeys, Way, servers_of
+from dsrkit.verify.judge import Judge
+from dsrkit.verify.observer import Bulk
+from dsrkit.verify.scene import Scene
+from dsrkit.verify.verdicts import Point
+from dsrkit.wire import _cython
+from dsrkit.wire.layout import RECORD
+
+PORTION_ROWS: Final = 16_000
+"""Packets that are put together at once: their rows still lie in the processor's caches."""
+HEAD_ROWS: Final = 6_000
+"""Packets at the beginning that the judge sees in any case: they show roles, and most chains."""
+RIPE_NS: Final = 50_000_000
+"""After so long, a packet has been at all points that it comes to."""
+EDGE_NS: Final = 5_000_000
+"""A second sighting at the same place (a mirror port's copy, a loop) comes within this time."""
+SETTLE_NS: Final = 1_000_000_000
+_MOST_WAITING: Final = 30_000
+_SHOWN: Final = 16
+_MOST_CLASSES: Final = 4_000
+_MOST_FLOWS: Final = 1 << 17
+_NEVER: Final = (1 << 63) - 1
+
+_ANYWHERE: Final = ("eth_src", "eth_dst", "iface", "ifindex", "linktype", "eth_type", "ethertype", "vlan0", "vlan1")
+_ANYWHERE_TOO: Final = ("l3_at", "in_at", "tcp_flags", "has", "pkttype", "nvlan", "nstag", "depth", "proto")
+_STATES: Final = ("l4_state", "tun_state", "tun_hlen")
+_OF_A_LEVEL: Final = ("tos", "ttl", "ver", "nxt", "nh", "sum_state", "encap", "hdr_len", "frag")
+_OF_A_TUNNEL: Final = ("tun_word", "tun_key", "tun_dport")
+
+
+def possible(scene: Scene) -> bool:
+    """Whether what is known of the set-up lets packets be judged by what they look like.
+
+    Full NAT makes new flows of the clients', and pairs of load balancers hand connections over.
+    """
+    return (
+        scene.mode in REWRITES
+        and scene.mode != "fullnat"
+        and scene.contradiction is None
+        and len(scene.role("lb")) == 1
+        and bool(scene.services)
+    )
+
+
+def compiled() -> Any | None:
+    """The compiled join, None where it was not built."""
+    module, backend = _cython.load("dsrkit.verify.join")
+    return module if backend == "compiled" else None
+
+
+@dataclass(slots=True)
+class Kind:
+    """One class of journeys: an example, packet by packet, and the points where those were seen."""
+
+    direction: int
+    rec: Records
+    tap: Ints
+    number: Ints
+    points: list[Point]
+    server: int
+    proto: int
+
+
+class FastPath:
+    """Takes in portions; hands the judge what it has to look at."""
+
+    def __init__(self, judge: Judge, data: Input, module: Any) -> None:
+        self._judge = judge
+        self._scene = judge.scene
+        self._data = data
+        self._module = module
+        self._join = module.Join()
+        self._memory: dict[str, Any] = {}
+        self._kinds: dict[int, Kind] = {}
+        self._waiting: list[Piece] = []
+        self._backlog: list[Piece] = []
+        self._known = (0, 0)
+        self.evidence = roles.Evidence()
+        """What was seen, for roles: of all packets, for those that are counted by their examples."""
+        self._handshakes: Counter[tuple[int, int]] = Counter()
+        self.forgotten = 0
+        self.mistaken = 0  # journeys that were counted as complete, and were not
+        self._allocate()
+
+    # --- memory -------------------------------------------------------------------------------------------------------
+
+    def _allocate(self) -> None:
+        memory = self._memory
+        for name, words in zip(("key", "place"), (_keys(), _places()), strict=True):
+            memory[f"{name}_from"] = np.asarray(np.cumsum([0, *map(len, words)]), np.int64)
+            flat = [word for variant in words for word in variant]
+            memory[f"{name}_word"] = np.asarray([at for at, _, _ in flat], np.int64)
+            memory[f"{name}_shift"] = np.asarray([shift for _, shift, _ in flat], np.int64)
+            memory[f"{name}_mask"] = np.asarray([mask for _, _, mask in flat], np.uint64)
+            longest = _factors(max(map(len, words)))
+            memory[f"{name}_factor"] = np.concatenate([longest[: len(variant)] for variant in words])
+        memory["serving"] = np.zeros(1 << 12, np.uint64)
+        for name in ("packets", "octets", "shift"):
+            memory[f"t_{name}"] = np.zeros(max(1, len(self._judge.taps)), np.int64)
+        memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
+        memory["f_key"] = np.zeros(_MOST_FLOWS, np.uint64)
+        for name in ("last", "bits", "server", "acked", "hits", "syn", "answer", "open", "round"):
+            memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, np.int64)
+        for name, size in (("h", 1 << 14), ("c", 1 << 14)):
+            memory[f"{name}_key"] = np.zeros(size, np.uint64)
+        memory["h_server"] = np.full(1 << 14, -1, np.int64)
+        memory["c_table"] = np.zeros(1 << 14, np.int64)
+        for name in ("state", "count", "octets", "fresh", "begun", "round", "first", "last"):
+            memory[f"c_{name}"] = np.zeros(1 << 14, np.int64)
+        self._make_room(2 * PORTION_ROWS)
+
+    def _make_room(self, rows: int) -> None:
+        """See to it that so many entries fit."""
+        memory = self._memory
+        if "e_key" in memory and len(memory["e_key"]) >= rows:
+            return
+        size = 1 << (rows - 1).bit_length()
+        for name in ("e_key", "e_place", "e_word", "j_key", "j_chain"):
+            memory[name] = np.zeros(size, np.uint64)
+        for name in ("flow", "ts", "ref", "outer", "what", "journey"):
+            memory[f"e_{name}"] = np.zeros(size, np.int64)
+        for name in ("outer", "first", "last", "entry", "class", "fate"):
+            memory[f"j_{name}"] = np.zeros(size, np.int64)
+        memory["j_table"] = np.zeros(2 * size, np.int64)
+        for name, width in (("slow", 1), ("wait", 1), ("open", 3), ("new", 1)):
+            memory[f"r_{name}"] = np.zeros(width * size, np.int64)
+        self._join.attach({name: memoryview(column) for name, column in memory.items()})
+
+    def _forget_flows(self, rows: int) -> None:
+        """Keep the younger half of the flows where so many new ones might not fit."""
+        memory, (_, flows, _, _) = self._memory, self._join.numbers()
+        if flows + rows <= _MOST_FLOWS:
+            return
+        last = np.where(memory["f_bits"][:flows] & self._module.SLOW, _NEVER, memory["f_last"][:flows])
+        kept = np.sort(
+            np.argsort(last, kind="stable")[flows - max(0, min(flows, _MOST_FLOWS // 2, _MOST_FLOWS - rows)) :]
+        )
+        gone = np.ones(flows, bool)
+        gone[kept] = False
+        over = (memory["f_bits"][:flows] & self._module.CLOSED) != 0
+        self.forgotten += int((gone & ~over).sum())
+        for name in ("key", "last", "bits", "server", "acked", "hits", "syn", "answer", "open", "round"):
+            column = memory[f"f_{name}"]
+            column[: len(kept)] = column[kept]
+        memory["f_table"][:] = 0
+        self._join.keep_flows(len(kept))
+        self._join.rebuild()
+
+    # --- taking in ----------------------------------------------------------------------------------------------------
+
+    def run(self, head: Portion, portions: Iterator[Portion]) -> bool:
+        """Go through everything; False where that was given up, because what an observer has seen must be looked at
+        packet by packet, and the input can be read again."""
+        self._join.show(_SHOWN)
+        self._judge.rehearse(self._data.frames(head.pieces))
+        self.serve()
+        self.feed(head)
+        del head
+        for portion in portions:
+            if self._doubtful():
+                return False
+            self.feed(portion)
+            del portion  # its rows make room for those of the next
+        self.finish()
+        return not self._doubtful()
+
+    def _doubtful(self) -> bool:
+        doubts = self.mistaken > 0 or any(observer.doubts() for observer in self._judge.observers)
+        return self._data.rewindable and doubts
+
+    def serve(self) -> None:
+        """Learn which endpoints serve, from the scene and what the judge has seen."""
+        scene = self._scene
+        addresses = scene.vips | scene.ips("real-server")
+        ports = {(code >> 16, code & 0xFFFF) for code in scene.port_codes()}
+        for address in addresses:
+            hi, lo = scene.book.halves(address)
+            for proto, port in ports:
+                self._join.serve(hi, lo, port, proto)
+
+    def feed(self, portion: Portion) -> None:
+        """Take in a portion: count what is right, keep what waits, pass on the rest."""
+        pieces = [*self._waiting, *portion.pieces]
+        old = len(self._waiting)
+        rows = sum(len(piece.rec) for piece in pieces)
+        self._forget_flows(rows)
+        self._make_room(rows)
+        shift = self._memory["t_shift"]
+        for tap, info in enumerate(self._judge.taps):
+            shift[tap] = info.shift_ns
+        for number, piece in enumerate(pieces):
+            self._enter(piece, number, fresh=number >= old)
+        self._settle(pieces, portion.until)
+        self._count_taps()
+        waiting = sum(len(piece.rec) for piece in self._backlog)
+        if portion.until is None or waiting >= LATER_ROWS or (waiting and self._data.crowded):
+            self._pass_on(portion.until)
+
+    def _enter(self, piece: Piece, number: int, *, fresh: bool) -> None:
+        self._join.add(_octets(piece.rec), 0, len(piece.rec), _view(piece.tap), number, fresh)
+
+    def _settle(self, pieces: list[Piece], until: int | None) -> None:
+        memory = self._memory
+        count, _, _, alarms = self._join.numbers()
+        edge = horizon = _NEVER
+        if until is not None:
+            horizon = until - SETTLE_NS
+            late = memory["e_ts"][:count]
+            late = late[late > horizon]
+            if len(late) > _MOST_WAITING:
+                horizon = int(np.partition(late, len(late) - _MOST_WAITING)[len(late) - _MOST_WAITING])
+            edge = max(horizon, until - EDGE_NS)
+        self._recognise(pieces, until)
+        slow, wait, opened = self._join.settle(edge, horizon, horizon, int(alarms > 0))
+        self._began(pieces, memory["r_open"][: 3 * opened].reshape(-1, 3))
+        self._backlog += self._taken(pieces, memory["r_slow"][:slow], past=True)
+        self._waiting = self._taken(pieces, memory["r_wait"][:wait])
+        self._data.awaited = [*self._backlog, *self._waiting]
+
+    def _taken(self, pieces: list[Piece], entries: Ints, *, past: bool = False) -> list[Piece]:
+        """The rows of some entries, copied; with what is known of their flows' `past`."""
+        ref = self._memory["e_ref"][entries]
+        number, row = ref >> 32, ref & 0xFFFF_FFFF
+        out = []
+        for i in np.unique(number).tolist():
+            mine = number == i
+            out.append(pieces[i].take(row[mine]))
+            if past:
+                out[-1].past = self._past(entries[mine], out[-1].tap)
+        return out
+
+    def _past(self, entries: Ints, tap: Ints) -> Records | None:
+        """What was counted of the flows of some entries before they were given to the judge."""
+        memory, module = self._memory, self._module
+        flow = memory["e_flow"][entries]
+        flow = np.where(flow < -1, -2 - flow, flow)
+        counted = np.where(flow >= 0, memory["f_hits"][flow], 0) > 0
+        if not counted.any():
+            return None
+        out = np.zeros(len(entries), PAST)
+        bits = memory["f_bits"][flow]
+        out["last"] = np.where(counted, memory["f_last"][flow] - memory["t_shift"][tap], 0)
+        out["server"] = np.where(counted, memory["f_server"][flow], -1)
+        out["begun"] = counted & ((bits & module.BEGUN) != 0)
+        out["closed"] = counted & ((bits & module.CLOSED) != 0)
+        return out
+
+    def _began(self, pieces: list[Piece], opened: Ints) -> None:
+        """Connections that began and were answered: (class of the SYN, class of the answer or -1, entry) each."""
+        if not len(opened):
+            return
+        codes, counts = np.unique(opened[:, 0] << 32 | (opened[:, 1] + 1), return_counts=True)
+        for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
+            self._handshakes[code >> 32, (code & 0xFFFF_FFFF) - 1] += n
+        ref = self._memory["e_ref"][opened[:, 2]]
+        number, row = ref >> 32, ref & 0xFFFF_FFFF
+        servers = np.zeros(int(opened[:, 0].max()) + 1, np.int64)
+        kinds = np.unique(opened[:, 0])
+        servers[kinds] = [self._kinds[kind].server for kind in kinds.tolist()]
+        when, tap = np.zeros(len(opened), np.int64), np.zeros(len(opened), np.int64)
+        for i in np.unique(number).tolist():
+            mine = np.flatnonzero(number == i)
+            when[mine], tap[mine] = pieces[i].rec["ts_ns"][row[mine]], pieces[i].tap[row[mine]]
+            self._clients(pieces[i], row[mine])
+        for observer in self._judge.observers:
+            observer.began(servers[opened[:, 0]], when, tap)
+
+    def _tell_handshakes(self) -> None:
+        connections = self._judge.presence.connections
+        for (asked, answered), n in self._handshakes.items():
+            begins, says = self._kinds[asked], self._kinds.get(answered)
+            connections.began(self._alone(begins), self._alone(says) if says else None, begins.server, n)
+
+    def _alone(self, kind: Kind) -> Frames:
+        return Frames(self._scene.book, kind.rec, kind.tap, kind.number)
+
+    def _clients(self, piece: Piece, rows: Ints) -> None:
+        """Who asks, as evidence for roles has it: packets without an outer header."""
+        rows = rows[piece.rec["depth"][rows] == 1]
+        if not len(rows) or len(self.evidence.clients) >= roles.MOST_CLIENTS:
+            return
+        intern, rec = self._scene.book.intern, piece.rec
+        sides = [intern(rec[f"{side}_hi"][rows, 0], rec[f"{side}_lo"][rows, 0]) for side in ("src", "dst")]
+        for client, mac, server in zip(sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True):
+            self.evidence.clients[client, mac, server] += 1
+
+    def _count_taps(self) -> None:
+        packets, octets = self._memory["t_packets"], self._memory["t_octets"]
+        for tap, info in enumerate(self._judge.taps):
+            info.packets += int(packets[tap])
+            info.octets += int(octets[tap])
+        packets[:] = octets[:] = 0
+
+    # --- the slow path ------------------------------------------------------------------------------------------------
+
+    def _pass_on(self, until: int | None) -> None:
+        frames = self._data.frames(self._backlog)
+        self._backlog = []
+        order = np.lexsort((frames.number, frames.tap))
+        self._data.awaited = []
+        self._look_at(frames.take(order), until)
+
+    def _look_at(self, frames: Frames, until: int | None) -> None:
+        """Let the judge look at packets."""
+        flows = self._judge.feed(frames, until, self._beside())
+        if frames.n:
+            self.evidence.merge(roles.gather(frames, flows))
+        self._review()
+
+    def _beside(self) -> dict[int, int]:
+        out = {REQUEST: 0, REPLY: 0}
+        for number, kind in self._kinds.items():
+            out[kind.direction] += int(self._memory["c_count"][number])
+        return out
+
+    # --- learning -----------------------------------------------------------------------------------------------------
+
+    def _recognise(self, pieces: list[Piece], until: int | None) -> None:
+        """Let the judge's rules look at one journey of each kind that is new."""
+        memory = self._memory
+        new = self._join.group()
+        if new:
+            journeys = memory["r_new"][:new].copy()
+            frames, journey = self._sightings(pieces, journeys)
+            flows = self._judge.orient(frames)
+            found = servers_of(frames, flows, self._scene, np.arange(frames.n))
+            own = np.full(len(journeys), -1, np.int64)
+            np.maximum.at(own, journey, found)
+            for j, server in zip(journeys.tolist(), own.tolist(), strict=True):
+                self._join.learn(int(memory["j_chain"][j]), server)
+        new = self._join.classify()
+        if not new:
+            return
+        found = memory["r_new"][: 2 * new].reshape(-1, 2)
+        if until is not None:
+            found = found[memory["j_last"][found[:, 0]] <= until - RIPE_NS]
+        if len(found):
+            self._judge_kinds(pieces, found[:, 0].copy(), found[:, 1].copy())
+
+    def _sightings(self, pieces: list[Piece], journeys: Ints) -> tuple[Frames, Ints]:
+        """All packets of some journeys, and which of those each belongs to."""
+        count = self._join.numbers()[0]
+        of = self._memory["e_journey"][:count]
+        entries = np.flatnonzero(np.isin(of, journeys))
+        order = np.argsort(journeys)
+        journey = order[np.searchsorted(journeys[order], of[entries])]
+        ref = self._memory["e_ref"][entries]
+        number, row = ref >> 32, ref & 0xFFFF_FFFF
+        parts, whose = [], []
+        for i in np.unique(number).tolist():
+            parts.append(pieces[i].take(row[number == i]))
+            whose.append(journey[number == i])
+        return self._data.frames(parts), np.concatenate(whose)
+
+    def _judge_kinds(self, pieces: list[Piece], journeys: Ints, kinds: Ints) -> None:
+        """Judge one journey for each class, and register those that are right."""
+        frames, journey = self._sightings(pieces, journeys)
+        flow = self._memory["e_flow"][self._memory["j_entry"][journeys]]
+        server = self._memory["f_server"][flow]
+        found = self._judge.example(frames, journey, server)
+        for i, (number, right) in enumerate(zip(kinds.tolist(), found.right.tolist(), strict=True)):
+            if not right:
+                continue  # a point may come into sight that makes it complete: asked again until then
+            mine = np.flatnonzero(journey == i)
+            points = [found.points[row] for row in mine.tolist()]
+            self._kinds[number] = Kind(
+                int(found.direction[i]),
+                frames.rec[mine].copy(),
+                frames.tap[mine],
+                frames.number[mine],
+                [point for point in points if point is not None],
+                int(server[i]),
+                int(frames.proto[mine[0]]),
+            )
+            self._memory["c_state"][number] = self._module.RIGHT
+
+    def _review(self) -> None:
+        """Look again whether what was found right is complete: a point may have come into sight since."""
+        joiner = self._judge.joiner
+        known = (len(joiner.expected), joiner.pairs_known)
+        if known == self._known or not self._kinds:
+            return
+        self._known = known
+        _, _, journeys, of = self._examples(list(self._kinds))
+        for direction, way in journeys.ways.items():
+            missing = (joiner.passes(way) & (way.rows < 0)).any(axis=1)
+            for number in of[direction][missing].tolist():
+                self._memory["c_state"][number] = self._module.UNKNOWN
+                self.mistaken += int(self._memory["c_count"][number])
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Count what was found right in bulk."""
+        self._tell_handshakes()
+        numbers = [number for number in self._kinds if self._memory["c_count"][number]]
+        if not numbers:
+            return
+        frames, flows, journeys, of = self._examples(numbers)
+        bulk = {
+            direction: Bulk(*(self._memory[f"c_{name}"][at] for name in ("count", "octets", "fresh", "begun")))
+            for direction, at in of.items()
+        }
+        self._judge.weigh(frames, flows, journeys, bulk)
+        self.evidence.merge(roles.gather(frames, flows))
+
+    def _examples(self, numbers: list[int]) -> tuple[Frames, Flows, Journeys, dict[int, Ints]]:
+        """The examples of classes as journeys that weigh what was counted; and the class of each, by direction."""
+        kinds = [self._kinds[number] for number in numbers]
+        counted = self._memory["c_count"][numbers]
+        sizes = np.asarray([len(kind.rec) for kind in kinds], np.int64)
+        frames = Frames(
+            self._scene.book,
+            np.concatenate([kind.rec for kind in kinds]),
+            np.concatenate([kind.tap for kind in kinds]),
+            np.concatenate([kind.number for kind in kinds]),
+        )
+        frames.weight = np.repeat(counted, sizes)
+        starts = np.cumsum(sizes) - sizes
+        flows = self._judge.orient(frames)
+        ways: dict[int, Way] = {}
+        of: dict[int, Ints] = {}
+        server, at = np.full(frames.n, -1, np.int64), np.full(frames.n, -1, np.int64)
+        for direction in (REQUEST, REPLY):
+            points = self._judge.joiner.points(direction)
+            rank = {id(point): i for i, point in enumerate(points)}
+            mine = [i for i, kind in enumerate(kinds) if kind.direction == direction]
+            rows = np.full((len(mine), len(points)), -1, np.int64)
+            for line, i in enumerate(mine):
+                for k, point in enumerate(kinds[i].points):
+                    rows[line, rank[id(point)]] = starts[i] + k
+                    server[starts[i] + k], at[starts[i] + k] = kinds[i].server, rank[id(point)]
+            ways[direction] = Way(
+                direction,
+                points,
+                rows,
+                np.asarray([kinds[i].server for i in mine], np.int64),
+                np.asarray([kinds[i].proto for i in mine], np.int64),
+                np.zeros(len(mine), bool),
+                counted[mine],
+            )
+            of[direction] = np.asarray([numbers[i] for i in mine], np.int64)
+        return frames, flows, Journeys(ways, server, at), of
+
+
+def _octets(rec: Records) -> memoryview:
+    """Rows as octets."""
+    return _view(np.ascontiguousarray(rec).view(np.uint64)).cast("B")
+
+
+def _view(column: Ints | Words) -> memoryview:
+    return memoryview(cast(Any, column))
+
+
+# --- how rows are read ------------------------------------------------------------------------------------------------
+
+
+def _span(name: str, level: int | None) -> tuple[int, int]:
+    """(first octet, octets) of a record field, or of one level of it."""
+    dtype, at = cast(Any, RECORD.fields)[name][:2]
+    size = dtype.base.itemsize
+    return at + size * (level or 0), size
+
+
+def _word(name: str, level: int | None = None) -> tuple[int, int, int]:
+    """A field as (word, shift, mask)."""
+    at, size = _span(name, level)
+    within = at % 8 if sys.byteorder == "little" else 8 - at % 8 - size
+    return at // 8, 8 * within, (1 << 8 * size) - 1
+
+
+def _keys() -> list[list[tuple[int, int, int]]]:
+    """For each variant (depth 1 or 2, then request or reply): the fields that no node on the way changes."""
+    out = []
+    for level in (0, 1):
+        for side, port in (("src", "sport"), ("dst", "dport")):
+            fields = [_word(name, level) for name in (f"{side}_hi", f"{side}_lo", "ip_id", "ip_len", "flow")]
+            fields += [_word(name) for name in (port, "seq", "ack", "payload_len", "window", "urgent")]
+            out.append(fields)
+    return out
+
+
+def _places() -> list[list[tuple[int, int, int]]]:
+    """For each variant: the fields that say where a packet was seen and in which form, as masks over whole words."""
+    out = []
+    for level in (0, 1):
+        for side, port in (("dst", "dport"), ("src", "sport")):
+            spans = [_span(name, None) for name in (*_ANYWHERE, *_ANYWHERE_TOO, *_STATES, port)]
+            spans += [_span(name, i) for name in _OF_A_LEVEL for i in range(level + 1)]
+            spans += [_span(f"{side}_{half}", level) for half in ("hi", "lo")]
+            if level:
+                spans += [_span(name, None) for name in _OF_A_TUNNEL]
+                spans += [_span(f"{end}_{half}", 0) for end in ("src", "dst") for half in ("hi", "lo")]
+            octets = np.zeros(RECORD.itemsize, np.uint8)
+            for at, size in spans:
+                octets[at : at + size] = 0xFF
+            words = octets.view(np.uint64)
+            out.append([(i, 0, int(words[i])) for i in np.flatnonzero(words).tolist()])
+    return out
+
+
+def _factors(count: int) -> Words:
+    """Odd numbers without pattern: steps of a Weyl sequence, stirred (splitmix64)."""
+    step = np.uint64(0x9E37_79B9_7F4A_7C15)
+    with np.errstate(over="ignore"):
+        z = np.arange(1, count + 1, dtype=np.uint64) * step
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
+    return (z ^ (z >> np.uint64(31))) | np.uint64(1)
