@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -20,26 +20,21 @@ from dsrkit.cli.common import (
     chosen,
     complain,
     complete,
-    page,
     split,
     user_errors,
     word,
-    write_to,
 )
 from dsrkit.cli.loading import loading
+from dsrkit.cli.shown import FORMATS, show
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
-
-if TYPE_CHECKING:
-    from dsrkit.model.report import Report
-
-FORMATS = ("text", "json")
 
 
 class _Commands(Group):
     places: ClassVar[Mapping[str, str]] = {
         "inspect": "inspect:command",
         "diff": "diff:command",
+        "merge": "merge:command",
         "setup": "setup:command",
         "lab": "lab:command",
         "doctor": "doctor:command",
@@ -185,11 +180,7 @@ def verify(
             ignore=split(ignore),
             baseline=baseline,
         )
-        _emit(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
-        if report.exit_code == 2:
-            from dsrkit.report.text import nothing_checked_reason
-
-            complain(f"nothing to verify: {nothing_checked_reason(report)}")
+        show(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
     raise typer.Exit(report.exit_code)
 
 
@@ -220,19 +211,3 @@ def _distinct(files: list[str]) -> None:
             also = "" if seen[real] == file else f" (also as {seen[real]!r})"
             raise UsageError(f"{file!r} is given twice{also}")
         seen[real] = file
-
-
-def _emit(
-    report: Report, output_format: str, output: str | None, *, quiet: bool, verbose: bool, no_color: bool
-) -> None:
-    to_stdout = output is None or output == "-"
-    if output_format == "json":
-        from dsrkit.report import json
-
-        text = json.render(report)
-    else:
-        from dsrkit.report.text import render
-
-        color, width = page(no_color=no_color, to_stdout=to_stdout)
-        text = render(report, color=color, width=width, verbose=verbose, quiet=quiet)
-    write_to(output, text)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.report import SCHEMA, Finding, Report
-
-MOST_OCTETS: Final = 256 << 20
 
 Machine = frozenset[str]
 """What a machine is known by: its addresses, or its name where a report has none. Inferred names may change hands."""
@@ -40,26 +37,15 @@ class Baseline:
 
         Raises: UsageError for a file that cannot be read, or that holds no report of this version.
         """
-        shown = os.fspath(path)
-        try:
-            with open(path, "rb") as file:
-                octets = file.read(MOST_OCTETS + 1)
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-            raise UsageError(f"--baseline {shown!r}: {getattr(error, 'strerror', None) or error}") from None
-        if len(octets) > MOST_OCTETS:
-            raise UsageError(f"--baseline {shown!r}: longer than {MOST_OCTETS >> 20} MiB: this is no report")
-        try:
-            data = json.loads(octets)
-        except (ValueError, RecursionError):
-            raise UsageError(f"--baseline {shown!r}: not JSON: give a report of dsrkit verify --format json") from None
-        schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
-            found = f"its schema is {schema!r}" if isinstance(schema, str) else "it names no schema"
-            raise UsageError(f"--baseline {shown!r}: not a report of this version: {found}, not {SCHEMA!r}")
+        from dsrkit.model.reading import read_document  # only who has an earlier report needs it
+
+        data = read_document(path, "--baseline")
         try:
             return cls.of(data)
         except (AttributeError, KeyError, TypeError):
-            raise UsageError(f"--baseline {shown!r}: says {SCHEMA}, but its findings cannot be read") from None
+            raise UsageError(
+                f"--baseline {os.fspath(path)!r}: says {SCHEMA}, but its findings cannot be read"
+            ) from None
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> Baseline:

@@ -7,14 +7,14 @@ form a monoid under `Report.merge`, so that chunks can be verified in any groupi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from dsrkit.classes import dataclass
-from dsrkit.errors import UsageError
 from dsrkit.model.frame import FrameRef
-from dsrkit.model.names import MODE_FROM, Direction, FailOn, ModeFrom, Severity, Verdict
+from dsrkit.model.names import VERDICTS, Direction, FailOn, ModeFrom, Severity, Verdict
 from dsrkit.model.printable import json_text
 from dsrkit.model.sections import SECTIONS, Dns, HealthCheck, Section, Session, Spread, Takeover
 
@@ -22,11 +22,9 @@ SCHEMA: Final = "dsrkit.report/1"
 MAX_EXAMPLES: Final = 10
 """Frames that a merged finding keeps as examples; `count` still counts them all."""
 
-_RANK: Final[dict[str, int]] = {"info": 1, "warning": 2, "error": 3}
-_THRESHOLD: Final[dict[str, int]] = {"info": 1, "warning": 2, "error": 3, "never": 4}
-_VERDICT_RANK: Final[dict[str, int]] = {"not_observable": 0, "pass": 1, "fail": 2}
+SEVERITY_RANK: Final[dict[str, int]] = {"info": 1, "warning": 2, "error": 3}
+THRESHOLD: Final[dict[str, int]] = {"info": 1, "warning": 2, "error": 3, "never": 4}
 
-T = TypeVar("T")
 Json = dict[str, Any]
 
 
@@ -299,7 +297,7 @@ class Report:
     @property
     def rules(self) -> Rules:
         """Verdicts counted per cell and hop."""
-        count = dict.fromkeys(_VERDICT_RANK, 0)
+        count = dict.fromkeys(VERDICTS, 0)
         for cell in self.cells:
             count[cell.verdict] += 1
         return Rules(count["pass"], count["fail"], count["not_observable"], self.cells)
@@ -312,7 +310,7 @@ class Report:
     @property
     def failing(self) -> tuple[Finding, ...]:
         """The findings at or above `fail_on`, but for those that a baseline knows."""
-        return tuple(f for f in self.findings if _RANK[f.severity] >= _THRESHOLD[self.fail_on] and not f.known)
+        return tuple(f for f in self.findings if SEVERITY_RANK[f.severity] >= THRESHOLD[self.fail_on] and not f.known)
 
     @property
     def exit_code(self) -> int:
@@ -345,110 +343,38 @@ class Report:
         """The report as JSON text, safe to print on a terminal whatever the packets said."""
         return json_text(self.to_dict())
 
-    def merge(self, other: Report) -> Report:
-        """The report of both parts of a capture set; associative, and an empty `Report()` changes nothing that counts.
+    @classmethod
+    def from_dict(cls, data: Json, *, fail_on: FailOn = "warning") -> Report:
+        """The report that `to_dict` wrote; the threshold of the exit code is none of its keys.
 
-        Raises: UsageError where the parts name different modes.
+        Raises: UsageError for what does not follow the published schema.
         """
-        if self.mode and other.mode and self.mode != other.mode:
-            raise UsageError(f"reports of different modes cannot be merged: {self.mode} and {other.mode}")
-        return Report(
-            mode=self.mode or other.mode,
-            mode_from=min(self.mode_from, other.mode_from, key=MODE_FROM.index),
-            profile=_join_profile(self.profile, other.profile),
-            mechanisms=_union(self.mechanisms, other.mechanisms),
-            service=_merge_service(self.service, other.service),
-            nodes=_group(self.nodes + other.nodes, lambda n: n.name, _merge_node),
-            path=Path(self.path.request or other.path.request, self.path.reply or other.path.reply),
-            taps=_group(self.taps + other.taps, lambda t: (t.name, t.file, t.interface), _merge_tap),
-            journeys=_group(
-                self.journeys + other.journeys, lambda j: (j.source, j.target, j.direction, j.protocol), _merge_journey
-            ),
-            findings=_group(self.findings + other.findings, lambda f: (f.code, f.node, f.tap), _merge_finding),
-            cells=_group(self.cells + other.cells, lambda c: (c.cell, c.hop, c.direction), _merge_cell),
-            traffic=self.traffic.merge(other.traffic),
-            notes=_union(self.notes, other.notes),
-            **{name: _merge_section(getattr(self, name) + getattr(other, name)) for name in SECTIONS},
-            fail_on=min(self.fail_on, other.fail_on, key=_THRESHOLD.__getitem__),
-        )
+        from dsrkit.model.reading import report_of
+
+        return replace(report_of(data), fail_on=fail_on)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, fail_on: FailOn = "warning") -> Report:
+        """Read a report that ``verify --format json`` wrote; ``-`` is standard input.
+
+        Raises: UsageError for a file that cannot be read, or that holds no report of this version.
+        """
+        from dsrkit.model.reading import read_document
+
+        return cls.from_dict(read_document(path), fail_on=fail_on)
+
+    def merge(self, *others: Report) -> Report:
+        """The report of all these parts of one capture set; the grouping does not matter, an empty `Report()` adds
+        nothing that counts, and the order decides which examples and names come first.
+
+        Machines are known by their addresses: one that the parts name differently gets its first name everywhere.
+
+        Raises: UsageError where the parts contradict each other: different modes, tunnels, tags or stated VIPs.
+        """
+        from dsrkit.model.merging import merged
+
+        return merged(self, *others)
 
 
 def _string_keys(table: Mapping[Any, Any]) -> Json:
     return {str(k): _string_keys(v) if isinstance(v, Mapping) else v for k, v in table.items()}
-
-
-def _union(first: Sequence[T], second: Sequence[T]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys((*first, *second)))
-
-
-def _group(items: Iterable[T], key: Callable[[T], object], merge: Callable[[T, T], T]) -> tuple[T, ...]:
-    groups: dict[object, T] = {}
-    for item in items:
-        at = key(item)
-        groups[at] = merge(groups[at], item) if at in groups else item
-    return tuple(groups.values())
-
-
-def _join_profile(first: str | None, second: str | None) -> str | None:
-    if first is None or second is None or first == second:
-        return first or second
-    return "any"
-
-
-def _merge_service(first: Service, second: Service) -> Service:
-    return Service(
-        _union(first.vip, second.vip),
-        _union(first.ports, second.ports),
-        first.tunnel if first.tunnel is not None else second.tunnel,
-        {**second.dscp, **first.dscp},
-    )
-
-
-def _merge_section(items: tuple[Any, ...]) -> Any:
-    return _group(items, lambda item: item.key, lambda first, second: first.merge(second))
-
-
-def _merge_node(first: Node, second: Node) -> Node:
-    return Node(first.name, first.role, _union(first.ip, second.ip), _union(first.mac, second.mac))
-
-
-def _merge_tap(first: Tap, second: Tap) -> Tap:
-    return replace(
-        first,
-        node=first.node if first.node is not None else second.node,
-        link=first.link if first.link is not None else second.link,
-        packets=first.packets + second.packets,
-        octets=first.octets + second.octets,
-    )
-
-
-def _merge_journey(first: Journey, second: Journey) -> Journey:
-    return replace(first, paired=first.paired + second.paired, unpaired=first.unpaired + second.unpaired)
-
-
-def _merge_finding(first: Finding, second: Finding) -> Finding:
-    return replace(
-        first,
-        severity=max(first.severity, second.severity, key=_RANK.__getitem__),
-        nodes=_union(first.nodes, second.nodes),
-        count=first.count + second.count,
-        frames=_union(first.frames, second.frames)[:MAX_EXAMPLES],
-        candidates=_union(first.candidates, second.candidates),
-        symptoms=_union(first.symptoms, second.symptoms),
-        ruled_out={**second.ruled_out, **first.ruled_out},
-        known=first.known and second.known,
-    )
-
-
-def _merge_cell(first: CellVerdict, second: CellVerdict) -> CellVerdict:
-    worst = max(first.verdict, second.verdict, key=_VERDICT_RANK.__getitem__)
-    reasons = (c.reason for c in (first, second) if c.verdict == worst and c.reason is not None)
-    return CellVerdict(
-        first.cell,
-        first.hop,
-        first.direction,
-        worst,
-        first.checked + second.checked,
-        first.failed + second.failed,
-        next(reasons, None),
-    )

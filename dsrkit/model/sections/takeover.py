@@ -258,8 +258,8 @@ class Takeover:
             self.vips,
             self.protocol,
             self.vrid,
-            tuple(dict.fromkeys([*self.owners, *other.owners])),
-            tuple(dict.fromkeys([*self.moves, *other.moves])),
+            tuple(sorted(dict.fromkeys([*self.owners, *other.owners]), key=lambda reign: reign.first_ns)),
+            tuple(sorted(dict.fromkeys([*self.moves, *other.moves]), key=lambda move: move.at_ns)),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 from dsrkit.model.sections.takeover import Move, Owner, Takeover
@@ -35,9 +36,9 @@ def _owned(item: Takeover) -> str:
     if len(item.vips) > _MOST_VIPS:
         vips += f" and {len(item.vips) - _MOST_VIPS} more"
     by = f"VRRP version {item.protocol[-1]}, virtual router {item.vrid}" if item.vrid is not None else "announcements"
-    names = [escape(reign.owner.name) for reign in item.owners]
+    names = [escape(name) for name, _ in groupby(reign.owner.name for reign in item.owners)]  # merged parts repeat it
     order = " → ".join(names[:_MOST_ROWS]) + (" → ..." if len(names) > _MOST_ROWS else "")
-    return f"{vips} ({by}): {order or 'owner not seen'}" + ("" if item.moves else ", no takeover")
+    return f"{vips} ({by}): {order or 'owner not seen'}" + ("" if item.moves or len(names) > 1 else ", no takeover")
 
 
 def _name(owner: Owner | None) -> str:
