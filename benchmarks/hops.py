@@ -265,7 +265,7 @@ def passages_of(mode: str, *, ip: int, tunnel: str | None, servers: int, taps: s
     """
     options: dict[str, Any] = {"ip": ip, "real_servers": servers}
     if tunnel is not None:
-        options["tunnel"] = tunnel
+        options["tunnel"] = "6in6" if (tunnel, ip) == ("ipip", 6) else tunnel
     scenario = dsrkit.craft(mode, flows=servers, seed=9, **options)
     paths = [dict(_paths(list(scenario.frames()), flow)) for flow in range(servers)]
     sent = paths[0][True][0].data
