@@ -198,7 +198,14 @@ def against_peers(captures: Captures, packets: int, rounds: int) -> Table:
         runs=runs,
     )
     for one in runs:
-        table.rows.append((*_row(one), f"{one.each_ns / runs[0].each_ns:,.2g}" if one.each_ns < 1e5 else f"{one.each_ns / runs[0].each_ns:,.0f}"))
+        table.rows.append(
+            (
+                *_row(one),
+                f"{one.each_ns / runs[0].each_ns:,.2g}"
+                if one.each_ns < 1e5
+                else f"{one.each_ns / runs[0].each_ns:,.0f}",
+            )
+        )
     return table
 
 
@@ -285,7 +292,9 @@ def starting(captures: Captures, rounds: int) -> Table:
         Runs("tshark -T fields, 10,000 packets", tshark(ten[1]), 10_000),
     ]
     interleaved(runs, rounds)
-    table = Table("Start, and without the compiled module", f"{rounds} rounds.", ("what", "CPU", "spread", "peak memory"))
+    table = Table(
+        "Start, and without the compiled module", f"{rounds} rounds.", ("what", "CPU", "spread", "peak memory")
+    )
     table.runs = runs
     for one in runs:
         row = (one.name, f"{statistics.median(one.cpu):.2f} s", f"{one.spread:.0%}", f"{max(one.memory):.0f} MB")

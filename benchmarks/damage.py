@@ -223,4 +223,3 @@ def damages_for(
             )
         )
     return found
-
