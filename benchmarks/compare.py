@@ -71,8 +71,7 @@ class Runs:
 
     def run(self) -> None:
         begin = time.perf_counter()
-        with open(os.devnull, "wb") as sink:
-            process = subprocess.Popen(self.argv, stdout=sink, stderr=subprocess.PIPE)
+        with subprocess.Popen(self.argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
             assert process.stderr is not None
             said = process.stderr.read()
             _, status, usage = os.wait4(process.pid, 0)
