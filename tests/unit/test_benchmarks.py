@@ -133,7 +133,7 @@ def test_the_interpreted_scan_says_the_same(mode: str, tmp_path: Path) -> None:
     arguments = ["verify", "--format", "json", *files]
     runs = [
         subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-        for command in ([*compare.DSRKIT], [sys.executable, "-c", compare.INTERPRETED])
+        for command in ([*compare.DSRKIT], [*compare.PYTHON, "-c", compare.INTERPRETED])
     ]
     assert [run.returncode for run in runs] == [1, 1]
     assert "interpreted" in runs[1].stderr
