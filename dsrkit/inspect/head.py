@@ -26,6 +26,7 @@ from dsrkit.mechanisms.takeover.vrrp import PROTOCOL
 from dsrkit.model.sections.dns import Dns
 from dsrkit.model.sections.session import Endpoint, Session
 from dsrkit.model.spec import Spec
+from dsrkit.verify.arrays import distinct
 from dsrkit.verify.batches import tap_of
 from dsrkit.verify.flows import Flows, oriented
 from dsrkit.verify.frames import REQUEST, AddressBook, Frames, Ints, Reader
@@ -199,7 +200,7 @@ def know(
     known = Known(scene, taps.known, np.zeros(0, np.int64), f.n, head.whole, ports)
     flows = known.orient(f)
     served = flows.direction == REQUEST
-    known.services = np.unique((f.proto << 56 | flows.server)[served])
+    known.services = distinct((f.proto << 56 | flows.server)[served])
     _mechanisms(known, f, flows, spec)
     return known
 

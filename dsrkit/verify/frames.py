@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dsrkit.verify.arrays import among
 from dsrkit.wire import layout
 from dsrkit.wire.address import V4_MAPPED, ip_halves, ip_text
 
@@ -364,8 +365,8 @@ class Frames:
 
     @cached_property
     def is_echo(self) -> Mask:
-        v4 = (self.proto == ICMP) & np.isin(self.icmp_type, (8, 0))
-        v6 = (self.proto == ICMPV6) & np.isin(self.icmp_type, (128, 129))
+        v4 = (self.proto == ICMP) & among(self.icmp_type, (8, 0))
+        v6 = (self.proto == ICMPV6) & among(self.icmp_type, (128, 129))
         return np.asarray(self.has_l4 & (v4 | v6) & ~self.fragment, bool)
 
     @cached_property

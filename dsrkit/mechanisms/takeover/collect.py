@@ -14,6 +14,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, GROUP_BIT, forms
 from dsrkit.mechanisms.takeover.vrrp import PROTOCOL, Advert, parse
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.frames import ACK, RST, SYN, TCP, Frames, Ints, Mask, Records, mix
 from dsrkit.verify.scene import Scene
 from dsrkit.wire import layout
@@ -148,7 +149,7 @@ class Collected:
 
     def _claims(self, f: Frames) -> None:
         rows = np.flatnonzero((f.rec["has"] & layout.HAS_RES) != 0)
-        rows = rows[np.isin(f.rec["res_op"][rows], (1, 2, 135, 136))]
+        rows = rows[among(f.rec["res_op"][rows], (1, 2, 135, 136))]
         if not len(rows):
             return
         rec = f.rec[rows]
@@ -161,7 +162,7 @@ class Collected:
         part["eth_src"], part["eth_dst"] = rec["eth_src"], rec["eth_dst"]
         if len(part) > MOST_ROWS // 10:  # a storm: what concerns no VIP is left out
             vips = self.vips
-            keep = np.isin(part["address"], vips) | np.isin(part["asked"], vips) | ANNOUNCES[part["form"]]
+            keep = among(part["address"], vips) | among(part["asked"], vips) | ANNOUNCES[part["form"]]
             part = part[keep][-MOST_ROWS:]
         self.claims.add(part)
 
@@ -181,7 +182,7 @@ class Collected:
         part["eth_src"], part["eth_dst"], part["ttl"] = rec["eth_src"], rec["eth_dst"], rec["ttl"][:, 0]
         part = part[part["content"] >= 0]
         self.adverts.add(part)
-        for content in np.unique(part["content"]).tolist():
+        for content in distinct(part["content"]).tolist():
             for address in self.contents[content].addresses:
                 self._want(f.book.number(address))
 
@@ -255,8 +256,8 @@ class Collected:
         flags = rec["tcp_flags"] & (SYN | ACK)
         refused = (rec["tcp_flags"] & RST) != 0  # somebody is there, who does not serve
         ping = whole & ((rec["proto"] == 1) | (rec["proto"] == 58))
-        asks = to_vip & ((tcp & (flags == SYN)) | (ping & np.isin(rec["icmp_type"], _ECHO_REQUESTS)))
-        says = from_vip & ((tcp & ((flags == SYN | ACK) | refused)) | (ping & np.isin(rec["icmp_type"], _ECHO_REPLIES)))
+        asks = to_vip & ((tcp & (flags == SYN)) | (ping & among(rec["icmp_type"], _ECHO_REQUESTS)))
+        says = from_vip & ((tcp & ((flags == SYN | ACK) | refused)) | (ping & among(rec["icmp_type"], _ECHO_REPLIES)))
         for rows, store, near, far, own, offset in (
             (np.flatnonzero(asks), self.requests, "src", "dst", ("sport", "dport", "seq"), 0),
             (np.flatnonzero(says), self.answers, "dst", "src", ("dport", "sport", "ack"), 1),
@@ -291,10 +292,10 @@ class Collected:
 def _among(f: Frames, side: str, addresses: list[tuple[int, int]]) -> Mask:
     """Packets whose outermost address is one of a few."""
     low = f.rec[f"{side}_lo"][:, 0]
-    out = np.isin(low, np.asarray([lo for _, lo in addresses], np.uint64))
+    out = among(low, np.asarray([lo for _, lo in addresses], np.uint64))
     if out.any() and any(hi for hi, _ in addresses):
         high = f.rec[f"{side}_hi"][:, 0]
-        out &= np.isin(mix(high, low), mix(*np.asarray(addresses, np.uint64).T))
+        out &= among(mix(high, low), mix(*np.asarray(addresses, np.uint64).T))
     return np.asarray(out, bool)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.wire.address import V4_MAPPED
 
@@ -133,7 +134,7 @@ def forms(f: Frames, rows: Ints) -> Ints:
 def heard_by_all(f: Frames, rows: Ints) -> Mask:
     """Whether each frame goes to a group; a cooked capture says so beside the address that it lacks."""
     to = f.rec["eth_dst"][rows].astype(np.int64)
-    return np.asarray(((to & GROUP_BIT) != 0) | np.isin(f.rec["pkttype"][rows], _TO_GROUP), bool)
+    return np.asarray(((to & GROUP_BIT) != 0) | among(f.rec["pkttype"][rows], _TO_GROUP), bool)
 
 
 def likely_sender(names: set[str]) -> str:
