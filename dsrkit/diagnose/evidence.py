@@ -28,7 +28,7 @@ from dsrkit.verify.connections import Quoted, quoted
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REQUEST, Frames, Mask
 from dsrkit.verify.journeys import Journeys
-from dsrkit.verify.observer import Observer, Outcome, Told
+from dsrkit.verify.observer import Bulk, Observer, Outcome, Told
 from dsrkit.verify.verdicts import Frame
 from dsrkit.wire import layout
 
@@ -104,6 +104,11 @@ class Evidence(Observer):
 
     def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         self.facts.sizes.follow(f, journeys)
+
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
+        for facts in (self.facts.requests, self.facts.marks, self.facts.sizes):
+            facts.see(f, flows, self.scene)
+        self.facts.owners.see(f, flows)
 
     def conclude(self, told: Told) -> Outcome:
         return Outcome()

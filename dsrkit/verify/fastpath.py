@@ -1,4 +1,4 @@
-"""The fast path: journeys that look like ones already found right are counted by the compiled `join`, all others judged.
+"""The fast path: journeys that look like one already found right are counted by the compiled `join`, others judged.
 
 What the tables say of a journey depends on its *chain* alone: on how the packet looked at each point, in every field
 that some rule reads (`dsrkit.verify.join`). So each chain is judged once, by the judge itself, and what looks the same
@@ -305,7 +305,9 @@ class FastPath:
             return
         intern, rec = self._scene.book.intern, piece.rec
         sides = [intern(rec[f"{side}_hi"][rows, 0], rec[f"{side}_lo"][rows, 0]) for side in ("src", "dst")]
-        for client, mac, server in zip(sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True):
+        for client, mac, server in zip(
+            sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True
+        ):
             self.evidence.clients[client, mac, server] += 1
 
     def _count_taps(self) -> None:

@@ -3,16 +3,16 @@
 # mypy: ignore-errors
 """The compiled join: sightings of one packet are put together, and what is plainly right is counted here.
 
-`Join.add` reads each row (`layout.RECORD`) once and boils it down to four numbers: the *key*, a hash of every field that
-no node of a rewriting path changes; the *place*, a hash of every field that depends on where the packet was seen and
-not on which packet it is; its flow; and its time. `Join.settle` puts equal keys together into journeys. The sum of a
+`Join.add` reads each row (`layout.RECORD`) once and boils it down to four numbers: the *key*, a hash of every field
+that no node of a rewriting path changes; the *place*, a hash of every field that depends on where the packet was seen
+and not on which packet it is; its flow; and its time. `Join.group` puts equal keys together into journeys. The sum of a
 journey's places is its *chain*: two journeys with one chain look the same at every point, field by field, so whatever
-the tables say of one is true of the other. Which chains are right is not decided here: `fastpath` registers those that
-the judge has looked at and found whole. A flow with any other journey leaves the fast path with all its packets.
+the tables say of one is true of the other. Which chains are right is not decided here: `fastpath` asks the judge once
+for each. A flow with any other journey leaves the fast path with all its packets.
 
-Written in Cython's pure Python mode, in the dialect of `dsrkit.wire.scan`; it knows no mode, no role and no rule. No index
-comes from a packet: rows are counted, places in tables are masked to their size, and `fastpath` makes room before. So
-bounds are not checked when compiled; interpreted they are, and tests compare the two.
+Written in Cython's pure Python mode, in the dialect of `dsrkit.wire.scan`; it knows no mode, no role and no rule. No
+index comes from a packet: rows are counted, places in tables are masked to their size, and `fastpath` makes room
+before. So bounds are not checked when compiled; interpreted they are, and tests compare the two.
 """
 
 import cython

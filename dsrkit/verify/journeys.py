@@ -233,7 +233,7 @@ class Joiner:
 
     def points(self, direction: int) -> list[Point]:
         """All points of a direction in the order in which packets meet them."""
-        mine = [p for p in self._points.values() if p.direction == direction]
+        mine = [self._points[key] for key in sorted(self._points) if key[-1] == direction]
         before = np.zeros((len(mine), len(mine)), np.int64)
         at = {id(p): i for i, p in enumerate(mine)}
         for (a, b), n in self._before.items():

@@ -12,10 +12,11 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.tables import PROFILES
+from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
-from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
+from dsrkit.verify.frames import DIRECTIONS, ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, Way, forms, in_service, pair_counts
 from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
@@ -175,7 +176,20 @@ class Judge:
     def verdicts(self) -> list[Verdict]:
         """Everything that was judged; call once, after the last batch."""
         self.joiner.name_points()
-        return [*self._mode(), *self.cells.all(), *self.presence.verdicts()]
+        return [*self._mode(), *self._in_order(self.cells.all()), *self.presence.verdicts()]
+
+    def _in_order(self, verdicts: list[Verdict]) -> list[Verdict]:
+        """Cells by direction, along the path, and in the order of the fields, however the packets came."""
+        rank: dict[int, int] = {}
+        for direction in DIRECTIONS:
+            rank |= {id(point): i for i, point in enumerate(self.joiner.points(direction))}
+        fields = {name: i for i, name in enumerate(FIELDS)}
+
+        def place(v: Verdict) -> tuple[int, int, int, int]:
+            source, target = rank.get(id(v.source), -1), rank.get(id(v.target), -1)
+            return v.direction, source, target, fields.get(v.field, len(fields))
+
+        return sorted(verdicts, key=place)
 
     def _mode(self) -> list[Verdict]:
         """A stated mode that the packets contradict: nothing comes out of the load balancer in its form."""

@@ -2,8 +2,8 @@
 
 Roles are decided once for the whole input, then everything is judged by them. Small inputs are one batch that serves
 both. A larger one is judged by the roles that its beginning shows, most of it on the fast path, while the evidence is
-counted on; where the whole shows other roles than the beginning, it is judged once more by those. Where there is no fast
-path, evidence is gathered in a pass of its own. From a pipe, which cannot be read again, the first batch decides.
+counted on; where the whole shows other roles than the beginning, it is judged once more by those. Where there is no
+fast path, evidence is gathered in a pass of its own. From a pipe, which cannot be read again, the first batch decides.
 """
 
 from __future__ import annotations
