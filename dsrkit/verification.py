@@ -27,6 +27,7 @@ def verify(
     select: Collection[str] = (),
     ignore: Collection[str] = (),
     baseline: PathLike | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Check captures against what their mode promises at each hop.
 
@@ -34,7 +35,8 @@ def verify(
     taps are read. What neither `spec` nor the options state is inferred, and the report says from what.
 
     `select` and `ignore` are codes, names, or beginnings of codes and of ids of cells. What `baseline`, an earlier
-    report as JSON, holds already is marked as known and does not count for the exit code.
+    report as JSON, holds already is marked as known and does not count for the exit code. `jobs` threads decode files
+    at once; the report is the same.
 
     Raises: DsrkitError for what the caller can mend: files, spec, options.
     """
@@ -55,5 +57,6 @@ def verify(
         ignore=ignore,
         observers=(*MECHANISMS, Evidence),
         diagnose=diagnose,
+        jobs=jobs,
     )
     return before.mark(report) if before is not None else report

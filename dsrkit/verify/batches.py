@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from threading import Semaphore
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
+from dsrkit.verify.ahead import ahead
 from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.capture import Capture, read
@@ -101,9 +103,12 @@ class _File:
 class Input:
     """All files of one verification; `taps` grows while they are read for the first time."""
 
-    def __init__(self, book: AddressBook, named: Sequence[tuple[str, PathLike]], spec: Spec | None) -> None:
+    def __init__(
+        self, book: AddressBook, named: Sequence[tuple[str, PathLike]], spec: Spec | None, jobs: int = 1
+    ) -> None:
         self.book = book
         self.spec = spec
+        self._gate = Semaphore(jobs) if jobs > 1 else None
         self.taps: list[TapInfo] = []
         self.awaited: list[Piece] = []
         """Packets that were handed out and whose octets may still be asked for."""
@@ -252,7 +257,8 @@ class Input:
 
     def _pieces(self, f: _File, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
         f.windows = []
-        for window in f.capture.windows():
+        windows = f.capture.windows()
+        for window in windows if self._gate is None else ahead(windows, self._gate):
             if keep and not f.capture.plain:
                 f.hold(window.base, window.buf)
             rec = window.rec.copy() if copied else window.rec  # a window's memory is several times its packets'

@@ -19,7 +19,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify import roles
-from dsrkit.verify.batches import LATER_ROWS, Input, Piece, Portion
+from dsrkit.verify.batches import LATER_ROWS, MOST_TAPS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Records, Words
 from dsrkit.verify.journeys import Journeys, Way, servers_of
@@ -94,6 +94,7 @@ class FastPath:
         self._data = data
         self._module = module
         self._join = module.Join()
+        self._join.begin(_SHOWN)
         self._memory: dict[str, Any] = {}
         self._kinds: dict[int, Kind] = {}
         self._waiting: list[Piece] = []
@@ -118,9 +119,9 @@ class FastPath:
             memory[f"{name}_mask"] = np.asarray([mask for _, _, mask in flat], np.uint64)
             longest = _factors(max(map(len, words)))
             memory[f"{name}_factor"] = np.concatenate([longest[: len(variant)] for variant in words])
-        memory["serving"] = np.zeros(1 << 12, np.uint64)
+        memory["serving"] = np.zeros(1 << 14, np.uint64)
         for name in ("packets", "octets", "shift"):
-            memory[f"t_{name}"] = np.zeros(max(1, len(self._judge.taps)), np.int64)
+            memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
         memory["f_key"] = np.zeros(_MOST_FLOWS, np.uint64)
         for name in ("last", "bits", "server", "acked", "hits", "syn", "answer", "open", "round"):
@@ -175,7 +176,6 @@ class FastPath:
     def run(self, head: Portion, portions: Iterator[Portion]) -> bool:
         """Go through everything; False where that was given up, because what an observer has seen must be looked at
         packet by packet, and the input can be read again."""
-        self._join.show(_SHOWN)
         self._judge.rehearse(self._data.frames(head.pieces))
         self.serve()
         self.feed(head)
@@ -221,7 +221,8 @@ class FastPath:
             self._pass_on(portion.until)
 
     def _enter(self, piece: Piece, number: int, *, fresh: bool) -> None:
-        self._join.add(_octets(piece.rec), 0, len(piece.rec), _view(piece.tap), number, fresh)
+        if len(piece.rec):
+            self._join.add(_octets(piece.rec), 0, len(piece.rec), _view(piece.tap), number, fresh)
 
     def _settle(self, pieces: list[Piece], until: int | None) -> None:
         memory = self._memory
@@ -418,6 +419,11 @@ class FastPath:
 
     def finish(self) -> None:
         """Count what was found right in bulk."""
+        if self.forgotten:
+            self._scene.notes.append(
+                f"{self.forgotten:,} open connections rested too long to be remembered among so many: "
+                "a later packet of theirs counts as a connection of its own"
+            )
         self._tell_handshakes()
         numbers = [number for number in self._kinds if self._memory["c_count"][number]]
         if not numbers:

@@ -164,6 +164,8 @@ class Join:
     c_first: cython.longlong[::1]
     c_last: cython.longlong[::1]
     classes: cython.longlong
+    chains: cython.longlong
+    served: cython.longlong
     # results
     r_slow: cython.longlong[::1]
     r_wait: cython.longlong[::1]
@@ -177,9 +179,11 @@ class Join:
     alarms: cython.longlong
     samples: cython.longlong
 
-    def show(self, samples: cython.longlong):
-        """Let so many of the flows to come go to the judge, as examples of what is right."""
+    def begin(self, samples: cython.longlong):
+        """Know nothing; `samples`: so many of the flows to come go to the judge, as examples of what is right."""
         self.samples = samples
+        self.count = self.flows = self.classes = self.chains = self.served = self.round = self.alarms = 0
+        self.slow = self.wait = self.opened = self.fresh = self.made = 0
 
     def attach(self, memory):
         """Take all tables: a mapping of the names above to memoryviews of 64-bit numbers."""
@@ -425,7 +429,7 @@ class Join:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def flow_of(self, key: cython.ulonglong) -> cython.longlong:
-        """A flow's number, a new one if it is new; `fastpath` sees to it that there is room."""
+        """A flow's number, a new one if it is new; -1 where there is no room for more."""
         size: cython.longlong = self.f_table.shape[0]
         at: cython.longlong = (key >> 7) & (size - 1)
         flow: cython.longlong = 0
@@ -435,6 +439,8 @@ class Join:
                 return flow
             at = (at + 1) & (size - 1)
         flow = self.flows
+        if flow >= self.f_key.shape[0]:
+            return -1
         self.flows += 1
         self.f_table[at] = flow + 1
         self.f_key[flow] = key
@@ -463,31 +469,29 @@ class Join:
     # --- what is known --------------------------------------------------------------------------------------------
 
     def serve(self, hi: cython.ulonglong, lo: cython.ulonglong, port: cython.longlong, proto: cython.longlong):
-        """Add an endpoint that serves."""
+        """Add an endpoint that serves, if there is room."""
         size: cython.longlong = self.serving.shape[0]
         key: cython.ulonglong = self.endpoint(hi, lo, port, proto)
         at: cython.longlong = key & (size - 1)
+        if self.served * 2 >= size:
+            return
         while self.serving[at] != 0 and self.serving[at] != key:
             at = (at + 1) & (size - 1)
+        if self.serving[at] == 0:
+            self.served += 1
         self.serving[at] = key
 
-    def flow_key(self, hi: cython.ulonglong, lo: cython.ulonglong, port: cython.longlong, proto: cython.longlong):
-        """Number of a client endpoint's flow, -1 if none is known."""
-        size: cython.longlong = self.f_table.shape[0]
-        key: cython.ulonglong = self.endpoint(hi, lo, port, proto)
-        at: cython.longlong = (key >> 7) & (size - 1)
-        while self.f_table[at] != 0:
-            if self.f_key[self.f_table[at] - 1] == key:
-                return self.f_table[at] - 1
-            at = (at + 1) & (size - 1)
-        return -1
-
     def learn(self, chain: cython.ulonglong, own: cython.longlong):
-        """Learn a chain; `own`: the server that its journeys' own addresses name, -1 where only other packets do."""
+        """Learn a chain, if there is room; `own`: the server that its journeys' own addresses name, -1 where only
+        other packets do."""
         size: cython.longlong = self.h_key.shape[0]
         at: cython.longlong = chain & (size - 1)
+        if self.chains * 2 >= size:
+            return
         while self.h_key[at] != 0 and self.h_key[at] != chain:
             at = (at + 1) & (size - 1)
+        if self.h_key[at] == 0:
+            self.chains += 1
         self.h_key[at] = chain
         self.h_server[at] = own
 
@@ -893,10 +897,3 @@ class Join:
     def keep_flows(self, count: cython.longlong):
         """How many flows are left after the older ones were dropped."""
         self.flows = count
-
-    def of_flow(self, entry: cython.longlong):
-        """Flow of an entry, -1 where it has none."""
-        flow: cython.longlong = self.e_flow[entry]
-        if flow < -1:
-            return -2 - flow
-        return flow

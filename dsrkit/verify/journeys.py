@@ -383,6 +383,9 @@ class Joiner:
         for column in range(way.rows.shape[1]):
             seen = way.rows[:, column] >= 0
             found = servers_of(f, flows, self.scene, way.rows[seen, column])
+            if f.past is not None:  # the fast path may know whom the flow was with
+                past = f.past[way.rows[seen, column]]
+                found = np.where((found < 0) & (past["last"] > 0), past["server"], found)
             way.server[seen] = np.where(found >= 0, found, way.server[seen])
 
     def _share_servers(self, f: Frames, flows: Flows, ways: dict[int, Way]) -> None:

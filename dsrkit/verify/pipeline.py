@@ -44,14 +44,20 @@ def examine(
     ignore: Collection[str] = (),
     observers: Sequence[type[Observer]] = (),
     diagnose: Diagnose | None = None,
+    jobs: int = 1,
 ) -> Report:
-    """Judge captures by the tables of their mode, let `observers` look on and `diagnose` name causes."""
+    """Judge captures by the tables of their mode, let `observers` look on and `diagnose` name causes.
+
+    `jobs`: so many files are read and decoded at once, each in a thread.
+    """
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs: at least 1")
     _known("mode", mode, MODES)
     _known("profile", profile, PROFILES)
     _known("fail_on", fail_on, FAIL_ON)
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     book = AddressBook()
-    data = Input(book, named_sources(source, loaded), loaded)
+    data = Input(book, named_sources(source, loaded), loaded, jobs)
 
     def scene() -> Scene:
         return scene_of(book, loaded, mode, profile, vip)
