@@ -134,9 +134,9 @@ class Input:
             for note, names in said.items()
         ]
 
-    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """Everything, in order of time. A second call starts again (files that can be rewound only)."""
-        for portion in self.portions(rows, LATER_ROWS):
+        for portion in self.portions():
             frames = self.frames(portion.pieces)
             until = portion.until
             del portion
@@ -145,14 +145,15 @@ class Input:
             del frames  # before the next ones are read
 
     def portions(
-        self, rows: int = BATCH_ROWS, later: int = LATER_ROWS, head: int | None = None, *, passing: bool = False
+        self, head: int | None = None, later: int | None = None, *, passing: bool = False
     ) -> Iterator[Portion]:
         """As `batches`, in the pieces that were read.
 
-        An input of at most `rows` packets is one portion; of a longer one the first portion ends after about `head`
-        packets (`rows` where it is None) and the others have about `later`. `passing`: portions are let go before the
-        next one is asked for, so that their rows need no copies.
+        The first portion has about `head` packets (`BATCH_ROWS`), the others about `later` (`LATER_ROWS`). `passing`: portions are let go before the next one is asked for, so
+        that their rows need no copies.
         """
+        rows = BATCH_ROWS if head is None else head
+        later = LATER_ROWS if later is None else later
         sources = [self._pieces(f, copied=not passing) for f in self._files]
         held: list[list[Piece]] = [[] for _ in sources]
         reached = [_NEVER] * len(sources)
@@ -173,9 +174,6 @@ class Input:
                 reached[i] = max(reached[i], int(piece.rec["ts_ns"].max()) + self._files[i].offset)
                 count += len(piece.rec)
             until = min((reached[i] for i in live), default=None)
-            if until is not None and head is not None:
-                until = min(until, self._time_of(held, head))
-                head = None
             pieces = self._cut(held, until)
             count = sum(len(p.rec) for pieces in held for p in pieces)
             stuck = not pieces
@@ -186,12 +184,6 @@ class Input:
                 return
             rows = min(rows, later)
             self._let_go(held)
-
-    def _time_of(self, held: list[list[Piece]], count: int) -> int:
-        """When so many of the packets that are held have passed."""
-        times = [p.rec["ts_ns"] + f.offset for f, pieces in zip(self._files, held, strict=True) for p in pieces]
-        when = np.sort(np.concatenate(times))
-        return int(when[min(count, len(when)) - 1])
 
     def _cut(self, held: list[list[Piece]], until: int | None) -> list[Piece]:
         """Packets up to a time, None for all; the later ones stay held."""

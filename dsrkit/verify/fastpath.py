@@ -124,7 +124,7 @@ class FastPath:
             memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
         memory["f_key"] = np.zeros(_MOST_FLOWS, np.uint64)
-        for name in ("last", "bits", "server", "acked", "hits", "syn", "answer", "open", "round"):
+        for name in ("last", "bits", "server", "acked", "hits", "syn", "answer", "open", "held", "round"):
             memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, np.int64)
         for name, size in (("h", 1 << 14), ("c", 1 << 14)):
             memory[f"{name}_key"] = np.zeros(size, np.uint64)
@@ -164,7 +164,7 @@ class FastPath:
         gone[kept] = False
         over = (memory["f_bits"][:flows] & self._module.CLOSED) != 0
         self.forgotten += int((gone & ~over).sum())
-        for name in ("key", "last", "bits", "server", "acked", "hits", "syn", "answer", "open", "round"):
+        for name in ("key", "last", "bits", "server", "acked", "hits", "syn", "answer", "open", "held", "round"):
             column = memory[f"f_{name}"]
             column[: len(kept)] = column[kept]
         memory["f_table"][:] = 0
@@ -387,7 +387,10 @@ class FastPath:
         found = self._judge.example(frames, journey, server)
         for i, (number, right) in enumerate(zip(kinds.tolist(), found.right.tolist(), strict=True)):
             if not right:
-                continue  # a point may come into sight that makes it complete: asked again until then
+                # It may be asked again while it is not complete: a point may come into sight that makes it so.
+                if found.complete[i]:
+                    self._memory["c_state"][number] = self._module.WRONG
+                continue
             mine = np.flatnonzero(journey == i)
             points = [found.points[row] for row in mine.tolist()]
             self._kinds[number] = Kind(

@@ -125,7 +125,7 @@ Reader: TypeAlias = Callable[[int, int, int], bytes]
 
 PAST: Final = np.dtype([("last", np.int64), ("server", np.int16), ("begun", np.bool_), ("closed", np.bool_)])
 """What is known of the earlier packets of a packet's flow, where the fast path has counted them: time of the last one
-(ns; 0: there were none), index of the real server (-1: unknown), whether the client has spoken, whether it was closed."""
+(ns; 0: none), index of the real server (-1: unknown), whether the client has spoken, whether anybody has closed."""
 
 
 class Frames:

@@ -81,6 +81,7 @@ _CLOSED = cython.declare(cython.longlong, CLOSED)
 # states of a class of journeys
 UNKNOWN, RIGHT, WRONG = 0, 1, 2
 _RIGHT = cython.declare(cython.longlong, RIGHT)
+_WRONG = cython.declare(cython.longlong, WRONG)
 
 # what becomes of a journey in one settlement
 _DONE = cython.declare(cython.longlong, 1)
@@ -110,6 +111,7 @@ class Join:
     o16: cython.ushort[::1]
     o32: cython.uint[::1]
     o64: cython.ulonglong[::1]
+    i64: cython.longlong[::1]
     # endpoints that serve: an open table of hashes
     serving: cython.ulonglong[::1]
     # entries
@@ -146,6 +148,7 @@ class Join:
     f_server: cython.longlong[::1]
     f_acked: cython.longlong[::1]
     f_open: cython.longlong[::1]
+    f_held: cython.longlong[::1]
     f_hits: cython.longlong[::1]
     f_syn: cython.longlong[::1]
     f_answer: cython.longlong[::1]
@@ -204,7 +207,7 @@ class Join:
         self.f_table, self.f_key, self.f_last = memory["f_table"], memory["f_key"], memory["f_last"]
         self.f_bits, self.f_server, self.f_acked = memory["f_bits"], memory["f_server"], memory["f_acked"]
         self.f_hits, self.f_syn, self.f_answer = memory["f_hits"], memory["f_syn"], memory["f_answer"]
-        self.f_round, self.f_open = memory["f_round"], memory["f_open"]
+        self.f_round, self.f_open, self.f_held = memory["f_round"], memory["f_open"], memory["f_held"]
         self.h_key, self.h_server = memory["h_key"], memory["h_server"]
         self.c_table, self.c_key, self.c_state = memory["c_table"], memory["c_key"], memory["c_state"]
         self.c_count, self.c_octets = memory["c_count"], memory["c_octets"]
@@ -231,6 +234,7 @@ class Join:
         self.o16 = rows.cast("H")
         self.o32 = rows.cast("I")
         self.o64 = rows.cast("Q")
+        self.i64 = rows.cast("q")
         done: cython.longlong
         tap_of: cython.longlong[::1] = taps
         with cython.nogil:
@@ -259,7 +263,7 @@ class Join:
                 self.t_packets[tap] += 1
                 self.t_octets[tap] += self.o32[(first + i) * (ROW // 4) + WIRELEN]
             self.e_ref[n] = (piece << 32) | (first + i)
-            self.e_ts[n] = self.o64[(first + i) * (ROW // 8) + TS_NS] + self.t_shift[tap]
+            self.e_ts[n] = self.i64[(first + i) * (ROW // 8) + TS_NS] + self.t_shift[tap]
             self.e_flow[n] = -1
             self.e_what[n] = 0
             self.sight((first + i), tap, n)
@@ -377,6 +381,7 @@ class Join:
         length = self.o32[at32 + IP_LEN + level]
         if self.o8[at8 + VER + level] == 6:
             length += 40
+        length = length & 0xFFFFFF
         self.e_what[n] = k | (to_client << 16) | (proto << 20) | (length << 32)
         return 0
 
@@ -453,6 +458,7 @@ class Join:
         self.f_acked[flow] = -1
         self.f_hits[flow] = 0
         self.f_round[flow] = -1
+        self.f_held[flow] = -1
         return flow
 
     def rebuild(self):
@@ -740,6 +746,10 @@ class Join:
         what: cython.longlong = 0
         for j in range(self.made):
             self.judge(j, edge, horizon)
+        # a flow is counted in the order of its packets: what comes behind one that waits, waits
+        for j in range(self.made):
+            if self.j_fate[j] == _DONE and self.f_held[self.e_flow[self.j_entry[j]]] == self.round:
+                self.j_fate[j] = _WAITS
         # first packets that were answered, or whose client goes on, as only who was answered does
         for j in range(self.made):
             n = self.j_entry[j]
@@ -773,8 +783,9 @@ class Join:
             self.j_fate[j] = _DONE
             if self.j_last[j] > edge:
                 self.j_fate[j] = _WAITS
-        elif self.j_last[j] > horizon:
+        elif self.j_last[j] > horizon and (kind < 0 or self.c_state[kind] != _WRONG):
             self.j_fate[j] = _WAITS
+            self.f_held[flow] = self.round
         else:
             self.f_bits[flow] |= _SLOW
         return 0

@@ -419,13 +419,22 @@ def servers_of(f: Frames, flows: Flows, scene: Scene, r: Ints) -> Ints:
 
     Shape: as `r`.
     """
-    found = np.full(len(r), -1, np.int64)
+    return servers_named(f, flows, scene, r)[1]
+
+
+def servers_named(f: Frames, flows: Flows, scene: Scene, r: Ints) -> tuple[Ints, Ints]:
+    """The first and the last of the real servers that the addresses of some rows name, -1 where they name none.
+
+    Where these differ, a packet goes to one server's address in a frame for another one. Shape: as `r`.
+    """
+    first, last = np.full(len(r), -1, np.int64), np.full(len(r), -1, np.int64)
     mac = np.where(flows.direction[r] == REQUEST, f.eth_dst[r], f.eth_src[r])
     for i, party in enumerate(scene.role("real-server")):
         ips, macs = list(party.ips - scene.vips), list(party.macs - {0})
-        here = among(f.outer_dst[r], ips) | among(flows.server[r] >> 16, ips)
-        found[here | among(mac, macs)] = i
-    return found
+        here = among(f.outer_dst[r], ips) | among(flows.server[r] >> 16, ips) | among(mac, macs)
+        first[here & (first < 0)] = i
+        last[here] = i
+    return first, last
 
 
 def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:

@@ -17,7 +17,18 @@ from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import DIRECTIONS, ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
-from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, Way, forms, in_service, pair_counts
+from dsrkit.verify.journeys import (
+    PLAIN,
+    REWRITTEN,
+    Clocks,
+    Joiner,
+    Journeys,
+    Way,
+    forms,
+    in_service,
+    pair_counts,
+    servers_named,
+)
 from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
@@ -41,9 +52,11 @@ class Octets:
 
 @dataclass(slots=True)
 class Examples:
-    """Which of some journeys are `right`, their directions, and each packet's point (None: none that is known)."""
+    """Which of some journeys are `right`, which are `complete`, their directions, and each packet's point (None: none that
+    is known)."""
 
     right: Mask
+    complete: Mask
     direction: Ints
     points: list[Point | None]
 
@@ -130,6 +143,7 @@ class Judge:
         fine[journey[strange]] = False
         fine[journey[~in_service(f, flows, self.scene, form)]] = False
         fine[journey[flows.direction != direction[journey]]] = False
+        fine &= _of_one_server(journey, servers_named(f, flows, self.scene, np.arange(f.n)), count)
         ways = {}
         which = {}
         for one in (REQUEST, REPLY):
@@ -148,11 +162,12 @@ class Judge:
         every = Journeys(ways, np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64))
         judge_hops(f, self.scene, every, self.scene.profile)
         f.blemished |= self.presence.misdirected(f, flows)
+        complete = np.zeros(count, bool)
         for one, way in ways.items():
             seen = way.rows >= 0
-            whole = ~(self.joiner.passes(way) & ~seen).any(axis=1)
-            fine[which[one]] = whole & ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
-        return Examples(fine, direction, points)
+            complete[which[one]] = ~(self.joiner.passes(way) & ~seen).any(axis=1)
+            fine[which[one]] &= ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
+        return Examples(fine & complete, complete, direction, points)
 
     def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
         """Count journeys that were found right in bulk: each stands for many, `bulk` says by direction for how many."""
@@ -259,6 +274,16 @@ class Judge:
         fits = fitting_profiles(f, self.scene, journeys, PROFILES if self.profiles is None else self.profiles)
         if fits or self.profiles is None:
             self.profiles = fits or None
+
+
+def _of_one_server(journey: Ints, named: tuple[Ints, Ints], count: int) -> Mask:
+    """Journeys whose packets name no two servers; `journey` is that of each packet."""
+    low, high = np.full(count, np.iinfo(np.int64).max), np.full(count, -1, np.int64)
+    first, last = named
+    told = last >= 0
+    np.minimum.at(low, journey[told], first[told])
+    np.maximum.at(high, journey[told], last[told])
+    return np.asarray((high < 0) | (low == high), bool)
 
 
 def joined(a: Frames, b: Frames) -> Frames:

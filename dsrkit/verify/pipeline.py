@@ -104,7 +104,7 @@ def _fast(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene]
     """As `_judged`, on the fast path; None where there is none for this set-up, or where roles do not settle."""
     known: Gathered | None = None
     for _ in range(_ATTEMPTS):
-        portions = data.portions(fastpath.PORTION_ROWS, fastpath.PORTION_ROWS, fastpath.HEAD_ROWS, passing=True)
+        portions = data.portions(fastpath.HEAD_ROWS, fastpath.PORTION_ROWS, passing=True)
         head = next(portions)
         frames = data.frames(head.pieces)
         judge = judge_of(scene_of())
