@@ -19,6 +19,7 @@ from dsrkit.verify.frames import ACK, RST, SYN, TCP, Frames, Ints, Mask, Records
 from dsrkit.verify.scene import Scene
 from dsrkit.wire import layout
 from dsrkit.wire.address import ip_halves
+from dsrkit.wire.rows import taken
 
 MOST_ROWS: Final = 200_000
 _MOST_VIPS: Final = 256
@@ -152,7 +153,7 @@ class Collected:
         rows = rows[among(f.rec["res_op"][rows], (1, 2, 135, 136))]
         if not len(rows):
             return
-        rec = f.rec[rows]
+        rec = taken(f.rec, rows)
         part = np.zeros(len(rows), CLAIM)
         part["ts"], part["tap"], part["number"] = rec["ts_ns"], f.tap[rows], f.number[rows]
         part["form"] = forms(f, rows)
@@ -176,7 +177,7 @@ class Collected:
         for i, row in enumerate(rows.tolist()):
             octets = f.octets(row, "in_at", hdr[i] + _ADVERT_OCTETS)[hdr[i] :]
             part["content"][i] = self._parsed(octets, ver[i])
-        rec = f.rec[rows]
+        rec = taken(f.rec, rows)
         part["ts"], part["tap"], part["number"] = rec["ts_ns"], f.tap[rows], f.number[rows]
         part["src"] = f.book.intern(rec["src_hi"][:, 0], rec["src_lo"][:, 0])
         part["eth_src"], part["eth_dst"], part["ttl"] = rec["eth_src"], rec["eth_dst"], rec["ttl"][:, 0]
