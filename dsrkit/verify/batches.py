@@ -23,6 +23,8 @@ from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records,
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.capture import Capture, read
 from dsrkit.wire.layout import RECORD
+from dsrkit.wire.rows import copied as own_rows
+from dsrkit.wire.rows import joined, taken
 
 PathLike = str | os.PathLike[str]
 
@@ -60,7 +62,7 @@ class Piece:
         return self.take(early), self.take(~early)
 
     def take(self, mask: Mask | slice) -> Piece:
-        return Piece(self.rec[mask], self.tap[mask], self.number[mask])
+        return Piece(taken(self.rec, mask), self.tap[mask], self.number[mask])
 
 
 @dataclass(slots=True)
@@ -238,7 +240,7 @@ class Input:
             return Frames(self.book, np.zeros(0, RECORD), np.zeros(0, np.int64), np.zeros(0, np.int64), self._octets)
         out = Frames(
             self.book,
-            np.concatenate([p.rec for p in pieces]),
+            joined([p.rec for p in pieces]),
             np.concatenate([p.tap for p in pieces]),
             np.concatenate([p.number for p in pieces]),
             self._octets,
@@ -253,7 +255,7 @@ class Input:
         for window in windows if self._gate is None else ahead(windows, self._gate):
             if keep and not f.capture.plain:
                 f.hold(window.base, window.buf)
-            rec = window.rec.copy() if copied else window.rec  # a window's memory is several times its packets'
+            rec = own_rows(window.rec) if copied else window.rec  # a window's memory is several times its packets'
             if not len(rec):
                 continue
             if len(f.capture.interfaces) == 1:

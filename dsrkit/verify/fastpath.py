@@ -306,7 +306,9 @@ class FastPath:
             return
         intern, rec = self._scene.book.intern, piece.rec
         sides = [intern(rec[f"{side}_hi"][rows, 0], rec[f"{side}_lo"][rows, 0]) for side in ("src", "dst")]
-        for client, mac, server in zip(sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True):
+        for client, mac, server in zip(
+            sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True
+        ):
             self.evidence.clients[client, mac, server] += 1
 
     def _count_taps(self) -> None:

@@ -14,6 +14,7 @@ from dsrkit.model.names import REWRITES
 from dsrkit.tables import PROFILES
 from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import cell_id
+from dsrkit.verify.arrays import distinct
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import DIRECTIONS, ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
@@ -33,6 +34,7 @@ from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Tally, Verdict
+from dsrkit.wire.rows import joined as joined_rows
 
 SETTLE_NS: Final = 1_000_000_000
 """A packet that crosses a path needs less time than this; its journey stays open for so long."""
@@ -185,7 +187,7 @@ class Judge:
         served = flows.direction == REQUEST
         tagged = (f.proto << 56 | flows.server)[served]
         if len(self._services) < 100_000:
-            self._services = np.union1d(self._services, tagged)
+            self._services = distinct(np.concatenate([self._services, tagged]))
         return without_clients(f, flows, self.scene) if self.scene.mode == "fullnat" else flows
 
     def verdicts(self) -> list[Verdict]:
@@ -290,7 +292,7 @@ def joined(a: Frames, b: Frames) -> Frames:
     """Two batches as one."""
     out = Frames(
         a.book,
-        np.concatenate([a.rec, b.rec]),
+        joined_rows([a.rec, b.rec]),
         np.concatenate([a.tap, b.tap]),
         np.concatenate([a.number, b.number]),
         b.reader,
