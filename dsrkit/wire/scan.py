@@ -36,6 +36,7 @@ MIX = cython.declare(cython.ulonglong, 0xD6E8FEB86659FD93)
 V4_MAPPED = cython.declare(cython.ulonglong, 0xFFFF00000000)
 
 # what one load is when compiled, and the zeros of a row, for the interpreted scan
+_BE16 = struct.Struct(">H").unpack_from
 _BE32 = struct.Struct(">I").unpack_from
 _LE32 = struct.Struct("<I").unpack_from
 _EMPTY_ROW = memoryview(bytes(layout.RECORD.itemsize)).cast("Q")
@@ -594,8 +595,9 @@ class Scanner:
     @cython.exceptval(-1, check=False)
     def b16(self, at: cython.longlong) -> cython.longlong:
         """Two octets in network order."""
-        value: cython.longlong = self.buf[at]
-        return (value << 8) | self.buf[at + 1]
+        if cython.compiled:  # interpreted, the reader checks
+            self.touch(at, at + 1)
+        return self.u16(at)
 
     @cython.cfunc
     @cython.inline
@@ -603,9 +605,9 @@ class Scanner:
     @cython.exceptval(-1, check=False)
     def b32(self, at: cython.longlong) -> cython.longlong:
         """Four octets in network order."""
-        if not cython.compiled:
-            return _BE32(self.buf, at)[0]
-        return (self.b16(at) << 16) | self.b16(at + 2)
+        if cython.compiled:  # interpreted, the reader checks
+            self.touch(at, at + 3)
+        return self.u32(at)
 
     @cython.cfunc
     @cython.inline
@@ -621,12 +623,12 @@ class Scanner:
     @cython.exceptval(0, check=True)
     def b64(self, at: cython.longlong) -> cython.ulonglong:
         """Eight octets in network order."""
-        high: cython.ulonglong = self.b32(at)
-        low: cython.ulonglong = self.b32(at + 4)
-        return (high << 32) | low
+        if cython.compiled:  # interpreted, the reader checks
+            self.touch(at, at + 7)
+        return self.u64(at)
 
-    # The readers below have no bounds check when compiled, and a compiler makes one load of each. Whoever calls them has
-    # compared the last octet with `cap`, which `decode` compares with the buffer.
+    # The readers below have no bounds check when compiled: their octets lie at one address with constant distances, of
+    # which a compiler makes a single load. Whoever calls them has compared the last octet with an end that was checked.
 
     @cython.cfunc
     @cython.inline
@@ -635,8 +637,11 @@ class Scanner:
     @cython.exceptval(check=False)
     def u16(self, at: cython.longlong) -> cython.longlong:
         """`b16`, unchecked."""
-        high: cython.longlong = self.buf[at]
-        return (high << 8) | self.buf[at + 1]
+        if not cython.compiled:
+            return _BE16(self.buf, at)[0]
+        p: cython.p_uchar = cython.address(self.buf[at])
+        high: cython.longlong = p[0]
+        return (high << 8) | p[1]
 
     @cython.cfunc
     @cython.inline
@@ -645,15 +650,13 @@ class Scanner:
     @cython.exceptval(check=False)
     def u32(self, at: cython.longlong) -> cython.longlong:
         """`b32`, unchecked."""
-        one: cython.ulonglong = 0
-        two: cython.ulonglong = 0
-        three: cython.ulonglong = 0
         if not cython.compiled:
             return _BE32(self.buf, at)[0]
-        one = self.buf[at]
-        two = self.buf[at + 1]
-        three = self.buf[at + 2]
-        return (one << 24) | (two << 16) | (three << 8) | self.buf[at + 3]
+        p: cython.p_uchar = cython.address(self.buf[at])
+        a: cython.uint = p[0]
+        b: cython.uint = p[1]
+        c: cython.uint = p[2]
+        return (a << 24) | (b << 16) | (c << 8) | p[3]
 
     @cython.cfunc
     @cython.inline
@@ -685,17 +688,15 @@ class Scanner:
     @cython.exceptval(check=False)
     def n32(self, at: cython.longlong, swapped: cython.longlong) -> cython.longlong:
         """Four octets of the file's own order, unchecked."""
-        one: cython.ulonglong = 0
-        two: cython.ulonglong = 0
-        three: cython.ulonglong = 0
         if swapped != 0:
             return self.u32(at)
         if not cython.compiled:
             return _LE32(self.buf, at)[0]
-        one = self.buf[at + 1]
-        two = self.buf[at + 2]
-        three = self.buf[at + 3]
-        return (three << 24) | (two << 16) | (one << 8) | self.buf[at]
+        p: cython.p_uchar = cython.address(self.buf[at])
+        b: cython.uint = p[1]
+        c: cython.uint = p[2]
+        d: cython.uint = p[3]
+        return (d << 24) | (c << 16) | (b << 8) | p[0]
 
     @cython.cfunc
     @cython.inline
@@ -703,16 +704,16 @@ class Scanner:
     @cython.boundscheck(False)
     @cython.exceptval(check=False)
     def word(self, at: cython.longlong) -> cython.ulonglong:
-        """Eight octets, little endian, unchecked."""
-        a: cython.ulonglong = self.buf[at]
-        b: cython.ulonglong = self.buf[at + 1]
-        c: cython.ulonglong = self.buf[at + 2]
-        d: cython.ulonglong = self.buf[at + 3]
-        e: cython.ulonglong = self.buf[at + 4]
-        f: cython.ulonglong = self.buf[at + 5]
-        g: cython.ulonglong = self.buf[at + 6]
-        h: cython.ulonglong = self.buf[at + 7]
-        return a | (b << 8) | (c << 16) | (d << 24) | (e << 32) | (f << 40) | (g << 48) | (h << 56)
+        """Eight octets, little endian, unchecked; for compiled loops only."""
+        p: cython.p_uchar = cython.address(self.buf[at])
+        b: cython.ulonglong = p[1]
+        c: cython.ulonglong = p[2]
+        d: cython.ulonglong = p[3]
+        e: cython.ulonglong = p[4]
+        f: cython.ulonglong = p[5]
+        g: cython.ulonglong = p[6]
+        h: cython.ulonglong = p[7]
+        return p[0] | (b << 8) | (c << 16) | (d << 24) | (e << 32) | (f << 40) | (g << 48) | (h << 56)
 
     @cython.cfunc
     @cython.inline
@@ -1121,9 +1122,7 @@ class Scanner:
     @cython.nogil
     @cython.boundscheck(False)
     @cython.exceptval(check=False)
-    def write_ip(
-        self, at: cython.longlong, level: cython.longlong, kind: cython.longlong
-    ) -> cython.void:
+    def write_ip(self, at: cython.longlong, level: cython.longlong, kind: cython.longlong) -> cython.void:
         """The row's fields of the IP header at `at`."""
         total: cython.longlong = 0
         field: cython.longlong = 0
