@@ -910,14 +910,16 @@ class Scanner:
         while left >= 16:
             even = self.word(at)
             odd = self.word(at + 8)
-            total = total + ((even & m32) + (even >> 32))
-            carried = carried + ((odd & m32) + (odd >> 32))
+            total = total + even
+            carried = carried + (total < even)
+            total = total + odd
+            carried = carried + (total < odd)
             sum_ = sum_ + (even ^ (even >> 29)) * weight
             other = other + (odd ^ (odd >> 29)) * (weight + step)
             weight = weight + step + step
             at += 16
             left -= 16
-        total = total + carried
+        total = (total & m32) + (total >> 32) + carried  # 2**64 is 1 modulo 0xffff
         sum_ = sum_ + other
         while left > 0:
             even = self.word(at)
@@ -970,9 +972,9 @@ class Scanner:
 
     # --- packets of the usual shape -------------------------------------------------------------------------------
 
-    # Ethernet with at most one tag, IPv4 or IPv6 at most twice (IP in IP, GRE), TCP or UDP; whole, unfragmented, without
-    # IP options or extension headers, with lengths that fit. Such a packet is first looked at and then written in one
-    # line, without a bounds check; any other is left to the walk below, which gives the same rows (a test compares).
+    # Ethernet with at most one tag, one or two IP headers (IP in IP, GRE), TCP or UDP; whole, unfragmented, without IP
+    # options or extension headers, with lengths that fit. Such a packet is looked at first and then written in one go,
+    # without a bounds check; any other is left to the walk below, which gives the same rows (a test compares).
 
     @cython.cfunc
     @cython.nogil
@@ -2118,7 +2120,7 @@ class Scanner:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def options(self, at: cython.longlong, end: cython.longlong) -> cython.longlong:
-        """TCP options: MSS, window scale, timestamps, and a fingerprint of all; their sum. Source: RFC 9293 s3.2, 7323."""
+        """TCP options: MSS, window scale, timestamps, a fingerprint of all; their sum. Source: RFC 9293 s3.2, 7323."""
         kind: cython.longlong = 0
         size: cython.longlong = 0
         total: cython.longlong = self.digest(at, end - at)
