@@ -151,8 +151,8 @@ class Input:
     ) -> Iterator[Portion]:
         """As `batches`, in the pieces that were read.
 
-        The first portion has about `head` packets (`BATCH_ROWS`), the others about `later` (`LATER_ROWS`). `passing`: portions are let go before the next one is asked for, so
-        that their rows need no copies.
+        The first portion has about `head` packets (`BATCH_ROWS`), the others about `later` (`LATER_ROWS`). `passing`:
+        portions are let go before the next one is asked for, so that their rows need no copies.
         """
         rows = BATCH_ROWS if head is None else head
         later = LATER_ROWS if later is None else later

@@ -54,8 +54,7 @@ class Octets:
 
 @dataclass(slots=True)
 class Examples:
-    """Which of some journeys are `right`, which are `complete`, their directions, and each packet's point (None: none that
-    is known)."""
+    """Which of some journeys are `right`, which `complete`; their directions; each packet's point (None: none known)."""
 
     right: Mask
     complete: Mask
