@@ -171,7 +171,13 @@ class Table:
     runs: list[Runs] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"title": self.title, "runs": [one.to_dict() for one in self.runs]}
+        return {
+            "title": self.title,
+            "note": self.note,
+            "head": self.head,
+            "rows": self.rows,
+            "runs": [one.to_dict() for one in self.runs],
+        }
 
 
 def against_peers(captures: Captures, packets: int, rounds: int) -> Table:
