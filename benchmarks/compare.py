@@ -2,10 +2,9 @@
 
     python benchmarks/compare.py [--packets N] [--rounds N] [--full] [--json FILE] [--write]
 
-Every run is a process of its own. CPU is the user and system time of it and of all its children; memory is the
-largest resident set among them. The slow tools get the beginning of the traffic only, and are compared by CPU per packet, their start
-(measured on a capture of 100 packets) taken off; dsrkit's start is never taken off. Values are medians, with the least
-and the most.
+Every run is a process of its own. CPU is the user and system time of it and of all its children, memory the largest
+resident set among them. The slow tools get the beginning of the traffic only, and are compared by CPU per packet, their
+start (measured on a capture of 100 packets) taken off; dsrkit's start is never taken off. Values are medians.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ def interleaved(runs: Sequence[Runs], rounds: int) -> None:
 
 
 class Captures:
-    """Generated captures, kept while the run lasts."""
+    """Generated captures, kept while a table is measured."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -145,8 +144,10 @@ class Captures:
                     pass
         return before, behind
 
-    def drop(self, *files: str) -> None:
-        shutil.rmtree(Path(files[0]).parent, ignore_errors=True)
+    def drop(self) -> None:
+        """Forget all: a table with many packets needs the room."""
+        for folder in self.folder.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def verify(*files: str) -> list[str]:
@@ -256,7 +257,6 @@ def over_sizes(captures: Captures, packets: int, rounds: int) -> Table:
     if _has_jobs():
         runs += [Runs("verify --jobs 2", [*verify(*some), "--jobs", "2"], 2 * packets)]
     interleaved(runs, rounds)
-    captures.drop(*many)
     table = Table(
         "Scale",
         f"{MAIN}, {rounds} rounds. `×`: CPU per packet by the first row.",
@@ -403,13 +403,14 @@ def main() -> None:
                 case "peers":
                     table = against_peers(captures, given.packets, given.rounds)
                 case "modes":
-                    table = over_modes(captures, given.packets, given.rounds)
+                    table = over_modes(captures, min(given.packets, 300_000), given.rounds)
                 case "scale":
                     table = over_sizes(captures, given.packets, given.rounds)
                 case "compressed":
                     table = compressed(captures, min(given.packets, 300_000), given.rounds)
                 case _:
                     table = starting(captures, given.rounds)
+            captures.drop()
             tables.append(table)
             print("\n".join(as_text(table)), flush=True)
     notes = machine()
