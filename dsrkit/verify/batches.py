@@ -184,7 +184,7 @@ class Input:
             del pieces  # before the next ones are read
             if until is None:
                 return
-            rows = min(rows, later)
+            rows = later
             self._let_go(held)
 
     def _cut(self, held: list[list[Piece]], until: int | None) -> list[Piece]:

@@ -54,7 +54,7 @@ class Octets:
 
 @dataclass(slots=True)
 class Examples:
-    """Which of some journeys are `right`, which `complete`; their directions; each packet's point (None: none known)."""
+    """Which of some journeys are `right`, which `complete`; their directions; each packet's point, if known."""
 
     right: Mask
     complete: Mask
