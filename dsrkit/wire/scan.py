@@ -3,10 +3,14 @@
 # mypy: ignore-errors
 """The one scan: capture records in, `layout.RECORD` rows out, one pass per packet while its cache lines are hot.
 
-Written in Cython's pure Python mode and compiled with bounds checks on; the same source runs interpreted (slowly).
-Its dialect: no Python objects, pointers or structs inside; every index is checked, so a length that lies can at most
-raise IndexError; 64-bit products and sums are masked, so that both ways of running give the same numbers; input is a
-`memoryview` in both.
+Written in Cython's pure Python mode and compiled; the same source runs interpreted (slowly). Its dialect: no Python
+objects or structs inside; 64-bit products and sums are masked where both ways of running have to give the same numbers;
+input is a `memoryview` in both. What runs only compiled (a load of several octets at once, the loop of the sums) or
+only interpreted stands behind `cython.compiled`.
+
+Bounds: the walk of any packet checks every index, so a length that lies can at most raise IndexError. Unchecked are
+the sums' loops, the packets of the usual shape and the records' own headers, whose first and last octet were checked
+before, at once (`touch`); tests/property/test_scan_bounds.py runs them where every index is checked.
 
 Positions (``at``) are indices of the window's buffer. Two bounds travel with the decoder: `limit`, where the headers
 read so far say that the packet ends, and `cap`, where the octets that may be read end (captured, and within the
@@ -261,8 +265,8 @@ class Scanner:
     def attach(self, octets, rows, gue_ports):
         """Take the window's buffer and the rows' memory.
 
-        `octets` and `rows` are writable contiguous memoryviews of octets, each a multiple of 8 long and `octets` at
-        least 8 longer than what is ever scanned of it; `gue_ports` is 65536 octets, 1 at each GUE port.
+        `octets` and `rows` are writable contiguous memoryviews of octets, `octets` at least 8 longer than what is ever
+        scanned of it and `rows` a whole number of rows long; `gue_ports` is 65536 octets, 1 at each GUE port.
         """
         self.buf = octets
         self.o8 = rows
