@@ -79,6 +79,7 @@ def _two(first: Report, second: Report) -> Report:
         cells=_grouped(first.cells + second.cells, lambda c: (c.cell, c.hop, c.direction), _cell),
         traffic=first.traffic.merge(second.traffic),
         notes=_notes((*first.notes, *second.notes, *said)),
+        incomplete=_union(first.incomplete, second.incomplete),
         **{name: _section(getattr(first, name) + getattr(second, name)) for name in SECTIONS},
         fail_on=min(first.fail_on, second.fail_on, key=THRESHOLD.__getitem__),
     )

@@ -46,9 +46,9 @@ def examine(
     diagnose: Diagnose | None = None,
 ) -> Report:
     """Judge captures by the tables of their mode, let `observers` look on and `diagnose` name causes."""
-    _known("mode", mode, MODES)
-    _known("profile", profile, PROFILES)
-    _known("fail_on", fail_on, FAIL_ON)
+    known("mode", mode, MODES)
+    known("profile", profile, PROFILES)
+    known("fail_on", fail_on, FAIL_ON)
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     book = AddressBook()
     data = Input(book, named_sources(source, loaded), loaded)
@@ -64,7 +64,8 @@ def examine(
     return conclude(judged, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
 
 
-def _known(what: str, value: str | None, words: Collection[str]) -> None:
+def known(what: str, value: str | None, words: Collection[str]) -> None:
+    """Raises: UsageError for a word that is none of those."""
     if value is not None and value not in words:
         raise UsageError(f"unknown {what} {value!r}; one of: {', '.join(words)}")
 
