@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from dsrkit.classes import dataclass
 from dsrkit.errors import DsrkitError, MissingDependency, UsageError
+
+WAIT: Final = "10s"
+"""For a scheduler to answer."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -69,7 +72,7 @@ class Cluster:
         except ImportError:
             raise MissingDependency("--cluster needs dask.distributed: pip install 'dsrkit[cluster]'") from None
         try:
-            self._client = Client(address, timeout="10s", set_as_default=False)
+            self._client = Client(address, timeout=WAIT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UsageError(f"--cluster {address!r}: no scheduler answers there ({error})") from None
 

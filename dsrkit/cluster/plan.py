@@ -52,6 +52,8 @@ def examine(
 
     Raises: DsrkitError for what the caller can mend: files that no worker can read, no slice that could be judged.
     """
+    if any(os.fspath(path) == "-" for paths in files.values() for path in paths):
+        raise UsageError("standard input cannot be judged in slices: give regular files")
     shown = {os.path.abspath(path): os.fspath(path) for paths in files.values() for path in paths}
     taps = _aligned(_indexed(executor, files))
     slices = cut(taps, packets)
