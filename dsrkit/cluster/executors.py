@@ -85,7 +85,7 @@ class Cluster:
         self._client.close()
 
     def run(self, task: Callable[[T], R], items: Sequence[T], avoid: Mapping[int, str]) -> list[R | Lost]:
-        workers = list(self._client.scheduler_info(n_workers=-1)["workers"])
+        workers = list(self._client.ncores())
         if not workers:
             raise UsageError("--cluster: the scheduler has no workers")
         futures = []

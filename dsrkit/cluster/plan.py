@@ -1,17 +1,16 @@
 """The plan of a verification in slices, the same one wherever the tasks are done.
 
-Files are indexed, clocks compared, slices cut; each slice shows what it can of the roles, which are decided once from
-all; then each slice is judged by them, and the reports are merged. What fails is tried again, elsewhere if there is an
-elsewhere; what is lost after that is said, and the report is none of the whole.
+Files are indexed, clocks compared, slices cut. The beginnings of all slices show the roles, by which each slice is
+judged while evidence is counted on; where all of it shows other roles, slices are judged once more by those. The
+reports are merged. What fails is tried again, elsewhere if there is an elsewhere; what is lost after that is said.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import reduce
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -19,10 +18,11 @@ import numpy as np
 from dsrkit.cluster.executors import Executor, Lost
 from dsrkit.cluster.files import Index, Parts, index_of
 from dsrkit.cluster.slices import EARLY, LATE, SLICE_PACKETS, Slice, TapFiles, cut
-from dsrkit.cluster.work import CheckTask, EvidenceTask, Stated, check, show
+from dsrkit.cluster.work import Checked, CheckTask, EvidenceTask, Shown, Stated, check, show
 from dsrkit.errors import CaptureError, UsageError
 from dsrkit.model.report import Report
 from dsrkit.model.same_machines import with_files
+from dsrkit.verify import roles
 from dsrkit.verify.batches import Input, PathLike
 from dsrkit.verify.conclude import Diagnose
 from dsrkit.verify.frames import AddressBook, Ints, Words
@@ -32,6 +32,9 @@ from dsrkit.verify.scene import Scene
 from dsrkit.wire.capture import Capture
 
 TRIES: Final = 3
+"""Of a task."""
+ATTEMPTS: Final = 3
+"""To judge by the roles that turn out to be right."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,28 +60,51 @@ def examine(
     shown = {os.path.abspath(path): os.fspath(path) for paths in files.values() for path in paths}
     taps = _aligned(_indexed(executor, files))
     slices = cut(taps, packets)
-    evidence = _tried(executor, show, [EvidenceTask(taps, one, stated) for one in slices])
     book = AddressBook()
-    scene, nodes = _decided(book, taps, stated, [found for found in evidence if not isinstance(found, Lost)])
-    notes, scene.notes = scene.notes, []
-    reports = _tried(
-        executor, check, [CheckTask(taps, one, stated, scene, nodes, observers, diagnose) for one in slices]
-    )
-    judged = [report for report in reports if not isinstance(report, Lost)]
-    lost = {one: found.why for one, found in zip(slices, reports, strict=True) if isinstance(found, Lost)}
-    if not judged:
-        raise UsageError(f"no slice could be verified: {next(iter(lost.values()))}")
+    heads = _tried(executor, show, [EvidenceTask(taps, one, stated) for one in slices])
+    scene, nodes = _decided(book, taps, stated, [found for found in heads if not isinstance(found, Lost)])
+    for left in reversed(range(ATTEMPTS)):
+        tasks = [CheckTask(taps, one, stated, _mute(scene), nodes, observers, diagnose) for one in slices]
+        found = _tried(executor, check, tasks)
+        judged = [one for one in found if not isinstance(one, Lost)]
+        if not judged:
+            lost = [one.why for one in found if isinstance(one, Lost)]
+            raise UsageError(f"no slice could be verified: {lost[0]}")
+        again, nodes = _decided(book, taps, stated, [one.shown for one in judged])
+        if not left or roles.alike(again, scene):
+            break
+        scene = again
+    return _report(found, slices, taps, again.notes, nodes, shown)
+
+
+def _mute(scene: Scene) -> Scene:
+    """A scene without its notes, which are those of the whole and not of each slice."""
+    return replace(scene, notes=[])
+
+
+def _report(
+    found: Sequence[Checked | Lost],
+    slices: Sequence[Slice],
+    taps: Sequence[TapFiles],
+    notes: Sequence[str],
+    nodes: Sequence[str | None],
+    shown: Mapping[str, str],
+) -> Report:
+    """The slices' reports as one, with what is missing."""
+    judged = [one.report for one in found if not isinstance(one, Lost)]
+    lost = {one: what.why for one, what in zip(slices, found, strict=True) if isinstance(what, Lost)}
     labels = {tap.label: shown[tap.indexes[0].path] + _more(tap.indexes) for tap in taps}
-    report = with_files(reduce(Report.merge, judged), {**shown, **labels})
-    blind = [one for one, found in zip(slices, evidence, strict=True) if isinstance(found, Lost)]
-    notes += [f"roles were decided without {_named(one, slices)}" for one in blind]
-    notes += [note for tap in taps for note in _said(tap, shown)]
+    report = with_files(judged[0].merge(*judged[1:]), {**shown, **labels})
+    said = [*notes, *(note for tap in taps for note in _said(tap, shown))]
     if len(slices) > 1:
-        notes.append(
-            f"judged in {len(slices)} slices of time; a connection that a cut goes through counts on both sides"
-        )
+        said.append(f"judged in {len(slices)} slices of time: connections that a cut goes through count in both")
     missing = tuple(f"{_named(one, slices)} could not be judged: {why}" for one, why in lost.items())
-    return replace(report, notes=(*notes, *report.notes), incomplete=(*report.incomplete, *missing))
+    return replace(
+        report,
+        taps=tuple(replace(tap, node=node) for tap, node in zip(report.taps, nodes, strict=True)),
+        notes=(*said, *report.notes),
+        incomplete=(*report.incomplete, *missing),
+    )
 
 
 def _tried(executor: Executor, task: Callable[[T], R], items: Sequence[T]) -> list[R | Lost]:
@@ -144,14 +170,12 @@ def _aligned(taps: tuple[TapFiles, ...]) -> tuple[TapFiles, ...]:
 
 
 def _decided(
-    book: AddressBook, taps: tuple[TapFiles, ...], stated: Stated, evidence: Collection[Any]
+    book: AddressBook, taps: tuple[TapFiles, ...], stated: Stated, evidence: Sequence[Shown]
 ) -> tuple[Scene, tuple[str | None, ...]]:
     """The roles that all slices show together, and the nodes of the taps."""
     total = Gathered()
     for found in evidence:
-        one = found.to(book)
-        total.all.merge(one.all)
-        total.without_clients.merge(one.without_clients)
+        total.add(found.to(book))
     scene = stated.scene(book)
     data = _WithSpec(taps, stated)
     settle(data.taps, scene, total)

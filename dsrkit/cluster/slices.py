@@ -124,8 +124,15 @@ class SliceInput(Input):
         for at, belongs in ((begin, False), (end, True)):
             if at in self._before:
                 rows = np.flatnonzero((when >= at) & (when < at + MARGIN_NS))
-                mine[rows[np.isin(_keys(rec[rows]), self._before[at])]] = belongs
+                if len(rows):
+                    mine[rows[_among(_keys(rec[rows]), self._before[at])]] = belongs
         return mine
+
+
+def _among(keys: Words, known: Words) -> Mask:
+    """Which keys are among those known, which are in order."""
+    place = np.minimum(np.searchsorted(known, keys), max(len(known) - 1, 0))
+    return known[place] == keys if len(known) else np.zeros(len(keys), bool)
 
 
 def _keys(rec: Records) -> Words:

@@ -93,19 +93,23 @@ class Shown:
 
 
 def show(task: EvidenceTask) -> Shown:
-    """Count what a slice shows of the roles."""
+    """Count what the beginning of a slice shows of the roles."""
     book = AddressBook()
     data = SliceInput(book, task.taps, task.slice, task.stated.spec)
-    found = gather(task.stated.scene(book), (batch.frames for batch in data.batches()))
+    head = next(data.portions())
+    return _shown(book, gather(task.stated.scene(book), [data.frames(head.pieces)]))
+
+
+def _shown(book: AddressBook, gathered: Gathered) -> Shown:
     used: set[int] = set()
 
     def note(number: int) -> int:
         used.add(number)
         return number
 
-    for evidence in (found.all, found.without_clients):
+    for evidence in (gathered.all, gathered.without_clients):
         _renumbered(evidence, note)
-    return Shown(found, {number: book.text(number) for number in used if 0 < number < _OWN_NUMBER})
+    return Shown(gathered, {number: book.text(number) for number in used if 0 < number < _OWN_NUMBER})
 
 
 def _renumbered(e: Evidence, new: Callable[[int], int]) -> Evidence:
@@ -149,9 +153,18 @@ class CheckTask:
     diagnose: Diagnose | None
 
 
-def check(task: CheckTask) -> Report:
-    """Judge the packets of a slice by the roles that all slices show."""
-    judge, data = _fast(task) or _slow(task)
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a slice, and all that it shows of the roles."""
+
+    report: Report
+    shown: Shown
+
+
+def check(task: CheckTask) -> Checked:
+    """Judge the packets of a slice by the roles that the beginnings of all slices show."""
+    judge, data, found = _fast(task) or _slow(task)
+    shown = _shown(judge.scene.book, found)
     said = task.stated
     report = conclude(
         judge,
@@ -162,7 +175,7 @@ def check(task: CheckTask) -> Report:
         spec=said.spec,
         diagnose=task.diagnose,
     )
-    return _in_files(report, {tap.label: [index.path for index in tap.indexes] for tap in task.taps})
+    return Checked(_in_files(report, {tap.label: [index.path for index in tap.indexes] for tap in task.taps}), shown)
 
 
 def _start(task: CheckTask) -> tuple[Judge, SliceInput]:
@@ -174,7 +187,7 @@ def _start(task: CheckTask) -> tuple[Judge, SliceInput]:
     return Judge(scene, taps, [observer(scene, taps, task.stated.spec) for observer in task.observers]), data
 
 
-def _fast(task: CheckTask) -> tuple[Judge, SliceInput] | None:
+def _fast(task: CheckTask) -> tuple[Judge, SliceInput, Gathered] | None:
     """On the fast path; None where there is none for this set-up or slice."""
     module = fastpath.compiled()
     if module is None or not fastpath.possible(task.scene):
@@ -182,18 +195,21 @@ def _fast(task: CheckTask) -> tuple[Judge, SliceInput] | None:
     judge, data = _start(task)
     portions = data.portions(fastpath.PORTION_ROWS, fastpath.PORTION_ROWS, fastpath.HEAD_ROWS, passing=True)
     head = next(portions)
-    if head.until is None or not FastPath(judge, data, module).run(head, portions):
+    path = FastPath(judge, data, module)
+    if head.until is None or not path.run(head, portions):
         return None
-    return judge, data
+    return judge, data, Gathered(path.evidence)
 
 
-def _slow(task: CheckTask) -> tuple[Judge, SliceInput]:
+def _slow(task: CheckTask) -> tuple[Judge, SliceInput, Gathered]:
     judge, data = _start(task)
+    found = Gathered()
     for batch in data.batches():
+        found.add(gather(judge.scene, [batch.frames]))
         judge.see_traffic(batch.frames)
         judge.feed(batch.frames, batch.until)
         del batch  # its columns make room for those of the next
-    return judge, data
+    return judge, data, found
 
 
 def _in_files(report: Report, files: Mapping[str, Collection[str]]) -> Report:

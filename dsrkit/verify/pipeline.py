@@ -143,6 +143,11 @@ class Gathered:
         self.all = every or roles.Evidence()
         self.without_clients = roles.Evidence()
 
+    def add(self, other: Gathered) -> None:
+        """Add what other packets showed."""
+        self.all.merge(other.all)
+        self.without_clients.merge(other.without_clients)
+
 
 def gather(scene: Scene, parts: Iterable[Frames]) -> Gathered:
     """Count all packets given."""

@@ -22,7 +22,7 @@ from dsrkit.cluster import executors, plan
 from dsrkit.cluster.executors import Cluster, Executor, Here, Lost, Processes
 from dsrkit.cluster.files import FILE_SHIFT, Parts, index_of
 from dsrkit.cluster.slices import EARLY, LATE, MARGIN_NS, Slice, SliceInput, TapFiles, cut
-from dsrkit.cluster.work import Stated, check
+from dsrkit.cluster.work import EvidenceTask, Shown, Stated, check
 from dsrkit.diagnose.evidence import Evidence
 from dsrkit.diagnose.reason import diagnose
 from dsrkit.errors import CaptureError, UsageError
@@ -31,6 +31,7 @@ from dsrkit.model.report import Report
 from dsrkit.model.schema import REPORT_SCHEMA
 from dsrkit.report.text import nothing_checked_reason, render
 from dsrkit.verify.frames import AddressBook
+from dsrkit.verify.pipeline import Gathered
 
 Captures = dict[str, list[Path]]
 SLICE = 4_000
@@ -242,10 +243,32 @@ def test_a_lost_slice_is_said_and_is_no_success(healthy: Captures) -> None:
     assert whole.merge(part).incomplete == part.incomplete
 
 
-def test_roles_without_a_slice_are_noted(healthy: Captures) -> None:
-    blind = examined(healthy, Failing(plan.show, 0, plan.TRIES))
-    assert any(note.startswith("roles were decided without slice 1 of ") for note in blind.notes)
-    assert blind.exit_code == 0
+def test_a_lost_beginning_costs_nothing(healthy: Captures) -> None:
+    assert examined(healthy, Failing(plan.show, 0, plan.TRIES)) == examined(healthy)
+
+
+def test_roles_that_only_the_whole_shows_are_judged_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    captures = crafted(tmp_path, "nat")
+    expected = examined(captures)
+    monkeypatch.setattr(plan, "show", _nothing)
+    executor = Counting()
+    assert packets_of(examined(captures, executor)) == packets_of(expected)
+    assert executor.tasks.count(check) == 2
+
+
+def _nothing(task: EvidenceTask) -> Shown:
+    return Shown(Gathered(), {})
+
+
+class Counting(Here):
+    """Notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.tasks: list[object] = []
+
+    def run(self, task: Any, items: Sequence[Any], avoid: Mapping[int, str]) -> list[Any]:
+        self.tasks.append(task)
+        return super().run(task, items, avoid)
 
 
 def test_nothing_at_all_is_an_error(healthy: Captures) -> None:
