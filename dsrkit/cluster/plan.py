@@ -20,6 +20,7 @@ from dsrkit.cluster.files import Index, Parts, index_of
 from dsrkit.cluster.slices import EARLY, LATE, SLICE_PACKETS, Slice, TapFiles, cut
 from dsrkit.cluster.work import Checked, CheckTask, EvidenceTask, Shown, Stated, check, show
 from dsrkit.errors import CaptureError, UsageError
+from dsrkit.model.merging import together
 from dsrkit.model.report import Report
 from dsrkit.model.same_machines import with_files
 from dsrkit.verify import roles
@@ -94,7 +95,8 @@ def _report(
     judged = [one.report for one in found if not isinstance(one, Lost)]
     lost = {one: what.why for one, what in zip(slices, found, strict=True) if isinstance(what, Lost)}
     labels = {tap.label: shown[tap.indexes[0].path] + _more(tap.indexes) for tap in taps}
-    report = with_files(judged[0].merge(*judged[1:]), {**shown, **labels})
+    report = judged[0] if len(judged) == 1 else together(judged[0].merge(*judged[1:]))
+    report = with_files(report, {**shown, **labels})
     said = [*notes, *(note for tap in taps for note in _said(tap, shown))]
     if len(slices) > 1:
         said.append(f"judged in {len(slices)} slices of time: connections that a cut goes through count in both")
