@@ -167,9 +167,8 @@ def test_fields_that_break_together_are_one_finding() -> None:
     """Each part names the field that failed most often there; the whole has one finding, as one verification has."""
 
     def part(led: str, **failed: int) -> Report:
-        cells = [
-            CellVerdict(f"nat.lb.{f.replace('_', '.')}", "B→C", "request", "fail", 9, n) for f, n in failed.items()
-        ]
+        ids = {f"nat.lb.{field.replace('_', '.')}": n for field, n in failed.items()}
+        cells = [CellVerdict(cell, "B→C", "request", "fail", 9, n) for cell, n in ids.items()]
         finding = Finding(led, led, "error", "x", count=ids[led], symptoms=tuple(ids))
         return Report(findings=(Finding("NAT207", "x", "warning", ""), finding), cells=tuple(cells))
 
