@@ -185,7 +185,7 @@ def test_fields_that_break_together_are_one_finding() -> None:
         "nat.real-server.answered",
         "NAT207",
     ]
-    assert merged.findings[0].count == 3
+    assert merged.findings[0].count == 5
     assert merged.findings[0].symptoms == ("nat.lb.ip.ttl", "nat.lb.l4.checksum")
 
 
