@@ -11,6 +11,7 @@ PYTEST_ARGS ?= -n 2
 LAB_ENGINES ?= host uml
 FUZZ_MUTANTS ?= 100000
 FUZZ_SECONDS ?= 300
+BENCH_ARGS ?=
 
 export PIP_REQUIRE_VIRTUALENV := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -22,7 +23,7 @@ PACKAGE := $(shell find dsrkit -name __pycache__ -prune -o \( -type d -o -name '
     $(shell find pcaps -mindepth 1)
 BUILD_FILES := pyproject.toml setup.py MANIFEST.in README.md LICENSE
 
-.PHONY: help demo test lint docs docs-serve docs-output docs-tables fuzz lab-all record pcaps build clean
+.PHONY: help demo test lint docs docs-serve docs-output docs-tables bench bench-full fuzz lab-all record pcaps build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +47,13 @@ lint: $(TEST_VENV)/.installed ## ruff, its formatter, mypy --strict on the packa
 lab-all: $(TEST_VENV)/.installed ## Build every mode for real, in every engine that can; as root (LAB_ENGINES='host uml')
 	@scripts/ensure.sh programs
 	@scripts/labs.sh $(TEST_VENV)/bin/dsrkit $(LAB_ENGINES)
+
+# BENCH_ARGS=--write puts the results into docs/benchmarks.md
+bench: $(TEST_VENV)/.installed ## Measure dsrkit beside tshark, tcpdump, dpkt and scapy; minutes (BENCH_ARGS)
+	$(TEST_VENV)/bin/python benchmarks/compare.py $(BENCH_ARGS)
+
+bench-full: $(TEST_VENV)/.installed ## The same with 1 and 10 million packets per tap; needs 10 GB in TMPDIR
+	$(TEST_VENV)/bin/python benchmarks/compare.py --packets 1000000 --rounds 5 --full $(BENCH_ARGS)
 
 fuzz: $(TEST_VENV)/.installed ## Examine mutated captures, then let atheris look for more (FUZZ_MUTANTS, FUZZ_SECONDS)
 	$(TEST_VENV)/bin/python scripts/fuzz.py mutants $(FUZZ_MUTANTS)

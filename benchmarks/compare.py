@@ -2,11 +2,9 @@
 
     python benchmarks/compare.py [--packets N] [--rounds N] [--full] [--json FILE] [--write]
 
-Every run is a process of its own. CPU is the user and system time of it and of all its children; memory is the
-largest resident set among them (a process counts what this runner had when it started it: see the floor in the
-output). The slow tools get the beginning of the traffic only, and are compared by CPU per packet, their start
-(measured on a capture of 100 packets) taken off; dsrkit's start is never taken off. Values are medians, with the least
-and the most.
+Every run is a process of its own. CPU is the user and system time of it and of all its children, memory the largest
+resident set among them. The slow tools get the beginning of the traffic only, and are compared by CPU per packet, their
+start (measured on a capture of 100 packets) taken off; dsrkit's start is never taken off. Values are medians.
 """
 
 from __future__ import annotations
@@ -31,11 +29,17 @@ from peers import tshark
 
 HERE: Final = Path(__file__).resolve().parent
 PAGE: Final = HERE.parent / "docs" / "benchmarks.md"
-DSRKIT: Final = (sys.executable, "-m", "dsrkit")
+PYTHON: Final = (sys.executable, "-P")  # never the package of the folder that this is started in
+DSRKIT: Final = (*PYTHON, "-m", "dsrkit")
 INTERPRETED: Final = (
     "import sys; from dsrkit.wire import _cython; load = _cython.load; "
     "_cython.load = lambda name, interpreted=False: load(name, interpreted=True); "
     "from dsrkit.cli.entry import main; main()"
+)
+WAITS: Final = (  # runs a program from a process that is small, since a child's peak begins with its parent's memory
+    "import os, sys; process = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ); "
+    "_, status, used = os.wait4(process, 0); code = os.waitstatus_to_exitcode(status); "
+    "sys.stderr.write(f'\\n{used.ru_utime + used.ru_stime} {used.ru_maxrss}\\n'); sys.exit(code)"
 )
 SCAN: Final = (
     "import sys; from dsrkit.wire import capture; "
@@ -71,17 +75,19 @@ class Runs:
 
     def run(self) -> None:
         begin = time.perf_counter()
-        with open(os.devnull, "wb") as sink:
-            process = subprocess.Popen(self.argv, stdout=sink, stderr=subprocess.PIPE)
-            assert process.stderr is not None
-            said = process.stderr.read()
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{self.name}: exit {process.returncode}: {' '.join(self.argv)}\n{said.decode()}")
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", WAITS, *self.argv],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SystemExit(f"{self.name}: exit {done.returncode}: {' '.join(self.argv)}\n{done.stderr}")
         self.wall.append(time.perf_counter() - begin)
-        self.cpu.append(usage.ru_utime + usage.ru_stime)
-        self.memory.append(usage.ru_maxrss / 1024)
+        cpu, memory = map(float, done.stderr.splitlines()[-1].split())
+        self.cpu.append(cpu)
+        self.memory.append(memory / 1024)
 
     @property
     def each_ns(self) -> float:
@@ -118,7 +124,7 @@ def interleaved(runs: Sequence[Runs], rounds: int) -> None:
 
 
 class Captures:
-    """Generated captures, kept while the run lasts."""
+    """Generated captures, kept while a table is measured."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -138,12 +144,18 @@ class Captures:
                     pass
         return before, behind
 
-    def drop(self, *files: str) -> None:
-        shutil.rmtree(Path(files[0]).parent, ignore_errors=True)
+    def drop(self) -> None:
+        """Forget all: a table with many packets needs the room."""
+        for folder in self.folder.iterdir():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def verify(*files: str) -> list[str]:
     return [*DSRKIT, "verify", "--quiet", *files]
+
+
+def interpreted(*files: str) -> list[str]:
+    return [*PYTHON, "-c", INTERPRETED, "verify", "--quiet", *files]
 
 
 # --- what is measured ------------------------------------------------------------------------------------------------
@@ -160,7 +172,13 @@ class Table:
     runs: list[Runs] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"title": self.title, "runs": [one.to_dict() for one in self.runs]}
+        return {
+            "title": self.title,
+            "note": self.note,
+            "head": self.head,
+            "rows": self.rows,
+            "runs": [one.to_dict() for one in self.runs],
+        }
 
 
 def against_peers(captures: Captures, packets: int, rounds: int) -> Table:
@@ -180,7 +198,7 @@ def against_peers(captures: Captures, packets: int, rounds: int) -> Table:
     runs = [
         Runs("dsrkit verify", verify(*pair), 2 * packets),
         Runs("dsrkit inspect --flows", [*DSRKIT, "inspect", "--flows", "-q", pair[1]], packets),
-        Runs("dsrkit's scan alone", [sys.executable, "-c", SCAN, *pair], 2 * packets),
+        Runs("dsrkit's scan alone", [*PYTHON, "-c", SCAN, *pair], 2 * packets),
         Runs("tcpdump, BPF count", ["tcpdump", "-r", pair[1], "--count", "ip proto 4"], packets),
         slow("tshark -T fields", "tshark", lambda pair: tshark(pair[1]), 1),
         slow("tshark + script, the job", "tshark", script("tshark-job")),
@@ -198,7 +216,8 @@ def against_peers(captures: Captures, packets: int, rounds: int) -> Table:
         runs=runs,
     )
     for one in runs:
-        table.rows.append((*_row(one), f"{one.each_ns / runs[0].each_ns:,.2g}" if one.each_ns < 1e5 else f"{one.each_ns / runs[0].each_ns:,.0f}"))
+        ratio = one.each_ns / runs[0].each_ns
+        table.rows.append((*_row(one), f"{ratio:,.2f}" if ratio < 10 else f"{ratio:,.0f}"))
     return table
 
 
@@ -234,11 +253,10 @@ def over_sizes(captures: Captures, packets: int, rounds: int) -> Table:
     runs = [Runs(f"verify, {packets:,} per tap", verify(*some), 2 * packets)]
     runs += [Runs(f"verify, {10 * packets:,} per tap", verify(*many), 20 * packets)]
     runs += [Runs("inspect --flows", [*DSRKIT, "inspect", "--flows", "-q", many[1]], 10 * packets)]
-    runs += [Runs("the scan alone", [sys.executable, "-c", SCAN, many[1]], 10 * packets)]
+    runs += [Runs("the scan alone", [*PYTHON, "-c", SCAN, many[1]], 10 * packets)]
     if _has_jobs():
         runs += [Runs("verify --jobs 2", [*verify(*some), "--jobs", "2"], 2 * packets)]
     interleaved(runs, rounds)
-    captures.drop(*many)
     table = Table(
         "Scale",
         f"{MAIN}, {rounds} rounds. `×`: CPU per packet by the first row.",
@@ -280,12 +298,14 @@ def starting(captures: Captures, rounds: int) -> Table:
         Runs("dsrkit --help", [*DSRKIT, "--help"], 1),
         Runs("dsrkit verify, 1,000 packets per tap", verify(*thousand), 2000),
         Runs("dsrkit verify, 10,000 packets per tap", verify(*ten), 20_000),
-        Runs("the same, 2,000, scan interpreted", [sys.executable, "-c", INTERPRETED, *verify(*two)[3:]], 4000),
-        Runs("the same, 10,000, scan interpreted", [sys.executable, "-c", INTERPRETED, *verify(*ten)[3:]], 20_000),
+        Runs("the same, 2,000, scan interpreted", interpreted(*two), 4000),
+        Runs("the same, 10,000, scan interpreted", interpreted(*ten), 20_000),
         Runs("tshark -T fields, 10,000 packets", tshark(ten[1]), 10_000),
     ]
     interleaved(runs, rounds)
-    table = Table("Start, and without the compiled module", f"{rounds} rounds.", ("what", "CPU", "spread", "peak memory"))
+    table = Table(
+        "Start, and without the compiled module", f"{rounds} rounds.", ("what", "CPU", "spread", "peak memory")
+    )
     table.runs = runs
     for one in runs:
         row = (one.name, f"{statistics.median(one.cpu):.2f} s", f"{one.spread:.0%}", f"{max(one.memory):.0f} MB")
@@ -320,9 +340,15 @@ def machine() -> list[str]:
         words = lines[0].split() if lines else [tool]
         number = next((word.strip("().,") for word in words if word[0].isdigit()), "")
         parts.append(f"{tool} {number}")
+    form = subprocess.run(
+        [*PYTHON, "-c", "from dsrkit.wire import scanner; print(scanner.backend())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
     return [
         f"- {time.strftime('%Y-%m-%d')}, {cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}",
-        f"- {', '.join(parts)}",
+        f"- {', '.join(parts)}; dsrkit's scan is {form}",
     ]
 
 
@@ -377,13 +403,14 @@ def main() -> None:
                 case "peers":
                     table = against_peers(captures, given.packets, given.rounds)
                 case "modes":
-                    table = over_modes(captures, given.packets, given.rounds)
+                    table = over_modes(captures, min(given.packets, 300_000), given.rounds)
                 case "scale":
                     table = over_sizes(captures, given.packets, given.rounds)
                 case "compressed":
                     table = compressed(captures, min(given.packets, 300_000), given.rounds)
                 case _:
                     table = starting(captures, given.rounds)
+            captures.drop()
             tables.append(table)
             print("\n".join(as_text(table)), flush=True)
     notes = machine()

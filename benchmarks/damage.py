@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from hops import Headers, Passage, folded, sum16
-from traffic import SYN, Connections, Scripts
+from traffic import Connections, Ints, Scripts
 
 if TYPE_CHECKING:
     from generate import Plan
@@ -159,7 +159,7 @@ NATS: Final = ("nat", "fullnat")
 KINDS: Final = {
     "ttl": Kind("the TTL falls by 2 (in a tunnel: both headers)", ALL, _ttl),
     "ip-checksum": Kind("the (outer) IPv4 header checksum is wrong", ALL, _ip_checksum, ip=(4,)),
-    "tcp-checksum": Kind("the TCP checksum is wrong", ALL, _tcp_checksum),
+    "tcp-checksum": Kind("the TCP checksum is wrong", ALL, _tcp_checksum, needs_payload=True),
     "address": Kind(
         "the destination is another server's address, the MAC address is not",
         ("nat", "fullnat", "l3dsr-tunnel", "l3dsr-dscp"),
@@ -170,13 +170,15 @@ KINDS: Final = {
     "mark": Kind("no DSCP mark is set", ("l3dsr-dscp",), _mark),
     "outer-ds": Kind("the outer DS field is not the inner one", ("l3dsr-tunnel",), _outer_ds),
     "payload": Kind("the last octet of the payload is another", ALL, _payload, needs_payload=True),
-    "lost": Kind("the packet is lost", ALL, copies=0),
-    "duplicated": Kind("the packet is sent twice", ALL, copies=2),
+    "lost": Kind("the packet is lost", ALL, copies=0, needs_payload=True),
+    "duplicated": Kind("the packet is sent twice", ALL, copies=2, needs_payload=True),
     "source": Kind("the reply's source is the server's address", NATS, _source, request=False),
     "reply-ttl": Kind("the reply's TTL falls by 2", NATS, _ttl, request=False),
-    "reply-tcp-checksum": Kind("the reply's TCP checksum is wrong", NATS, _tcp_checksum, request=False),
+    "reply-tcp-checksum": Kind(
+        "the reply's TCP checksum is wrong", NATS, _tcp_checksum, request=False, needs_payload=True
+    ),
     "reply-payload": Kind("the last octet of a reply is another", NATS, _payload, request=False, needs_payload=True),
-    "reply-lost": Kind("the reply is lost", NATS, copies=0, request=False),
+    "reply-lost": Kind("the reply is lost", NATS, copies=0, request=False, needs_payload=True),
 }
 
 
@@ -195,21 +197,15 @@ def damages_for(
     names = [name for name in kinds_of(plan.mode, plan.ip) if name in plan.kinds or not plan.kinds]
     wanted = [name for name in names for _ in range(plan.faults)]
     margin = max(1, len(connections) // 50)
-    free = random.permutation(np.arange(margin, len(connections) - margin))
-    if len(free) < len(wanted):
-        raise ValueError(f"{len(wanted)} faults need more connections than the {len(connections)} of this capture")
+    free = iter(random.permutation(np.arange(margin, len(connections) - margin)).tolist())
     found = []
-    for name, flow in zip(wanted, free.tolist(), strict=False):
+    for name in wanted:
         kind = KINDS[name]
-        script = int(connections.script[flow])
-        rows = np.arange(scripts.start[script] + 3, scripts.start[script] + scripts.length[script] - 3)
-        fits = scripts.request[rows] == kind.request
-        fits &= (scripts.flags[rows] & SYN) == 0
-        if kind.needs_payload or kind.copies != 1 or kind.change is _tcp_checksum:
-            fits &= scripts.size[rows] > 0
-        rows = rows[fits]
-        if not len(rows):
-            raise ValueError(f"no packet of connection {flow} can have fault {name}")
+        flow, rows = next(
+            ((f, r) for f in free if len(r := _fitting(kind, scripts, int(connections.script[f])))), (-1, None)
+        )
+        if rows is None:
+            raise ValueError(f"{len(wanted)} faults need more connections than the {len(connections)} of this capture")
         first = next(p for p in passages if p.request == kind.request and p.sent_by_balancer)
         found.append(
             Damage(
@@ -224,3 +220,12 @@ def damages_for(
         )
     return found
 
+
+def _fitting(kind: Kind, scripts: Scripts, script: int) -> Ints:
+    """The packets of a script that can have a fault: none of the handshake, none of the close."""
+    rows: Ints = np.arange(scripts.start[script] + 3, scripts.start[script] + scripts.length[script] - 3)
+    fits = scripts.request[rows] == kind.request
+    if kind.needs_payload:
+        fits &= scripts.size[rows] > 0
+    fitting: Ints = rows[fits]
+    return fitting

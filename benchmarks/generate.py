@@ -18,11 +18,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
-from damage import Damage, damages_for, kinds_of
+from damage import Damage, damages_for
 from hops import Framing, Octets, Packets, Passage, passages_of
 from traffic import Connections, Ints, Payloads, Scripts, connections_for, lengths_of, scripts_of
 
@@ -136,7 +137,7 @@ def _opened(path: Path, compress: str | None) -> IO[bytes]:
 
 
 def _blocks(connections: Connections, scripts: Scripts) -> Iterator[tuple[Ints, Ints, int]]:
-    """Packets of some connections at a time: connection, row of its script, and the time at which the next ones begin."""
+    """Packets of some connections at a time: connection, row of its script, and when the next connections begin."""
     count = scripts.length[connections.script]
     ends = count.cumsum()
     begin = 0
@@ -205,7 +206,7 @@ class Tap:
         groups = []
         order = np.argsort(shape, kind="stable")
         edges = np.flatnonzero(np.diff(shape[order], prepend=-1, append=-1))
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in pairwise(edges):
             rows = np.sort(order[begin:end])
             one = self.passages[int(passage[rows[0]])]
             built, before = one.rows(self.of.some(flow[rows], row[rows], when[rows]), framing=self.framing)
@@ -219,9 +220,9 @@ class Tap:
         before = self.framing.before
         for place, damage in damaged:
             damage.frames.setdefault(self.name, []).append(self.packets + place + 1)
-            begin = int(offsets[place]) + before
-            octets = int.from_bytes(out[begin - 4 : begin].tobytes(), "little")
-            frame = out[begin : begin + octets]
+            at = int(offsets[place]) + before
+            octets = int.from_bytes(out[at - 4 : at].tobytes(), "little")
+            frame = out[at : at + octets]
             frame[:] = np.frombuffer(damage.applied(frame.tobytes(), self.passages[int(passage[place])]), np.uint8)
         self.packets += len(flow)
         self.octets += len(out)
@@ -241,7 +242,9 @@ def main() -> None:
     parser.add_argument("--tunnel", choices=TUNNELS, help="of l3dsr-tunnel (ipip)")
     parser.add_argument("--packets", type=int, default=usual.packets, help="per tap (%(default)s)")
     parser.add_argument("--connection", type=int, default=usual.connection, help="packets of one (%(default)s; from 9)")
-    parser.add_argument("--sizes", choices=("mixed", "small", "full"), default=usual.sizes, help="421, 64 or 1500 octets")
+    parser.add_argument(
+        "--sizes", choices=("mixed", "small", "full"), default=usual.sizes, help="421, 64 or 1500 octets"
+    )
     parser.add_argument("--rate", type=int, default=usual.rate, help="packets per second and tap (%(default)s)")
     parser.add_argument("--servers", type=int, default=usual.servers)
     parser.add_argument("--taps", choices=("pair", "all"), default=usual.taps)

@@ -55,7 +55,7 @@ def headers_of(frame: bytes) -> Headers:
     return Headers(tuple(found), udp, at)
 
 
-def sum16(octets: bytes) -> int:
+def sum16(octets: bytes | bytearray) -> int:
     """The sum of 16-bit words, not folded."""
     return int(np.frombuffer(octets + b"\0" * (len(octets) % 2), ">u2").sum(dtype=np.int64))
 
@@ -160,8 +160,8 @@ def _rows(passage: Passage, packets: Packets, framing: Framing) -> tuple[Octets,
     offset_flags = np.full(len(flow), header // 4 << 12 | flags)
     tcp = np.empty((len(flow), 10), ">u2")
     parts = (near, far, seq >> 16, seq & 0xFFFF, ack >> 16, ack & 0xFFFF, offset_flags, np.full(len(flow), WINDOW))
-    for place, column in enumerate(parts):
-        tcp[:, place] = column
+    for number, column in enumerate(parts):
+        tcp[:, number] = column
         total += column
     total += words
     if size:
@@ -211,12 +211,13 @@ def _network(passage: Passage, packets: Packets, frames: Octets, segment: int, s
     mine = source if passage.request else source + width
     other = source + width if passage.request else source
     client = of.client[flow]
-    inner = np.array([sum16(prefix[other : other + width]) for prefix in fixed])[server]
+    inner: Ints = np.array([sum16(prefix[other : other + width]) for prefix in fixed])[server]
     if fixed[0][mine : mine + width] == passage.client:
         frames[:, mine : mine + width] = client
         near = np.ascontiguousarray(client).view(">u2").sum(axis=1, dtype=np.int64)
     else:
         near = np.array([sum16(prefix[mine : mine + width]) for prefix in fixed])[server]
+    total: Ints = inner + near + segment + 6
     if headers.udp >= 0:
         port = 32768 + (flow * 40503 + 977) % 28232
         frames[:, headers.udp : headers.udp + 2] = port.astype(">u2").view(np.uint8).reshape(-1, 2)
@@ -225,7 +226,7 @@ def _network(passage: Passage, packets: Packets, frames: Octets, segment: int, s
         octets = label.astype(">u4").view(np.uint8).reshape(-1, 4)
         frames[:, at + 1] = frames[:, at + 1] & 0xF0 | octets[:, 1]
         frames[:, at + 2 : at + 4] = octets[:, 2:]
-        return inner + near + segment + 6
+        return total
     order = packets.scripts.order[packets.row]
     ident = (of.ip_id[flow, side] + order) & 0xFFFF
     if not passage.request:
@@ -234,7 +235,7 @@ def _network(passage: Passage, packets: Packets, frames: Octets, segment: int, s
     rest = [sum16(prefix[at : at + 4] + prefix[at + 6 : at + 10]) for prefix in fixed]
     checksum = folded(np.array(rest)[server] + ident + inner + near)
     frames[:, at + 10 : at + 12] = checksum.astype(">u2").view(np.uint8).reshape(-1, 2)
-    return inner + near + segment + 6
+    return total
 
 
 def _with_lengths(prefix: bytes, headers: Headers, segment: int) -> bytes:

@@ -17,9 +17,28 @@ Packet = tuple[tuple[Any, ...], tuple[Any, ...], bool]
 """What identifies a packet at both taps; what must be the same or fall by one; whether its checksums are right."""
 
 FIELDS = (
-    "frame.number eth.src eth.dst ip.src ip.dst ip.ttl ip.id ip.dsfield ip.flags ip.proto ipv6.src ipv6.dst ipv6.hlim "
-    "tcp.srcport tcp.dstport tcp.seq_raw tcp.ack_raw tcp.flags tcp.len tcp.window_size_value tcp.checksum"
-).split()
+    "frame.number",
+    "eth.src",
+    "eth.dst",
+    "ip.src",
+    "ip.dst",
+    "ip.ttl",
+    "ip.id",
+    "ip.dsfield",
+    "ip.flags",
+    "ip.proto",
+    "ipv6.src",
+    "ipv6.dst",
+    "ipv6.hlim",
+    "tcp.srcport",
+    "tcp.dstport",
+    "tcp.seq_raw",
+    "tcp.ack_raw",
+    "tcp.flags",
+    "tcp.len",
+    "tcp.window_size_value",
+    "tcp.checksum",
+)
 STATUS = ("ip.checksum.status", "tcp.checksum.status")
 
 
@@ -39,8 +58,11 @@ def by_tshark(file: str) -> Iterator[Packet]:
         for line in process.stdout:
             f = dict(zip((*FIELDS, *STATUS), line.rstrip("\n").split("\t"), strict=False))
             inner = {name: value.rpartition(",")[2] for name, value in f.items()}
-            key = tuple(inner[n] for n in ("tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw", "tcp.len", "ip.id"))
-            same = (int(inner["ip.ttl"] or inner["ipv6.hlim"]), inner["tcp.flags"], inner["tcp.window_size_value"])
+            key = tuple(
+                inner[n]
+                for n in ("tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw", "tcp.flags", "tcp.len", "ip.id")
+            )
+            same = (int(inner["ip.ttl"] or inner["ipv6.hlim"]), inner["tcp.window_size_value"])
             yield key, same, all(s == "1" for s in (f[STATUS[0]] + "," + f[STATUS[1]]).split(",") if s)
 
 
@@ -64,7 +86,7 @@ def by_dpkt(file: str, *, check: bool = True) -> Iterator[Packet]:
                     inner = inner.data
                     at += 4
                 elif isinstance(inner, dpkt.udp.UDP) and inner.dport == 6080:
-                    kind = dpkt.ip.IP if inner.data[3] == 4 else dpkt.ip6.IP6
+                    kind = dpkt.ip.IP if inner.data[1] == 4 else dpkt.ip6.IP6
                     inner = kind(inner.data[4:])
                     at += 12
                 at += 4 * ip.hl if isinstance(ip, dpkt.ip.IP) else 40
@@ -78,8 +100,8 @@ def by_dpkt(file: str, *, check: bool = True) -> Iterator[Packet]:
                 right = right and _sum_is_zero(pseudo + segment)
             ttl = ip.ttl if isinstance(ip, dpkt.ip.IP) else ip.hlim
             ident = ip.id if isinstance(ip, dpkt.ip.IP) else 0
-            key = (inner.sport, inner.dport, inner.seq, inner.ack, len(payload), ident)
-            yield key, (ttl, inner.flags, inner.win, zlib.crc32(payload) if check else 0), right
+            key = (inner.sport, inner.dport, inner.seq, inner.ack, inner.flags, len(payload), ident)
+            yield key, (ttl, inner.win, zlib.crc32(payload) if check else 0), right
 
 
 def by_scapy(file: str, *, check: bool = True) -> Iterator[Packet]:
@@ -89,10 +111,11 @@ def by_scapy(file: str, *, check: bool = True) -> Iterator[Packet]:
     from scapy.utils import RawPcapReader, checksum
 
     for octets, _ in RawPcapReader(file):
-        packet, right = Ether(octets), True
+        packet: Any = Ether(octets)
+        right = True
         if UDP in packet and packet[UDP].dport == 6080:
             inner = bytes(packet[UDP].payload)
-            packet = IP(inner[4:]) if inner[3] == 4 else IPv6(inner[4:])
+            packet = IP(inner[4:]) if inner[1] == 4 else IPv6(inner[4:])
         tcp = packet[TCP]
         ip = tcp.underlayer
         if check:
@@ -102,12 +125,12 @@ def by_scapy(file: str, *, check: bool = True) -> Iterator[Packet]:
                     right = right and checksum(bytes(layer.original)[: 4 * layer.ihl]) == 0
                 layer = layer.payload
             segment = tcp.original
-            total = in4_chksum(6, ip, segment) if isinstance(ip, IP) else in6_chksum(6, ip, segment)
+            total = (in4_chksum if isinstance(ip, IP) else in6_chksum)(6, ip, segment)
             right = right and total == 0
         ttl, ident = (ip.ttl, ip.id) if isinstance(ip, IP) else (ip.hlim, 0)
         payload = bytes(tcp.payload)
-        key = (tcp.sport, tcp.dport, tcp.seq, tcp.ack, len(payload), ident)
-        yield key, (ttl, int(tcp.flags), tcp.window, zlib.crc32(payload) if check else 0), right
+        key = (tcp.sport, tcp.dport, tcp.seq, tcp.ack, int(tcp.flags), len(payload), ident)
+        yield key, (ttl, tcp.window, zlib.crc32(payload) if check else 0), right
 
 
 def job(read: Callable[[str], Iterator[Packet]], before: str, behind: str) -> str:

@@ -22,7 +22,7 @@ CLIENTS, CLIENT_PORTS, FIRST_PORT = 5003, 59999, 2048  # both prime: no address 
 TO_CLOSE: Final = ((True, FIN | ACK), (False, FIN | ACK), (True, ACK))
 LEAST_GAP_NS: Final = 600_000  # longer than any path through all taps: no packet comes before its cause, at no tap
 MILLISECOND: Final = 1_000_000
-MIXED: Final = ((0, 0.42), (120, 0.22), (536, 0.16))  # octets of payload and their share; the rest are full segments
+MIXED: Final = ((0, 0.46), (120, 0.21), (536, 0.15))  # octets of payload and their share; the rest are full segments
 MIXED_MEAN: Final = 421
 
 
@@ -84,10 +84,10 @@ class Payloads:
 
     @classmethod
     def of(cls, name: str, full: int, header: int) -> Payloads:
-        """`name` of a mix: mixed (421 octets on the mean), small (64), full; `full` is the longest payload."""
+        """`name` of a mix: mixed (about 421 octets on the mean), small (64; IPv6: 76), full: the longest payload."""
         match name:
             case "small":
-                return cls((64 - header,), (1.0,))
+                return cls((max(2, 64 - header),), (1.0,))
             case "full":
                 return cls((full,), (1.0,))
         rest = 1 - sum(share for _, share in MIXED)
@@ -192,5 +192,3 @@ def _connections(
         stamp=random.integers(1 << 32, size=(n, 2)),
         ip_id=random.integers(1 << 16, size=(n, 2)),
     )
-
-

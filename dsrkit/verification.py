@@ -41,6 +41,7 @@ def verify(
     select: Collection[str] = (),
     ignore: Collection[str] = (),
     baseline: PathLike | None = None,
+    jobs: int = 1,
     cluster: str | None = None,
 ) -> Report:
     """Check captures against what their mode promises at each hop.
@@ -51,7 +52,8 @@ def verify(
     report says from what.
 
     `select` and `ignore` are codes, names, or beginnings of codes and of ids of cells. What `baseline`, an earlier
-    report as JSON, holds already is marked as known and does not count for the exit code.
+    report as JSON, holds already is marked as known and does not count for the exit code. `jobs` threads decode files
+    at once, or so many processes judge slices; the report is the same.
 
     Raises: DsrkitError for what the caller can mend: files, spec, options.
     """
@@ -72,9 +74,9 @@ def verify(
     }
     if cluster is None and not _rotated(source):
         whole = cast("PathLike | Sequence[PathLike] | Mapping[str, PathLike] | None", source)
-        report = examine(whole, observers=(*MECHANISMS, Evidence), diagnose=diagnose, **said)
+        report = examine(whole, observers=(*MECHANISMS, Evidence), diagnose=diagnose, jobs=jobs, **said)
     else:
-        report = _in_slices(source, cluster, said)
+        report = _in_slices(source, cluster, jobs, said)
     return before.mark(report) if before is not None else report
 
 
@@ -83,7 +85,7 @@ def _rotated(source: Source) -> TypeGuard[Mapping[str, PathLike | Sequence[PathL
     return isinstance(source, Mapping) and not all(isinstance(file, (str, os.PathLike)) for file in source.values())
 
 
-def _in_slices(source: Source, cluster: str | None, said: _Said) -> Report:
+def _in_slices(source: Source, cluster: str | None, jobs: int, said: _Said) -> Report:
     from dsrkit.cluster import executors, plan
     from dsrkit.cluster.work import Stated
 
@@ -94,6 +96,7 @@ def _in_slices(source: Source, cluster: str | None, said: _Said) -> Report:
     stated = Stated.of(**said)
     observers = (*MECHANISMS, Evidence)
     if cluster is None:
-        return plan.examine(files, executors.Here(), stated, observers=observers, diagnose=diagnose)
+        here = executors.Processes(jobs) if jobs > 1 else executors.Here()
+        return plan.examine(files, here, stated, observers=observers, diagnose=diagnose)
     with executors.Cluster(cluster) as workers:
         return plan.examine(files, workers, stated, observers=observers, diagnose=diagnose)

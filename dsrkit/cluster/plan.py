@@ -154,7 +154,7 @@ class _Clocks(Input):
         def opened(label: PathLike, name: str) -> Capture:
             return Parts(self._samples[str(label)])
 
-        super().__init__(AddressBook(), [(tap.name, tap.label) for tap in taps], None, opened)
+        super().__init__(AddressBook(), [(tap.name, tap.label) for tap in taps], None, opened=opened)
 
     def offsets(self) -> list[int]:
         self.align()
@@ -193,7 +193,7 @@ class _WithSpec(Input):
             AddressBook(),
             [(tap.name, tap.label) for tap in taps],
             stated.spec,
-            lambda label, name: Parts(indexes[str(label)]),
+            opened=lambda label, name: Parts(indexes[str(label)]),
         )
 
 

@@ -88,7 +88,7 @@ class SliceInput(Input):
             tap = self._by_label[cast(str, label)]
             return Parts(tap.indexes, since - tap.shift_ns, until - tap.shift_ns)
 
-        super().__init__(book, [(tap.name, tap.label) for tap in taps], spec, opened)
+        super().__init__(book, [(tap.name, tap.label) for tap in taps], spec, opened=opened)
         for file in self._files:
             file.offset = self._by_label[file.info.file].shift_ns
             for number in file.taps.values():

@@ -193,10 +193,11 @@ def _fast(task: CheckTask) -> tuple[Judge, SliceInput, Gathered] | None:
     if module is None or not fastpath.possible(task.scene):
         return None
     judge, data = _start(task)
-    portions = data.portions(fastpath.PORTION_ROWS, fastpath.PORTION_ROWS, fastpath.HEAD_ROWS, passing=True)
-    head = next(portions)
+    if next(data.portions()).until is None:  # one batch holds all
+        return None
+    portions = data.portions(fastpath.HEAD_ROWS, fastpath.PORTION_ROWS, passing=True)
     path = FastPath(judge, data, module)
-    if head.until is None or not path.run(head, portions):
+    if not path.run(next(portions), portions):
         return None
     return judge, data, Gathered(path.evidence)
 

@@ -20,6 +20,7 @@ from dsrkit.wire.capture import Capture, Rows, read
 from dsrkit.wire.dissect.frame import dissect
 from dsrkit.wire.dissect.tree import Dissection
 from dsrkit.wire.layout import RECORD
+from dsrkit.wire.rows import joined
 
 MOST_PACKETS: Final = 100_000
 MOST_OCTETS: Final = 64 << 20
@@ -104,7 +105,7 @@ class Both:
     def __post_init__(self) -> None:
         tap = np.concatenate([self._taps_of(self.a), self._taps_of(self.b)])
         number = np.concatenate([np.arange(1, len(side) + 1, dtype=np.int64) for side in (self.a, self.b)])
-        self.frames = Frames(self.book, np.concatenate([self.a.rec, self.b.rec]), tap, number, self._octets)
+        self.frames = Frames(self.book, joined([self.a.rec, self.b.rec]), tap, number, self._octets)
 
     @property
     def split(self) -> int:

@@ -23,11 +23,12 @@ from dsrkit.diagnose.facts.reuse import Reuse
 from dsrkit.diagnose.facts.seen import Seen, grouped
 from dsrkit.diagnose.facts.sizes import Sizes
 from dsrkit.diagnose.facts.way import Ways
+from dsrkit.verify.arrays import among
 from dsrkit.verify.connections import Quoted, quoted
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REQUEST, Frames, Mask
 from dsrkit.verify.journeys import Journeys
-from dsrkit.verify.observer import Observer, Outcome, Told
+from dsrkit.verify.observer import Bulk, Observer, Outcome, Told
 from dsrkit.verify.verdicts import Frame
 from dsrkit.wire import layout
 
@@ -104,6 +105,11 @@ class Evidence(Observer):
     def follow(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
         self.facts.sizes.follow(f, journeys)
 
+    def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
+        for facts in (self.facts.requests, self.facts.marks, self.facts.sizes):
+            facts.see(f, flows, self.scene)
+        self.facts.owners.see(f, flows)
+
     def conclude(self, told: Told) -> Outcome:
         return Outcome()
 
@@ -115,17 +121,17 @@ class Evidence(Observer):
         spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
         tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
         op = f.rec["res_op"][rows]
-        asks = np.isin(op, (1, 135)) & (spa != tpa)
+        asks = among(op, (1, 135)) & (spa != tpa)
         for key, members in grouped(f.eth_src[rows][asks], tpa[asks]):
             self.facts.arp_asked[key].add(f, rows[asks][members])
-        answers = np.isin(op, (2, 136))
+        answers = among(op, (2, 136))
         for key, members in grouped(spa[answers], f.claimant[rows][answers]):
             self.facts.arp_answered[key] += len(members)
 
     def _bounces(self, f: Frames, flows: Flows) -> None:
         servers = list(self.scene.macs("real-server") - self.scene.macs("lb") - {0})
-        sent_on = (flows.direction == REQUEST) & (f.tunnel == 0) & np.isin(f.dst, list(self.scene.vips))
-        rows = np.flatnonzero(sent_on & np.isin(f.eth_src, servers))
+        sent_on = (flows.direction == REQUEST) & (f.tunnel == 0) & among(f.dst, list(self.scene.vips))
+        rows = np.flatnonzero(sent_on & among(f.eth_src, servers))
         for (mac,), members in grouped(f.eth_src[rows]):
             self.facts.re_emitted[mac].add(f, rows[members])
 

@@ -26,6 +26,7 @@ from dsrkit.mechanisms.takeover.vrrp import PROTOCOL
 from dsrkit.model.sections.dns import Dns
 from dsrkit.model.sections.session import Endpoint, Session
 from dsrkit.model.spec import Spec
+from dsrkit.verify.arrays import distinct
 from dsrkit.verify.batches import tap_of
 from dsrkit.verify.flows import Flows, oriented
 from dsrkit.verify.frames import REQUEST, AddressBook, Frames, Ints, Reader
@@ -36,6 +37,7 @@ from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.stated import scene_of
 from dsrkit.wire.capture import Capture, Window
 from dsrkit.wire.layout import RECORD
+from dsrkit.wire.rows import copied, joined
 
 MOST_ROWS: Final = 48_000
 MOST_OCTETS: Final = 32 << 20
@@ -144,7 +146,7 @@ class Head:
 
     def frames(self, taps: Taps, book: AddressBook) -> Frames:
         """All packets of the head."""
-        rec = np.concatenate([w.rec for w in self.windows]) if self.windows else np.zeros(0, RECORD)
+        rec = joined([w.rec for w in self.windows]) if self.windows else np.zeros(0, RECORD)
         tap = [taps.column(w) for w in self.windows]
         return Frames(
             book,
@@ -168,7 +170,7 @@ def _spent(windows: list[Window]) -> Iterator[Window]:
 
 def _copied(window: Window) -> Window:
     """A window in memory of its own, without room that others need."""
-    rec = window.rec.copy()
+    rec = copied(window.rec)
     first = max(0, int(rec["offset"].min()) - window.base - _BEFORE)
     last = int((rec["offset"] + rec["caplen"]).max()) - window.base
     if rec["commented"].any():
@@ -199,7 +201,7 @@ def know(
     known = Known(scene, taps.known, np.zeros(0, np.int64), f.n, head.whole, ports)
     flows = known.orient(f)
     served = flows.direction == REQUEST
-    known.services = np.unique((f.proto << 56 | flows.server)[served])
+    known.services = distinct((f.proto << 56 | flows.server)[served])
     _mechanisms(known, f, flows, spec)
     return known
 

@@ -11,6 +11,7 @@ from dsrkit.inspect.head import Known
 from dsrkit.inspect.repeats import Repeated
 from dsrkit.inspect.service import Replies, Service
 from dsrkit.inspect.talks import Checks, Proxied
+from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Words, mix
 from dsrkit.verify.journeys import REWRITTEN
 
@@ -83,7 +84,7 @@ class Portion:
     def _direct_first_fragments(self) -> None:
         """Where nothing but fragments tells who serves, the lower port does."""
         f = self.f
-        rows = np.flatnonzero(f.fragment & f.has_l4 & (self.direction == 0) & np.isin(f.proto, (TCP, UDP)))
+        rows = np.flatnonzero(f.fragment & f.has_l4 & (self.direction == 0) & among(f.proto, (TCP, UDP)))
         if not len(rows):
             return
         up = f.field("dport")[rows] < f.field("sport")[rows]

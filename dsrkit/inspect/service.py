@@ -16,6 +16,7 @@ from dsrkit.inspect.head import Known
 from dsrkit.inspect.packets import address, flag_words, tunnel_name
 from dsrkit.inspect.words import Words
 from dsrkit.model.names import REWRITES
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, Frames, Ints, Mask, mix
 from dsrkit.verify.frames import Words as Hashes
@@ -41,7 +42,7 @@ def _out_of_tunnels(f: Frames, flows: Flows, form: Ints) -> Ints:
     if not inside.any():
         return form
     place = mix(f.tap, f.port_of_tap)
-    there = np.isin(place, np.unique(place[inside])) & (flows.direction == REQUEST) & (form == PLAIN)
+    there = among(place, distinct(place[inside])) & (flows.direction == REQUEST) & (form == PLAIN)
     return np.where(there, DECAPSULATED, form)
 
 
@@ -54,7 +55,7 @@ class Service:
         self.form = _out_of_tunnels(f, flows, forms(f, flows, scene))
         self.balanced = scene.mode in REWRITES
         self.ports = known.ports
-        servers_ask = np.isin(flows.client >> 16, sorted(scene.ips("real-server")))
+        servers_ask = among(flows.client >> 16, sorted(scene.ips("real-server")))
         self.served = in_service(f, flows, scene, self.form) | ((self.form == BOUNCED) & self._to_vip() & ~servers_ask)
         if f.fragment.any():  # later fragments have no identity of their own, but belong to the service
             parts = replace(flows, identity=np.where(f.fragment, np.uint64(1), flows.identity))
@@ -63,9 +64,9 @@ class Service:
         if not self.balanced:
             self.served &= self._to_vip()
         self.lb = sorted(scene.macs("lb") - {0})
-        self.from_lb, self.to_lb = np.isin(f.eth_src, self.lb), np.isin(f.eth_dst, self.lb)
+        self.from_lb, self.to_lb = among(f.eth_src, self.lb), among(f.eth_dst, self.lb)
         servers = sorted(scene.macs("real-server") - {0})
-        self.from_server, self.to_server = np.isin(f.eth_src, servers), np.isin(f.eth_dst, servers)
+        self.from_server, self.to_server = among(f.eth_src, servers), among(f.eth_dst, servers)
         self.replies = Replies()
         self.own = np.zeros(f.n, bool)  # replies that the load balancer gives itself
         self.via_lb, self.past_lb = self._ways(before)
@@ -75,11 +76,11 @@ class Service:
         f, scene = self.f, self.scene
         if scene.mode != "l3dsr-tunnel" or not f.fragment.any():
             return np.zeros(f.n, bool)
-        ends = np.isin(f.src, sorted(scene.ips("lb"))) & np.isin(f.dst, sorted(scene.ips("real-server")))
+        ends = among(f.src, sorted(scene.ips("lb"))) & among(f.dst, sorted(scene.ips("real-server")))
         return np.asarray(f.fragment & ends & ~f.has_l4, bool)
 
     def _to_vip(self) -> Mask:
-        return np.isin(self.flows.server >> 16, sorted(self.scene.vips))
+        return among(self.flows.server >> 16, sorted(self.scene.vips))
 
     def _ways(self, before: Replies) -> tuple[Mask, Mask]:
         """Replies that crossed the load balancer, and those known to have gone past it."""
@@ -87,28 +88,28 @@ class Service:
         mine = self.served & (self.flows.direction == REPLY)
         touched = mine & (self.from_lb | self.to_lb)
         if self.scene.mode in DIRECT:  # what it passes on has lost a hop, or was seen coming in
-            passed_on = np.isin(identity, identity[mine & self.to_lb])
-            self.own = np.asarray(mine & self.from_lb & np.isin(f.ttl, INITIAL_TTLS) & ~passed_on, bool)
+            passed_on = among(identity, identity[mine & self.to_lb])
+            self.own = np.asarray(mine & self.from_lb & among(f.ttl, INITIAL_TTLS) & ~passed_on, bool)
             touched &= ~self.own
         if self.scene.mode in ("nat", "fullnat"):
             touched |= mine & (self.form == PLAIN)
         elsewhere = mine & f.has_eth_dst & ~touched & ~self.own & bool(self.lb)
         if self.scene.mode in DIRECT:
             # A packet that has not lost a hop was sent by the machine whose MAC its frame has.
-            sent = elsewhere & (self.from_server | np.isin(f.ttl, INITIAL_TTLS))
+            sent = elsewhere & (self.from_server | among(f.ttl, INITIAL_TTLS))
         else:
             sent = elsewhere & self.from_server & (self.form == REWRITTEN) & self._beside_lb()
         self.replies = Replies(identity[touched], identity[sent])
         through = np.concatenate([before.through, self.replies.through])
         past = np.concatenate([before.past, self.replies.past])
         known = mine & (identity != 0)
-        via = touched | (known & np.isin(identity, through))
-        return np.asarray(via, bool), np.asarray(~via & (sent | (known & np.isin(identity, past))), bool)
+        via = touched | (known & among(identity, through))
+        return np.asarray(via, bool), np.asarray(~via & (sent | (known & among(identity, past))), bool)
 
     def _beside_lb(self) -> Mask:
         """Frames at taps where the load balancer hands requests to servers: there replies must go back to it."""
         handed = self.served & (self.flows.direction == REQUEST) & (self.form == REWRITTEN) & self.from_lb
-        return np.isin(self.f.tap, np.unique(self.f.tap[handed & self.to_server]))
+        return among(self.f.tap, distinct(self.f.tap[handed & self.to_server]))
 
     def text(self, i: int) -> str:
         """The role of one packet of the service; empty for others."""

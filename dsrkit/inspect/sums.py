@@ -9,6 +9,7 @@ import numpy as np
 from dsrkit.inspect.head import Known
 from dsrkit.inspect.portion import BACK, CHECK, ROW, SERVED, Portion
 from dsrkit.inspect.repeats import copies
+from dsrkit.verify.arrays import among, distinct, distinct_columns
 from dsrkit.verify.frames import REPLY, REQUEST, TCP, UDP, Frames, Ints, Mask, Words, mix
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, servers_of
 
@@ -80,7 +81,7 @@ class Sums:
         spots, first, spot, seen = np.unique(sighting, return_index=True, return_inverse=True, return_counts=True)
         copied = copies(f, rows, sighting) & ((f.ip_id[rows] != 0) | f.is_tcp[rows])
         seen = seen - np.bincount(spot[copied], minlength=len(spots))
-        known = np.isin(identity[first], self._seen) & ~np.isin(spots, self._seen_at)
+        known = among(identity[first], self._seen) & ~among(spots, self._seen_at)
         total = int(packet.max()) + 1
         count = np.zeros(total, np.int64)
         np.maximum.at(count, packet[first], np.where(known, 0, seen))
@@ -97,7 +98,7 @@ class Sums:
     def _anew(self, packet: Ints, spots: Words, total: int) -> Mask:
         """Packets that a place sees again which saw them before: they were sent again."""
         out = np.zeros(total, bool)
-        out[packet[np.isin(spots, self._seen_at)]] = True
+        out[packet[among(spots, self._seen_at)]] = True
         return out
 
     def _alias(self, b: Portion, legs: Any, leg: Ints, rows: Ints, packet: Ints) -> None:
@@ -111,7 +112,7 @@ class Sums:
             mine = wanted & b.served.served[rows]
             column[packet[mine]] = leg[rows][mine]
         both = (front >= 0) & (behind >= 0)
-        for here, there in np.unique(np.stack([behind[both], front[both]]), axis=1).T.tolist():
+        for here, there in distinct_columns(np.stack([behind[both], front[both]]))[0].T.tolist():
             self._aliases.setdefault(int(legs["key"][here]), int(legs["key"][there]))
 
     def _repeats(self, b: Portion, rows: Ints, packet: Ints, count: Ints) -> Ints:
@@ -157,13 +158,13 @@ class Sums:
         part["spot"] = mix(b.identity[rows], b.place[rows])
         late = np.concatenate([self._late, part])[-_MOST_CARRIED:]
         self._late = late[late["ts"] > int(part["ts"].max()) - _SETTLE_NS]
-        self._seen, self._seen_at = np.unique(self._late["identity"]), np.unique(self._late["spot"])
+        self._seen, self._seen_at = distinct(self._late["identity"]), distinct(self._late["spot"])
         known = self._known
-        served = (b.flows.direction == REQUEST) & np.isin(b.f.proto, (TCP, UDP)) & ((b.flows.server & 0xFFFF) != 0)
+        served = (b.flows.direction == REQUEST) & among(b.f.proto, (TCP, UDP)) & ((b.flows.server & 0xFFFF) != 0)
         if len(known.services) < _MOST_SERVICES:
-            ends = np.unique(np.stack([b.f.proto[served], b.flows.server[served]]), axis=1)
+            ends = distinct_columns(np.stack([b.f.proto[served], b.flows.server[served]]))[0]
             codes = [proto << _SHIFT | self._kept(b.f, end) for proto, end in ends.T.tolist()]
-            known.services = np.union1d(known.services, np.asarray(codes, np.int64))
+            known.services = distinct(np.concatenate([known.services, np.asarray(codes, np.int64)]))
 
     def _kept(self, f: Frames, end: int) -> int:
         """An endpoint by the number that its address has in the book that outlives the batch."""

@@ -12,6 +12,7 @@ from dsrkit.mechanisms.health.recognise import Check
 from dsrkit.mechanisms.health.series import Base
 from dsrkit.mechanisms.sessions.proxy_protocol import ProxyHeader
 from dsrkit.model.names import REWRITES
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REQUEST, Frames, Ints, Mask
 
@@ -93,9 +94,9 @@ class Proxied:
     def __init__(self, f: Frames, flows: Flows, known: Known, words: Words) -> None:
         self._f, self._flows, self._words, self._backs = f, flows, words, known.backs
         talk = (flows.direction != 0) & f.is_tcp
-        self.front = talk & np.isin(flows.server, sorted(known.fronts))
+        self.front = talk & among(flows.server, sorted(known.fronts))
         proxies, servers = {end >> 16 for end, _ in known.backs}, {server for _, server in known.backs}
-        self.back = talk & np.isin(flows.client >> 16, sorted(proxies)) & np.isin(flows.server, sorted(servers))
+        self.back = talk & among(flows.client >> 16, sorted(proxies)) & among(flows.server, sorted(servers))
 
     def text(self, i: int) -> str:
         """The role of a packet of either session; empty for others."""

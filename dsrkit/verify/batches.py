@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
+from threading import Semaphore
 from typing import Final
 
 import numpy as np
@@ -17,10 +18,13 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
+from dsrkit.verify.ahead import ahead
 from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.capture import Capture, read
 from dsrkit.wire.layout import RECORD
+from dsrkit.wire.rows import copied as own_rows
+from dsrkit.wire.rows import joined, taken
 
 PathLike = str | os.PathLike[str]
 
@@ -58,7 +62,7 @@ class Piece:
         return self.take(early), self.take(~early)
 
     def take(self, mask: Mask | slice) -> Piece:
-        return Piece(self.rec[mask], self.tap[mask], self.number[mask])
+        return Piece(taken(self.rec, mask), self.tap[mask], self.number[mask])
 
 
 @dataclass(slots=True)
@@ -106,10 +110,12 @@ class Input:
         book: AddressBook,
         named: Sequence[tuple[str, PathLike]],
         spec: Spec | None,
+        jobs: int = 1,
         opened: Callable[[PathLike, str], Capture] = lambda file, name: read(file, tap=name),
     ) -> None:
         self.book = book
         self.spec = spec
+        self._gate = Semaphore(jobs) if jobs > 1 else None
         self.taps: list[TapInfo] = []
         self.awaited: list[Piece] = []
         """Packets that were handed out and whose octets may still be asked for."""
@@ -135,9 +141,9 @@ class Input:
             for note, names in said.items()
         ]
 
-    def batches(self, rows: int = BATCH_ROWS) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """Everything, in order of time. A second call starts again (files that can be rewound only)."""
-        for portion in self.portions(rows, LATER_ROWS):
+        for portion in self.portions():
             frames = self.frames(portion.pieces)
             until = portion.until
             del portion
@@ -146,14 +152,15 @@ class Input:
             del frames  # before the next ones are read
 
     def portions(
-        self, rows: int = BATCH_ROWS, later: int = LATER_ROWS, head: int | None = None, *, passing: bool = False
+        self, head: int | None = None, later: int | None = None, *, passing: bool = False
     ) -> Iterator[Portion]:
         """As `batches`, in the pieces that were read.
 
-        An input of at most `rows` packets is one portion; of a longer one the first portion ends after about `head`
-        packets (`rows` where it is None) and the others have about `later`. `passing`: portions are let go before the
-        next one is asked for, so that their rows need no copies.
+        The first portion has about `head` packets (`BATCH_ROWS`), the others about `later` (`LATER_ROWS`). `passing`:
+        portions are let go before the next one is asked for, so that their rows need no copies.
         """
+        rows = BATCH_ROWS if head is None else head
+        later = LATER_ROWS if later is None else later
         sources = [self._pieces(f, copied=not passing) for f in self._files]
         held: list[list[Piece]] = [[] for _ in sources]
         reached = [_NEVER] * len(sources)
@@ -174,9 +181,6 @@ class Input:
                 reached[i] = max(reached[i], int(piece.rec["ts_ns"].max()) + self._files[i].offset)
                 count += len(piece.rec)
             until = min((reached[i] for i in live), default=None)
-            if until is not None and head is not None:
-                until = min(until, self._time_of(held, head))
-                head = None
             pieces = self._cut(held, until)
             count = sum(len(p.rec) for pieces in held for p in pieces)
             stuck = not pieces
@@ -185,14 +189,8 @@ class Input:
             del pieces  # before the next ones are read
             if until is None:
                 return
-            rows = min(rows, later)
+            rows = later
             self._let_go(held)
-
-    def _time_of(self, held: list[list[Piece]], count: int) -> int:
-        """When so many of the packets that are held have passed."""
-        times = [p.rec["ts_ns"] + f.offset for f, pieces in zip(self._files, held, strict=True) for p in pieces]
-        when = np.sort(np.concatenate(times))
-        return int(when[min(count, len(when)) - 1])
 
     def _cut(self, held: list[list[Piece]], until: int | None) -> list[Piece]:
         """Packets up to a time, None for all; the later ones stay held."""
@@ -247,7 +245,7 @@ class Input:
             return Frames(self.book, np.zeros(0, RECORD), np.zeros(0, np.int64), np.zeros(0, np.int64), self._octets)
         out = Frames(
             self.book,
-            np.concatenate([p.rec for p in pieces]),
+            joined([p.rec for p in pieces]),
             np.concatenate([p.tap for p in pieces]),
             np.concatenate([p.number for p in pieces]),
             self._octets,
@@ -258,10 +256,11 @@ class Input:
 
     def _pieces(self, f: _File, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
         f.windows = []
-        for window in f.capture.windows():
+        windows = f.capture.windows()
+        for window in windows if self._gate is None else ahead(windows, self._gate):
             if keep and not f.capture.plain:
                 f.hold(window.base, window.buf)
-            rec = window.rec.copy() if copied else window.rec  # a window's memory is several times its packets'
+            rec = own_rows(window.rec) if copied else window.rec  # a window's memory is several times its packets'
             if not len(rec):
                 continue
             if len(f.capture.interfaces) == 1:

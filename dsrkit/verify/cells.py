@@ -28,6 +28,7 @@ from dsrkit.tables.rules import (
     narrow,
     repeated,
 )
+from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import DIRECTIONS, REQUEST, TUNNEL_NAMES, UDP, Frames, Ints, Mask
 from dsrkit.verify.journeys import DECAPSULATED, PLAIN, REWRITTEN, Hop, Journeys, Way
 from dsrkit.verify.judged import CHECKSUM_FIELDS, checksum_state, column
@@ -97,7 +98,7 @@ def _without_handover(f: Frames, scene: Scene, hop: Hop) -> Hop:
     handed = np.zeros(len(hop.after), bool)
     for party in scene.role("lb"):
         others = scene.macs("lb") - party.macs
-        handed |= np.isin(f.eth_src[hop.after], list(party.macs)) & np.isin(f.eth_dst[hop.after], list(others))
+        handed |= among(f.eth_src[hop.after], list(party.macs)) & among(f.eth_dst[hop.after], list(others))
     return hop.take(~handed) if handed.any() else hop
 
 
@@ -355,14 +356,14 @@ def _affine(f: Frames, scene: Scene, rule: Affine, value: Ints, before: Ints, af
 def _of_role(scene: Scene, role: str, what: str, value: Ints) -> tuple[Mask, Mask]:
     """Values that a role has. Inferred machines are never surely all: only a value of another role is then wrong."""
     allowed = role_values(scene, role, what)
-    mine = np.isin(value, list(allowed))
+    mine = among(value, list(allowed))
     if not allowed or what not in ("ip", "mac") or role == "vip" or any(p.stated for p in scene.role(role)):
         return mine, np.full(len(value), bool(allowed))
     others = [p for p in scene.parties if p.role != role]
     taken = set().union(*((p.ips if what == "ip" else p.macs) for p in others)) if others else set()
     if what == "ip":
         taken |= scene.vips
-    return mine, mine | np.isin(value, list(taken - allowed))
+    return mine, mine | among(value, list(taken - allowed))
 
 
 def role_values(scene: Scene, role: str, what: str) -> set[int]:
@@ -412,7 +413,7 @@ def _kept_checksum(f: Frames, name: str, passed: Mask, known: Mask, before: Ints
     unfilled = (layout.SUM_PARTIAL, layout.SUM_ZERO)
     a, _ = checksum_state(f, name, before)
     b, _ = checksum_state(f, name, after)
-    return passed, known & (passed | ~(np.isin(a, unfilled) | np.isin(b, unfilled)))
+    return passed, known & (passed | ~(among(a, unfilled) | among(b, unfilled)))
 
 
 def _why(f: Frames, name: str, seen: Mask, known: Mask, rule: Rule) -> str | None:
@@ -479,7 +480,7 @@ def _names(scene: Scene, role: str) -> tuple[str, ...]:
 
 def _all_in(values: Ints, macs: set[int]) -> bool:
     known = macs - {0}
-    return bool(known) and bool(np.isin(values, list(known)).all())
+    return bool(known) and bool(among(values, list(known)).all())
 
 
 def _wire_fall(f: Frames, a: Ints, b: Ints, p: Point, q: Point) -> Ints:

@@ -15,6 +15,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
 from dsrkit.verify.journeys import Joiner, Journeys
@@ -250,11 +251,11 @@ class Connections:
         request = flows.direction == REQUEST
         if scene.mode not in REWRITES:
             return np.asarray(request & (f.tunnel == 0), bool)
-        mine = np.isin(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
+        mine = among(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
         if scene.services:
-            mine &= np.isin(f.proto << 16 | (flows.server & 0xFFFF), scene.port_codes())
+            mine &= among(f.proto << 16 | (flows.server & 0xFFFF), scene.port_codes())
         if scene.mode != "fullnat":
-            mine &= ~np.isin(flows.client >> 16, list(scene.ips("lb")))
+            mine &= ~among(flows.client >> 16, list(scene.ips("lb")))
         return np.asarray(request & mine, bool)
 
     def _ask(self, f: Frames, journeys: Journeys, c: Connection, row: int, times: int) -> None:
@@ -357,8 +358,8 @@ class Connections:
         own = (
             f.is_udp_head
             & leaving
-            & np.isin(f.src, list(self.scene.ips("real-server")))
-            & np.isin(f.source & 0xFFFF, ports)
+            & among(f.src, list(self.scene.ips("real-server")))
+            & among(f.source & 0xFFFF, ports)
         )
         for row in np.flatnonzero(own).tolist():
             c = self._udp.get((int(f.target[row]), self._vport(int(f.source[row]) & 0xFFFF)))

@@ -1,4 +1,4 @@
-"""The fast path: journeys that look like ones already found right are counted by the compiled `join`, all others judged.
+"""The fast path: journeys that look like one already found right are counted by the compiled `join`, others judged.
 
 What the tables say of a journey depends on its *chain* alone: on how the packet looked at each point, in every field
 that some rule reads (`dsrkit.verify.join`). So each chain is judged once, by the judge itself, and what looks the same
@@ -19,7 +19,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify import roles
-from dsrkit.verify.batches import LATER_ROWS, Input, Piece, Portion
+from dsrkit.verify.batches import LATER_ROWS, MOST_TAPS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Records, Words
 from dsrkit.verify.journeys import Journeys, Way, servers_of
@@ -94,6 +94,7 @@ class FastPath:
         self._data = data
         self._module = module
         self._join = module.Join()
+        self._join.begin(_SHOWN)
         self._memory: dict[str, Any] = {}
         self._kinds: dict[int, Kind] = {}
         self._waiting: list[Piece] = []
@@ -118,12 +119,12 @@ class FastPath:
             memory[f"{name}_mask"] = np.asarray([mask for _, _, mask in flat], np.uint64)
             longest = _factors(max(map(len, words)))
             memory[f"{name}_factor"] = np.concatenate([longest[: len(variant)] for variant in words])
-        memory["serving"] = np.zeros(1 << 12, np.uint64)
+        memory["serving"] = np.zeros(1 << 14, np.uint64)
         for name in ("packets", "octets", "shift"):
-            memory[f"t_{name}"] = np.zeros(max(1, len(self._judge.taps)), np.int64)
+            memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
         memory["f_key"] = np.zeros(_MOST_FLOWS, np.uint64)
-        for name in ("last", "bits", "server", "acked", "hits", "syn", "answer", "open", "round"):
+        for name in ("last", "bits", "server", "acked", "hits", "syn", "answer", "open", "held", "round"):
             memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, np.int64)
         for name, size in (("h", 1 << 14), ("c", 1 << 14)):
             memory[f"{name}_key"] = np.zeros(size, np.uint64)
@@ -163,7 +164,7 @@ class FastPath:
         gone[kept] = False
         over = (memory["f_bits"][:flows] & self._module.CLOSED) != 0
         self.forgotten += int((gone & ~over).sum())
-        for name in ("key", "last", "bits", "server", "acked", "hits", "syn", "answer", "open", "round"):
+        for name in ("key", "last", "bits", "server", "acked", "hits", "syn", "answer", "open", "held", "round"):
             column = memory[f"f_{name}"]
             column[: len(kept)] = column[kept]
         memory["f_table"][:] = 0
@@ -175,7 +176,6 @@ class FastPath:
     def run(self, head: Portion, portions: Iterator[Portion]) -> bool:
         """Go through everything; False where that was given up, because what an observer has seen must be looked at
         packet by packet, and the input can be read again."""
-        self._join.show(_SHOWN)
         self._judge.rehearse(self._data.frames(head.pieces))
         self.serve()
         self.feed(head)
@@ -221,7 +221,8 @@ class FastPath:
             self._pass_on(portion.until)
 
     def _enter(self, piece: Piece, number: int, *, fresh: bool) -> None:
-        self._join.add(_octets(piece.rec), 0, len(piece.rec), _view(piece.tap), number, fresh)
+        if len(piece.rec):
+            self._join.add(_octets(piece.rec), 0, len(piece.rec), _view(piece.tap), number, fresh)
 
     def _settle(self, pieces: list[Piece], until: int | None) -> None:
         memory = self._memory
@@ -305,7 +306,9 @@ class FastPath:
             return
         intern, rec = self._scene.book.intern, piece.rec
         sides = [intern(rec[f"{side}_hi"][rows, 0], rec[f"{side}_lo"][rows, 0]) for side in ("src", "dst")]
-        for client, mac, server in zip(sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True):
+        for client, mac, server in zip(
+            sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True
+        ):
             self.evidence.clients[client, mac, server] += 1
 
     def _count_taps(self) -> None:
@@ -384,7 +387,10 @@ class FastPath:
         found = self._judge.example(frames, journey, server)
         for i, (number, right) in enumerate(zip(kinds.tolist(), found.right.tolist(), strict=True)):
             if not right:
-                continue  # a point may come into sight that makes it complete: asked again until then
+                # It may be asked again while it is not complete: a point may come into sight that makes it so.
+                if found.complete[i]:
+                    self._memory["c_state"][number] = self._module.WRONG
+                continue
             mine = np.flatnonzero(journey == i)
             points = [found.points[row] for row in mine.tolist()]
             self._kinds[number] = Kind(
@@ -416,6 +422,11 @@ class FastPath:
 
     def finish(self) -> None:
         """Count what was found right in bulk."""
+        if self.forgotten:
+            self._scene.notes.append(
+                f"{self.forgotten:,} open connections rested too long to be remembered among so many: "
+                "a later packet of theirs counts as a connection of its own"
+            )
         self._tell_handshakes()
         numbers = [number for number in self._kinds if self._memory["c_count"][number]]
         if not numbers:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, SYN, Frames, Ints, Mask, Words, endpoint_address, mix
 
 _PROTO_SHIFT = 56
@@ -62,8 +63,8 @@ def _directions(f: Frames, services: Ints | None) -> Ints:
     source, target = f.source | tag, f.target | tag
     serving = _serving(f, source, target)
     if services is not None:
-        serving = np.union1d(serving, services)
-    from_server, to_server = talk & np.isin(source, serving), talk & np.isin(target, serving)
+        serving = distinct(np.concatenate([serving, services]))
+    from_server, to_server = talk & among(source, serving), talk & among(target, serving)
     direction[to_server & ~from_server] = REQUEST
     direction[from_server & ~to_server] = REPLY
     undecided = talk & (to_server == from_server)
@@ -76,7 +77,7 @@ def _directions(f: Frames, services: Ints | None) -> Ints:
 
 def _serving(f: Frames, source: Ints, target: Ints) -> Ints:
     """Endpoints that TCP handshakes show to be servers."""
-    return np.unique(np.concatenate([target[is_syn(f)], source[is_synack(f)]]))
+    return distinct(np.concatenate([target[is_syn(f)], source[is_synack(f)]]))
 
 
 def _by_first_word(f: Frames, source: Ints, target: Ints, rows: Ints) -> Ints:
@@ -109,7 +110,7 @@ def _by_first_word(f: Frames, source: Ints, target: Ints, rows: Ints) -> Ints:
 
 
 def _echoes(f: Frames, direction: Ints) -> None:
-    asks = f.is_echo & np.isin(f.icmp_type, (8, 128))
+    asks = f.is_echo & among(f.icmp_type, (8, 128))
     direction[asks] = REQUEST
     direction[f.is_echo & ~asks] = REPLY
 
@@ -120,10 +121,10 @@ def _fragments(f: Frames, direction: Ints) -> None:
     if not rows.any():
         return
     known = direction != 0
-    serving = np.unique(np.concatenate([f.dst[known & (direction == REQUEST)], f.src[known & (direction == REPLY)]]))
-    asking = np.unique(np.concatenate([f.src[known & (direction == REQUEST)], f.dst[known & (direction == REPLY)]]))
-    to_server = np.isin(f.dst, serving) | np.isin(f.src, asking)
-    from_server = np.isin(f.src, serving) | np.isin(f.dst, asking)
+    serving = distinct(np.concatenate([f.dst[known & (direction == REQUEST)], f.src[known & (direction == REPLY)]]))
+    asking = distinct(np.concatenate([f.src[known & (direction == REQUEST)], f.dst[known & (direction == REPLY)]]))
+    to_server = among(f.dst, serving) | among(f.src, asking)
+    from_server = among(f.src, serving) | among(f.dst, asking)
     direction[rows & to_server & ~from_server] = REQUEST
     direction[rows & from_server & ~to_server] = REPLY
 
@@ -176,9 +177,9 @@ def _identify_fragments(f: Frames, direction: Ints, where: Ints, known: Mask, id
         return
     datagram = mix(direction << 8 | 44, where, f.ip_id, f.proto)
     offset = f.inner("frag") & _OFFSET
-    cut = np.unique(datagram[part & (offset == 0)])
-    whole = known & ~f.fragment & (f.ip_id != 0) & np.isin(datagram, cut)
-    together = np.isin(datagram, np.unique(datagram[whole]))
+    cut = distinct(datagram[part & (offset == 0)])
+    whole = known & ~f.fragment & (f.ip_id != 0) & among(datagram, cut)
+    together = among(datagram, distinct(datagram[whole]))
     identity[part] = np.where(
         together[part] & (offset[part] > 0),
         np.uint64(0),

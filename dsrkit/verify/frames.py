@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from dsrkit.verify.arrays import among
 from dsrkit.wire import layout
 from dsrkit.wire.address import V4_MAPPED, ip_halves, ip_text
+from dsrkit.wire.rows import taken
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Words: TypeAlias = npt.NDArray[np.uint64]
@@ -124,7 +126,7 @@ Reader: TypeAlias = Callable[[int, int, int], bytes]
 
 PAST: Final = np.dtype([("last", np.int64), ("server", np.int16), ("begun", np.bool_), ("closed", np.bool_)])
 """What is known of the earlier packets of a packet's flow, where the fast path has counted them: time of the last one
-(ns; 0: there were none), index of the real server (-1: unknown), whether the client has spoken, whether anybody closed."""
+(ns; 0: none), index of the real server (-1: unknown), whether the client has spoken, whether anybody has closed."""
 
 
 class Frames:
@@ -150,6 +152,8 @@ class Frames:
         depth = records["depth"].astype(np.int64)
         self._in = np.maximum(depth - 1, 0)
         self._out = np.maximum(depth - 2, 0)
+        self._nested = bool(self._in.any())
+        self._has = records["has"].copy()
         self.has_ip = self.has(layout.HAS_IP)
         self.blemished = np.zeros(self.n, bool)
         """Packets that something was found wrong with; filled in while the batch is judged."""
@@ -162,7 +166,7 @@ class Frames:
 
     def has(self, part: int) -> Mask:
         """Packets of which a part (`layout.HAS_*`) was there to read."""
-        return np.asarray((self.rec["has"] & part) != 0, bool)
+        return np.asarray((self._has & part) != 0, bool)
 
     def field(self, name: str) -> Ints:
         """A field of the record as integers."""
@@ -170,7 +174,7 @@ class Frames:
 
     def inner(self, field: str) -> Ints:
         """A field of the innermost IP header."""
-        return self._once(f"inner.{field}", lambda: self.rec[field][self._rows, self._in])
+        return self._once(f"inner.{field}", lambda: self._level(field, self._in))
 
     def outer(self, field: str) -> Ints:
         """A field of the IP header right outside the innermost one; 0 where there is no tunnel."""
@@ -187,9 +191,11 @@ class Frames:
         return self._columns[name]
 
     def _address(self, side: str, level: Ints) -> Ints:
-        hi = self.rec[f"{side}_hi"][self._rows, level]
-        lo = self.rec[f"{side}_lo"][self._rows, level]
-        return self.book.intern(hi, lo)
+        return self.book.intern(self._level(f"{side}_hi", level), self._level(f"{side}_lo", level))
+
+    def _level(self, field: str, level: Ints) -> npt.NDArray[Any]:
+        """A field of the IP header at each packet's level."""
+        return np.asarray(self.rec[field][self._rows, level] if self._nested else self.rec[field][:, 0])
 
     def _tunnel(self, depth: Ints) -> Ints:
         """Tunnel type of each packet by its number; overlays (VXLAN, Geneve) are links, not tunnels to a server."""
@@ -222,8 +228,8 @@ class Frames:
 
     def take(self, rows: Ints | Mask) -> Frames:
         """Some of the packets as a batch of their own."""
-        out = Frames(self.book, self.rec[rows], self.tap[rows], self.number[rows], self.reader)
-        out.past = None if self.past is None else self.past[rows]
+        out = Frames(self.book, taken(self.rec, rows), self.tap[rows], self.number[rows], self.reader)
+        out.past = None if self.past is None else taken(self.past, rows)
         return out
 
     def octets(self, row: int, start: str, most: int) -> bytes:
@@ -364,8 +370,8 @@ class Frames:
 
     @cached_property
     def is_echo(self) -> Mask:
-        v4 = (self.proto == ICMP) & np.isin(self.icmp_type, (8, 0))
-        v6 = (self.proto == ICMPV6) & np.isin(self.icmp_type, (128, 129))
+        v4 = (self.proto == ICMP) & among(self.icmp_type, (8, 0))
+        v6 = (self.proto == ICMPV6) & among(self.icmp_type, (128, 129))
         return np.asarray(self.has_l4 & (v4 | v6) & ~self.fragment, bool)
 
     @cached_property

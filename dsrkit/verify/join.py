@@ -3,16 +3,16 @@
 # mypy: ignore-errors
 """The compiled join: sightings of one packet are put together, and what is plainly right is counted here.
 
-`Join.add` reads each row (`layout.RECORD`) once and boils it down to four numbers: the *key*, a hash of every field that
-no node of a rewriting path changes; the *place*, a hash of every field that depends on where the packet was seen and
-not on which packet it is; its flow; and its time. `Join.settle` puts equal keys together into journeys. The sum of a
+`Join.add` reads each row (`layout.RECORD`) once and boils it down to four numbers: the *key*, a hash of every field
+that no node of a rewriting path changes; the *place*, a hash of every field that depends on where the packet was seen
+and not on which packet it is; its flow; and its time. `Join.group` puts equal keys together into journeys. The sum of a
 journey's places is its *chain*: two journeys with one chain look the same at every point, field by field, so whatever
-the tables say of one is true of the other. Which chains are right is not decided here: `fastpath` registers those that
-the judge has looked at and found whole. A flow with any other journey leaves the fast path with all its packets.
+the tables say of one is true of the other. Which chains are right is not decided here: `fastpath` asks the judge once
+for each. A flow with any other journey leaves the fast path with all its packets.
 
-Written in Cython's pure Python mode, in the dialect of `dsrkit.wire.scan`; it knows no mode, no role and no rule. No index
-comes from a packet: rows are counted, places in tables are masked to their size, and `fastpath` makes room before. So
-bounds are not checked when compiled; interpreted they are, and tests compare the two.
+Written in Cython's pure Python mode, in the dialect of `dsrkit.wire.scan`; it knows no mode, no role and no rule. No
+index comes from a packet: rows are counted, places in tables are masked to their size, and `fastpath` makes room
+before. So bounds are not checked when compiled; interpreted they are, and tests compare the two.
 """
 
 import cython
@@ -81,6 +81,7 @@ _CLOSED = cython.declare(cython.longlong, CLOSED)
 # states of a class of journeys
 UNKNOWN, RIGHT, WRONG = 0, 1, 2
 _RIGHT = cython.declare(cython.longlong, RIGHT)
+_WRONG = cython.declare(cython.longlong, WRONG)
 
 # what becomes of a journey in one settlement
 _DONE = cython.declare(cython.longlong, 1)
@@ -110,6 +111,7 @@ class Join:
     o16: cython.ushort[::1]
     o32: cython.uint[::1]
     o64: cython.ulonglong[::1]
+    i64: cython.longlong[::1]
     # endpoints that serve: an open table of hashes
     serving: cython.ulonglong[::1]
     # entries
@@ -146,6 +148,7 @@ class Join:
     f_server: cython.longlong[::1]
     f_acked: cython.longlong[::1]
     f_open: cython.longlong[::1]
+    f_held: cython.longlong[::1]
     f_hits: cython.longlong[::1]
     f_syn: cython.longlong[::1]
     f_answer: cython.longlong[::1]
@@ -164,6 +167,8 @@ class Join:
     c_first: cython.longlong[::1]
     c_last: cython.longlong[::1]
     classes: cython.longlong
+    chains: cython.longlong
+    served: cython.longlong
     # results
     r_slow: cython.longlong[::1]
     r_wait: cython.longlong[::1]
@@ -177,9 +182,11 @@ class Join:
     alarms: cython.longlong
     samples: cython.longlong
 
-    def show(self, samples: cython.longlong):
-        """Let so many of the flows to come go to the judge, as examples of what is right."""
+    def begin(self, samples: cython.longlong):
+        """Know nothing; `samples`: so many of the flows to come go to the judge, as examples of what is right."""
         self.samples = samples
+        self.count = self.flows = self.classes = self.chains = self.served = self.round = self.alarms = 0
+        self.slow = self.wait = self.opened = self.fresh = self.made = 0
 
     def attach(self, memory):
         """Take all tables: a mapping of the names above to memoryviews of 64-bit numbers."""
@@ -200,7 +207,7 @@ class Join:
         self.f_table, self.f_key, self.f_last = memory["f_table"], memory["f_key"], memory["f_last"]
         self.f_bits, self.f_server, self.f_acked = memory["f_bits"], memory["f_server"], memory["f_acked"]
         self.f_hits, self.f_syn, self.f_answer = memory["f_hits"], memory["f_syn"], memory["f_answer"]
-        self.f_round, self.f_open = memory["f_round"], memory["f_open"]
+        self.f_round, self.f_open, self.f_held = memory["f_round"], memory["f_open"], memory["f_held"]
         self.h_key, self.h_server = memory["h_key"], memory["h_server"]
         self.c_table, self.c_key, self.c_state = memory["c_table"], memory["c_key"], memory["c_state"]
         self.c_count, self.c_octets = memory["c_count"], memory["c_octets"]
@@ -227,6 +234,7 @@ class Join:
         self.o16 = rows.cast("H")
         self.o32 = rows.cast("I")
         self.o64 = rows.cast("Q")
+        self.i64 = rows.cast("q")
         done: cython.longlong
         tap_of: cython.longlong[::1] = taps
         with cython.nogil:
@@ -255,7 +263,7 @@ class Join:
                 self.t_packets[tap] += 1
                 self.t_octets[tap] += self.o32[(first + i) * (ROW // 4) + WIRELEN]
             self.e_ref[n] = (piece << 32) | (first + i)
-            self.e_ts[n] = self.o64[(first + i) * (ROW // 8) + TS_NS] + self.t_shift[tap]
+            self.e_ts[n] = self.i64[(first + i) * (ROW // 8) + TS_NS] + self.t_shift[tap]
             self.e_flow[n] = -1
             self.e_what[n] = 0
             self.sight((first + i), tap, n)
@@ -373,6 +381,7 @@ class Join:
         length = self.o32[at32 + IP_LEN + level]
         if self.o8[at8 + VER + level] == 6:
             length += 40
+        length = length & 0xFFFFFF
         self.e_what[n] = k | (to_client << 16) | (proto << 20) | (length << 32)
         return 0
 
@@ -425,7 +434,7 @@ class Join:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def flow_of(self, key: cython.ulonglong) -> cython.longlong:
-        """A flow's number, a new one if it is new; `fastpath` sees to it that there is room."""
+        """A flow's number, a new one if it is new; -1 where there is no room for more."""
         size: cython.longlong = self.f_table.shape[0]
         at: cython.longlong = (key >> 7) & (size - 1)
         flow: cython.longlong = 0
@@ -435,6 +444,8 @@ class Join:
                 return flow
             at = (at + 1) & (size - 1)
         flow = self.flows
+        if flow >= self.f_key.shape[0]:
+            return -1
         self.flows += 1
         self.f_table[at] = flow + 1
         self.f_key[flow] = key
@@ -447,6 +458,7 @@ class Join:
         self.f_acked[flow] = -1
         self.f_hits[flow] = 0
         self.f_round[flow] = -1
+        self.f_held[flow] = -1
         return flow
 
     def rebuild(self):
@@ -463,31 +475,29 @@ class Join:
     # --- what is known --------------------------------------------------------------------------------------------
 
     def serve(self, hi: cython.ulonglong, lo: cython.ulonglong, port: cython.longlong, proto: cython.longlong):
-        """Add an endpoint that serves."""
+        """Add an endpoint that serves, if there is room."""
         size: cython.longlong = self.serving.shape[0]
         key: cython.ulonglong = self.endpoint(hi, lo, port, proto)
         at: cython.longlong = key & (size - 1)
+        if self.served * 2 >= size:
+            return
         while self.serving[at] != 0 and self.serving[at] != key:
             at = (at + 1) & (size - 1)
+        if self.serving[at] == 0:
+            self.served += 1
         self.serving[at] = key
 
-    def flow_key(self, hi: cython.ulonglong, lo: cython.ulonglong, port: cython.longlong, proto: cython.longlong):
-        """Number of a client endpoint's flow, -1 if none is known."""
-        size: cython.longlong = self.f_table.shape[0]
-        key: cython.ulonglong = self.endpoint(hi, lo, port, proto)
-        at: cython.longlong = (key >> 7) & (size - 1)
-        while self.f_table[at] != 0:
-            if self.f_key[self.f_table[at] - 1] == key:
-                return self.f_table[at] - 1
-            at = (at + 1) & (size - 1)
-        return -1
-
     def learn(self, chain: cython.ulonglong, own: cython.longlong):
-        """Learn a chain; `own`: the server that its journeys' own addresses name, -1 where only other packets do."""
+        """Learn a chain, if there is room; `own`: the server that its journeys' own addresses name, -1 where only
+        other packets do."""
         size: cython.longlong = self.h_key.shape[0]
         at: cython.longlong = chain & (size - 1)
+        if self.chains * 2 >= size:
+            return
         while self.h_key[at] != 0 and self.h_key[at] != chain:
             at = (at + 1) & (size - 1)
+        if self.h_key[at] == 0:
+            self.chains += 1
         self.h_key[at] = chain
         self.h_server[at] = own
 
@@ -736,6 +746,10 @@ class Join:
         what: cython.longlong = 0
         for j in range(self.made):
             self.judge(j, edge, horizon)
+        # a flow is counted in the order of its packets: what comes behind one that waits, waits
+        for j in range(self.made):
+            if self.j_fate[j] == _DONE and self.f_held[self.e_flow[self.j_entry[j]]] == self.round:
+                self.j_fate[j] = _WAITS
         # first packets that were answered, or whose client goes on, as only who was answered does
         for j in range(self.made):
             n = self.j_entry[j]
@@ -769,8 +783,9 @@ class Join:
             self.j_fate[j] = _DONE
             if self.j_last[j] > edge:
                 self.j_fate[j] = _WAITS
-        elif self.j_last[j] > horizon:
+        elif self.j_last[j] > horizon and (kind < 0 or self.c_state[kind] != _WRONG):
             self.j_fate[j] = _WAITS
+            self.f_held[flow] = self.round
         else:
             self.f_bits[flow] |= _SLOW
         return 0
@@ -893,10 +908,3 @@ class Join:
     def keep_flows(self, count: cython.longlong):
         """How many flows are left after the older ones were dropped."""
         self.flows = count
-
-    def of_flow(self, entry: cython.longlong):
-        """Flow of an entry, -1 where it has none."""
-        flow: cython.longlong = self.e_flow[entry]
-        if flow < -1:
-            return -2 - flow
-        return flow

@@ -14,6 +14,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
+from dsrkit.verify.arrays import among, distinct, distinct_columns, median
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
 from dsrkit.verify.scene import Scene, TapInfo
@@ -232,7 +233,7 @@ class Joiner:
 
     def points(self, direction: int) -> list[Point]:
         """All points of a direction in the order in which packets meet them."""
-        mine = [p for p in self._points.values() if p.direction == direction]
+        mine = [self._points[key] for key in sorted(self._points) if key[-1] == direction]
         before = np.zeros((len(mine), len(mine)), np.int64)
         at = {id(p): i for i, p in enumerate(mine)}
         for (a, b), n in self._before.items():
@@ -275,11 +276,11 @@ class Joiner:
         straight = f.wire_ttl[rows] == highest[inverse]
         rows, group, place = rows[straight], group[straight], place[straight]
         ranks = _rank_by_fall(f, rows, group)
-        for p in np.unique(place):
+        for p in distinct(place):
             here = place == p
             seen = self._passes.setdefault(int(p), [0, 0])
-            seen[0] += len(np.unique(group[here]))
-            seen[1] += len(np.unique(group[here & (ranks == 1)]))
+            seen[0] += len(distinct(group[here]))
+            seen[1] += len(distinct(group[here & (ranks == 1)]))
             most = _MOST_TURNS if seen[1] > _SHARE_OF_TWICE * seen[0] else 0
             ranks[here & (ranks > most)] = -1
         turn[rows] = ranks
@@ -301,7 +302,7 @@ class Joiner:
         copies = np.zeros(len(rows), bool)
         copies[order] = twin
         drop = np.zeros(len(rows), bool)
-        for p in np.unique(place):
+        for p in distinct(place):
             here = place == p
             seen = self._copies.setdefault(int(p), [0, 0])
             seen[0] += int(here.sum())
@@ -313,8 +314,7 @@ class Joiner:
 
     def _way(self, f: Frames, flows: Flows, direction: int, rows: Ints, identity: Words, form: Ints, turn: Ints) -> Way:
         place = np.stack([f.tap[rows], f.port_of_tap[rows], form[rows], turn[rows]])
-        unique, at = np.unique(place, axis=1, return_inverse=True)
-        at = np.asarray(at).reshape(-1)
+        unique, at, _ = distinct_columns(place)
         here = [self._point(int(t), int(p), int(m), int(k), direction) for t, p, m, k in unique.T]
         self._learn_order(f, flows, rows, at, here, identity)
         ordered = self.points(direction)
@@ -383,6 +383,9 @@ class Joiner:
         for column in range(way.rows.shape[1]):
             seen = way.rows[:, column] >= 0
             found = servers_of(f, flows, self.scene, way.rows[seen, column])
+            if f.past is not None:  # the fast path may know whom the flow was with
+                past = f.past[way.rows[seen, column]]
+                found = np.where((found < 0) & (past["last"] > 0), past["server"], found)
             way.server[seen] = np.where(found >= 0, found, way.server[seen])
 
     def _share_servers(self, f: Frames, flows: Flows, ways: dict[int, Way]) -> None:
@@ -416,13 +419,22 @@ def servers_of(f: Frames, flows: Flows, scene: Scene, r: Ints) -> Ints:
 
     Shape: as `r`.
     """
-    found = np.full(len(r), -1, np.int64)
+    return servers_named(f, flows, scene, r)[1]
+
+
+def servers_named(f: Frames, flows: Flows, scene: Scene, r: Ints) -> tuple[Ints, Ints]:
+    """The first and the last of the real servers that the addresses of some rows name, -1 where they name none.
+
+    Where these differ, a packet goes to one server's address in a frame for another one. Shape: as `r`.
+    """
+    first, last = np.full(len(r), -1, np.int64), np.full(len(r), -1, np.int64)
     mac = np.where(flows.direction[r] == REQUEST, f.eth_dst[r], f.eth_src[r])
     for i, party in enumerate(scene.role("real-server")):
         ips, macs = list(party.ips - scene.vips), list(party.macs - {0})
-        here = np.isin(f.outer_dst[r], ips) | np.isin(flows.server[r] >> 16, ips)
-        found[here | np.isin(mac, macs)] = i
-    return found
+        here = among(f.outer_dst[r], ips) | among(flows.server[r] >> 16, ips) | among(mac, macs)
+        first[here & (first < 0)] = i
+        last[here] = i
+    return first, last
 
 
 def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:
@@ -431,14 +443,14 @@ def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:
     server = flows.server >> 16
     request = flows.direction == REQUEST
     if scene.mode == "l2dsr":
-        form[request & np.isin(f.eth_src, list(scene.macs("lb") - {0}))] = REWRITTEN
-        form[request & np.isin(f.eth_src, list(scene.macs("real-server")))] = BOUNCED
+        form[request & among(f.eth_src, list(scene.macs("lb") - {0}))] = REWRITTEN
+        form[request & among(f.eth_src, list(scene.macs("real-server")))] = BOUNCED
     elif scene.mode == "l3dsr-tunnel":
         form[f.tunnel > 0] = REWRITTEN
-        form[request & (f.tunnel == 0) & np.isin(f.eth_src, list(scene.macs("real-server")))] = BOUNCED
+        form[request & (f.tunnel == 0) & among(f.eth_src, list(scene.macs("real-server")))] = BOUNCED
         form[decapsulated(f, flows)] = DECAPSULATED
     elif scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
-        form[np.isin(server, list(scene.ips("real-server") - scene.vips))] = REWRITTEN
+        form[among(server, list(scene.ips("real-server") - scene.vips))] = REWRITTEN
     return form
 
 
@@ -448,15 +460,15 @@ def in_service(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
     if scene.mode not in REWRITES:
         return np.asarray(known & (f.tunnel == 0), bool)
     server, port = flows.server >> 16, flows.server & 0xFFFF
-    vip = np.isin(server, list(scene.vips))
+    vip = among(server, list(scene.vips))
     if scene.mode == "l3dsr-tunnel":
         vip &= (f.tunnel == 0) | (f.tunnel == scene.tunnel) | (scene.tunnel == 0)
-    real = np.isin(server, list(scene.ips("real-server"))) & (form == REWRITTEN)
+    real = among(server, list(scene.ips("real-server"))) & (form == REWRITTEN)
     if scene.services:
-        real &= np.isin(f.proto << 16 | port, scene.port_codes()) | f.fragment
+        real &= among(f.proto << 16 | port, scene.port_codes()) | f.fragment
     # The load balancer's own conversations with servers are checks, not traffic (full NAT apart).
     if scene.mode != "fullnat":
-        own = np.isin(flows.client >> 16, list(scene.ips("lb")))
+        own = among(flows.client >> 16, list(scene.ips("lb")))
         real &= ~own
         vip &= ~own
     return np.asarray(known & (vip | real), bool)
@@ -470,7 +482,7 @@ def _told_apart_by_ends(f: Frames, flows: Flows, identity: Words, form: Ints, ro
     """
     place = mix(identity[rows], f.tap[rows], f.port_of_tap[rows], form[rows])
     _, inverse, count = np.unique(place, return_inverse=True, return_counts=True)
-    shared = np.isin(identity, identity[rows][count[inverse] > 1]) & (identity != 0)
+    shared = among(identity, identity[rows][count[inverse] > 1]) & (identity != 0)
     if not shared.any():
         return identity
     kept = flows.server if mode in ("l2dsr", "l3dsr-tunnel") else np.zeros(f.n, np.int64)
@@ -549,7 +561,7 @@ def _topological(before: Ints) -> list[int]:
 def _seen_twice(identity: Words, at: Ints) -> Mask:
     """Rows whose identity some point holds more than once. Shape: (rows,)."""
     _, inverse, count = np.unique(mix(identity, at), return_inverse=True, return_counts=True)
-    return np.isin(identity, identity[count[inverse] > 1])
+    return among(identity, identity[count[inverse] > 1])
 
 
 def _occurrences(f: Frames, identity: Words, rows: Ints, at: Ints) -> Ints:
@@ -563,7 +575,7 @@ def _occurrences(f: Frames, identity: Words, rows: Ints, at: Ints) -> Ints:
     start = np.maximum.accumulate(np.where(fresh, np.arange(len(g)), 0))
     occurrence = np.empty(len(rows), np.int64)
     occurrence[order] = np.arange(len(g)) - start
-    repeated = np.unique(identity[rows][occurrence > 0])
+    repeated = distinct(identity[rows][occurrence > 0])
     if len(repeated):
         _align(f, identity, rows, at, occurrence, repeated)
     _, journey = np.unique(mix(identity[rows], occurrence), return_inverse=True)
@@ -572,11 +584,11 @@ def _occurrences(f: Frames, identity: Words, rows: Ints, at: Ints) -> Ints:
 
 def _align(f: Frames, identity: Words, rows: Ints, at: Ints, occurrence: Ints, repeated: Words) -> None:
     """Give copies of one identity the numbers of the copies that they are, where points saw different counts."""
-    order = np.flatnonzero(np.isin(identity[rows], repeated))
+    order = np.flatnonzero(among(identity[rows], repeated))
     order = order[np.argsort(identity[rows[order]], kind="stable")]
     cuts = np.flatnonzero(identity[rows[order]][1:] != identity[rows[order]][:-1]) + 1
     for members in np.split(order, cuts):
-        lanes = [members[at[members] == p] for p in np.unique(at[members])]
+        lanes = [members[at[members] == p] for p in distinct(at[members])]
         longest = max(lanes, key=len)
         if all(len(lane) == len(longest) for lane in lanes):
             continue
@@ -617,7 +629,7 @@ def _served(flows: Flows, way: Way) -> Words:
     if not len(way.rows) or not plain.any():
         return np.zeros(0, np.uint64)
     both = (way.rows[:, plain] >= 0).any(axis=1) & (way.rows[:, ~plain] >= 0).any(axis=1)
-    return np.unique(_talk(flows, way.rows, ~plain)[both])
+    return distinct(_talk(flows, way.rows, ~plain)[both])
 
 
 def _without_foreign(flows: Flows, way: Way, served: Words) -> Way:
@@ -627,7 +639,7 @@ def _without_foreign(flows: Flows, way: Way, served: Words) -> Way:
         return way
     has_plain = (way.rows[:, plain] >= 0).any(axis=1)
     has_rewritten = (way.rows[:, ~plain] >= 0).any(axis=1)
-    return way.keep(~(has_rewritten & ~has_plain & ~np.isin(_talk(flows, way.rows, ~plain), served)))
+    return way.keep(~(has_rewritten & ~has_plain & ~among(_talk(flows, way.rows, ~plain), served)))
 
 
 def _talk(flows: Flows, matrix: Ints, columns: Mask) -> Words:
@@ -653,7 +665,7 @@ def _kinds(way: Way) -> list[tuple[int, int]]:
     """The servers and protocols that occur."""
     if not len(way.server):
         return []
-    codes = np.unique((way.server + 1) << 8 | way.proto)
+    codes = distinct((way.server + 1) << 8 | way.proto)
     return [((code >> 8) - 1, code & 0xFF) for code in codes.tolist()]
 
 
@@ -752,7 +764,7 @@ class Clocks:
                 a, b = hop.source.tap, hop.target.tap
                 if a == b:
                     continue
-                gap = float(np.median(f.ts[hop.after] - f.ts[hop.before]))
+                gap = median(f.ts[hop.after] - f.ts[hop.before])
                 self._gaps[min(a, b), max(a, b)].setdefault(direction, gap if a < b else -gap)
 
     def offsets(self, taps: int) -> list[int]:

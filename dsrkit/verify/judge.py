@@ -12,15 +12,29 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.tables import PROFILES
+from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import cell_id
+from dsrkit.verify.arrays import distinct
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
-from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
-from dsrkit.verify.journeys import PLAIN, REWRITTEN, Clocks, Joiner, Journeys, Way, forms, in_service, pair_counts
+from dsrkit.verify.frames import DIRECTIONS, ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
+from dsrkit.verify.journeys import (
+    PLAIN,
+    REWRITTEN,
+    Clocks,
+    Joiner,
+    Journeys,
+    Way,
+    forms,
+    in_service,
+    pair_counts,
+    servers_named,
+)
 from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Point, Tally, Verdict
+from dsrkit.wire.rows import joined as joined_rows
 
 SETTLE_NS: Final = 1_000_000_000
 """A packet that crosses a path needs less time than this; its journey stays open for so long."""
@@ -40,9 +54,10 @@ class Octets:
 
 @dataclass(slots=True)
 class Examples:
-    """Which of some journeys are `right`, their directions, and each packet's point (None: none that is known)."""
+    """Which of some journeys are `right`, which `complete`; their directions; each packet's point, if known."""
 
     right: Mask
+    complete: Mask
     direction: Ints
     points: list[Point | None]
 
@@ -129,6 +144,7 @@ class Judge:
         fine[journey[strange]] = False
         fine[journey[~in_service(f, flows, self.scene, form)]] = False
         fine[journey[flows.direction != direction[journey]]] = False
+        fine &= _of_one_server(journey, servers_named(f, flows, self.scene, np.arange(f.n)), count)
         ways = {}
         which = {}
         for one in (REQUEST, REPLY):
@@ -147,11 +163,12 @@ class Judge:
         every = Journeys(ways, np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64))
         judge_hops(f, self.scene, every, self.scene.profile)
         f.blemished |= self.presence.misdirected(f, flows)
+        complete = np.zeros(count, bool)
         for one, way in ways.items():
             seen = way.rows >= 0
-            whole = ~(self.joiner.passes(way) & ~seen).any(axis=1)
-            fine[which[one]] = whole & ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
-        return Examples(fine, direction, points)
+            complete[which[one]] = ~(self.joiner.passes(way) & ~seen).any(axis=1)
+            fine[which[one]] &= ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
+        return Examples(fine & complete, complete, direction, points)
 
     def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
         """Count journeys that were found right in bulk: each stands for many, `bulk` says by direction for how many."""
@@ -169,13 +186,26 @@ class Judge:
         served = flows.direction == REQUEST
         tagged = (f.proto << 56 | flows.server)[served]
         if len(self._services) < 100_000:
-            self._services = np.union1d(self._services, tagged)
+            self._services = distinct(np.concatenate([self._services, tagged]))
         return without_clients(f, flows, self.scene) if self.scene.mode == "fullnat" else flows
 
     def verdicts(self) -> list[Verdict]:
         """Everything that was judged; call once, after the last batch."""
         self.joiner.name_points()
-        return [*self._mode(), *self.cells.all(), *self.presence.verdicts()]
+        return [*self._mode(), *self._in_order(self.cells.all()), *self.presence.verdicts()]
+
+    def _in_order(self, verdicts: list[Verdict]) -> list[Verdict]:
+        """Cells by direction, along the path, and in the order of the fields, however the packets came."""
+        rank: dict[int, int] = {}
+        for direction in DIRECTIONS:
+            rank |= {id(point): i for i, point in enumerate(self.joiner.points(direction))}
+        fields = {name: i for i, name in enumerate(FIELDS)}
+
+        def place(v: Verdict) -> tuple[int, int, int, int]:
+            source, target = rank.get(id(v.source), -1), rank.get(id(v.target), -1)
+            return v.direction, source, target, fields.get(v.field, len(fields))
+
+        return sorted(verdicts, key=place)
 
     def _mode(self) -> list[Verdict]:
         """A stated mode that the packets contradict: nothing comes out of the load balancer in its form."""
@@ -247,11 +277,21 @@ class Judge:
             self.profiles = fits or None
 
 
+def _of_one_server(journey: Ints, named: tuple[Ints, Ints], count: int) -> Mask:
+    """Journeys whose packets name no two servers; `journey` is that of each packet."""
+    low, high = np.full(count, np.iinfo(np.int64).max), np.full(count, -1, np.int64)
+    first, last = named
+    told = last >= 0
+    np.minimum.at(low, journey[told], first[told])
+    np.maximum.at(high, journey[told], last[told])
+    return np.asarray((high < 0) | (low == high), bool)
+
+
 def joined(a: Frames, b: Frames) -> Frames:
     """Two batches as one."""
     out = Frames(
         a.book,
-        np.concatenate([a.rec, b.rec]),
+        joined_rows([a.rec, b.rec]),
         np.concatenate([a.tap, b.tap]),
         np.concatenate([a.number, b.number]),
         b.reader,

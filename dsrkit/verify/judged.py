@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import ICMP, ICMPV6, TCP, UDP, Frames, Ints, Mask
 from dsrkit.wire import layout
 
@@ -57,7 +58,7 @@ def _tcp(f: Frames, rows: Ints) -> Mask:
 
 
 def _ports(f: Frames, rows: Ints) -> Mask:
-    return np.asarray(f.has_l4[rows] & np.isin(f.proto[rows], (TCP, UDP)) & ~f.fragment[rows], bool)
+    return np.asarray(f.has_l4[rows] & among(f.proto[rows], (TCP, UDP)) & ~f.fragment[rows], bool)
 
 
 def _tunnelled(f: Frames, rows: Ints) -> Mask:
@@ -122,7 +123,7 @@ _COLUMNS: dict[str, Callable[[Frames, Ints], Column]] = {
     "tcp.options": lambda f, r: (f.rec["opt_fp"][r].view(np.int64), _tcp(f, r) & f.whole_header[r]),
     "icmp.type": lambda f, r: (
         f.icmp_type[r] << 8 | f.field("icmp_code")[r],
-        f.has_l4[r] & np.isin(f.proto[r], (ICMP, ICMPV6)),
+        f.has_l4[r] & among(f.proto[r], (ICMP, ICMPV6)),
     ),
     "l4.payload": _payload,
     "outer.src": lambda f, r: (f.outer_src[r], _tunnelled(f, r)),

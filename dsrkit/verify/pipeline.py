@@ -2,8 +2,8 @@
 
 Roles are decided once for the whole input, then everything is judged by them. Small inputs are one batch that serves
 both. A larger one is judged by the roles that its beginning shows, most of it on the fast path, while the evidence is
-counted on; where the whole shows other roles than the beginning, it is judged once more by those. Where there is no fast
-path, evidence is gathered in a pass of its own. From a pipe, which cannot be read again, the first batch decides.
+counted on; where the whole shows other roles than the beginning, it is judged once more by those. Where there is no
+fast path, evidence is gathered in a pass of its own. From a pipe, which cannot be read again, the first batch decides.
 """
 
 from __future__ import annotations
@@ -44,14 +44,20 @@ def examine(
     ignore: Collection[str] = (),
     observers: Sequence[type[Observer]] = (),
     diagnose: Diagnose | None = None,
+    jobs: int = 1,
 ) -> Report:
-    """Judge captures by the tables of their mode, let `observers` look on and `diagnose` name causes."""
+    """Judge captures by the tables of their mode, let `observers` look on and `diagnose` name causes.
+
+    `jobs`: so many files are read and decoded at once, each in a thread.
+    """
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs: at least 1")
     known("mode", mode, MODES)
     known("profile", profile, PROFILES)
     known("fail_on", fail_on, FAIL_ON)
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     book = AddressBook()
-    data = Input(book, named_sources(source, loaded), loaded)
+    data = Input(book, named_sources(source, loaded), loaded, jobs)
 
     def scene() -> Scene:
         return scene_of(book, loaded, mode, profile, vip)
@@ -99,7 +105,7 @@ def _fast(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene]
     """As `_judged`, on the fast path; None where there is none for this set-up, or where roles do not settle."""
     known: Gathered | None = None
     for _ in range(_ATTEMPTS):
-        portions = data.portions(fastpath.PORTION_ROWS, fastpath.PORTION_ROWS, fastpath.HEAD_ROWS, passing=True)
+        portions = data.portions(fastpath.HEAD_ROWS, fastpath.PORTION_ROWS, passing=True)
         head = next(portions)
         frames = data.frames(head.pieces)
         judge = judge_of(scene_of())

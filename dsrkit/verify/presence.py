@@ -17,6 +17,7 @@ from dsrkit.classes import dataclass
 from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.tables import tables
 from dsrkit.tables.nodes import cell_id
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.connections import COPIES, Connection, Connections, Group, too_big
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REPLY, REQUEST, TCP, UDP, Frames, Ints, Mask, mix
@@ -351,7 +352,7 @@ class Presence:
     def _account(self, f: Frames, way: Way, loss: _Lost, arrived: Ints, gone: Ints) -> None:
         loss.arrived += f.count(arrived)
         whole = arrived[f.payload_len[arrived] > 0]  # a bare ACK has the number of the segment behind it
-        got = np.unique(mix(f.source[whole], f.seq[whole])) if len(whole) else np.zeros(0, np.uint64)
+        got = distinct(mix(f.source[whole], f.seq[whole])) if len(whole) else np.zeros(0, np.uint64)
         for key in set(got.tolist()) & loss.copies.keys():
             loss.by_chance += loss.copies.pop(key)
             loss.first.pop(key, None)
@@ -363,7 +364,7 @@ class Presence:
             loss.told += [f.ref(r) for r in told[:MOST_FRAMES]]
         data = gone[f.is_tcp[gone] & (f.payload_len[gone] > 0)]
         keys = mix(f.source[data], f.seq[data]) if len(data) else np.zeros(0, np.uint64)
-        open_ = ~np.isin(keys, got)
+        open_ = ~among(keys, got)
         loss.by_chance += len(gone) - int(open_.sum())
         for key, row in zip(keys[open_].tolist(), data[open_].tolist(), strict=True):
             loss.copies[key] += 1
@@ -389,8 +390,8 @@ class Presence:
         """Rows that an ICMP error calls too big."""
         by_id, by_seq = (np.asarray(sorted(known), np.uint64) for known in self._too_big)
         v4 = (f.ver[rows] == 4) & (f.ip_id[rows] != 0)
-        hit = v4 & np.isin(mix(f.src[rows], f.ip_id[rows]), by_id)
-        hit |= ~v4 & (f.proto[rows] == TCP) & np.isin(mix(f.src[rows], f.seq[rows]), by_seq)
+        hit = v4 & among(mix(f.src[rows], f.ip_id[rows]), by_id)
+        hit |= ~v4 & (f.proto[rows] == TCP) & among(mix(f.src[rows], f.seq[rows]), by_seq)
         return np.asarray(hit & (f.payload_len[rows] > 0), bool)
 
     def _appears(self) -> list[Verdict]:
@@ -431,8 +432,8 @@ class Presence:
             return np.zeros(f.n, bool)
         every = np.ones(f.n, bool)
         lb, servers = self._lb(), self._servers()
-        back = self._direct_replies(f, flows, every) & np.isin(f.eth_dst, lb)
-        return np.asarray(back | (self._to_vip(f, flows, every) & np.isin(f.eth_dst, servers)), bool)
+        back = self._direct_replies(f, flows, every) & among(f.eth_dst, lb)
+        return np.asarray(back | (self._to_vip(f, flows, every) & among(f.eth_dst, servers)), bool)
 
     def _lb(self) -> list[int]:
         return list(self.scene.macs("lb") - {0})
@@ -443,52 +444,52 @@ class Presence:
     def _direct_replies(self, f: Frames, flows: Flows, leaving: Mask) -> Mask:
         """Replies in the VIP's name, but for those that the load balancer itself sends."""
         scene = self.scene
-        mine = leaving & (flows.direction == REPLY) & np.isin(flows.server >> 16, list(scene.vips)) & f.has_eth_dst
-        mine &= ~np.isin(flows.client >> 16, list(scene.ips("lb") | scene.vips)) & (f.is_tcp | f.is_udp)
-        return np.asarray(mine & ~np.isin(f.eth_src, self._lb()), bool)
+        mine = leaving & (flows.direction == REPLY) & among(flows.server >> 16, list(scene.vips)) & f.has_eth_dst
+        mine &= ~among(flows.client >> 16, list(scene.ips("lb") | scene.vips)) & (f.is_tcp | f.is_udp)
+        return np.asarray(mine & ~among(f.eth_src, self._lb()), bool)
 
     def _to_vip(self, f: Frames, flows: Flows, leaving: Mask) -> Mask:
         """Requests for the VIP that neither the load balancer nor a server sends."""
         request = leaving & (flows.direction == REQUEST) & (f.tunnel == 0)
-        plain = request & np.isin(f.dst, list(self.scene.vips)) & f.has_eth_dst
-        return np.asarray(plain & ~np.isin(f.eth_src, self._lb()) & ~np.isin(f.eth_src, self._servers()), bool)
+        plain = request & among(f.dst, list(self.scene.vips)) & f.has_eth_dst
+        return np.asarray(plain & ~among(f.eth_src, self._lb()) & ~among(f.eth_src, self._servers()), bool)
 
     def _replies_at(self, f: Frames, flows: Flows, leaving: Mask) -> None:
         """Replies of direct server return that are addressed to the load balancer."""
         mine = self._direct_replies(f, flows, leaving)
         self._replies += f.count(mine)
-        _count_frames(f, np.flatnonzero(mine & np.isin(f.eth_dst, self._lb())), self._replies_to_lb)
+        _count_frames(f, np.flatnonzero(mine & among(f.eth_dst, self._lb())), self._replies_to_lb)
 
     def _frames_for_vip(self, f: Frames, flows: Flows, leaving: Mask) -> None:
         lb = self._lb()
-        sent = leaving & (flows.direction == REQUEST) & np.isin(f.eth_src, lb)
+        sent = leaving & (flows.direction == REQUEST) & among(f.eth_src, lb)
         self._lb_out |= set(np.unique(f.tap[sent]).tolist())
         plain = self._to_vip(f, flows, leaving)
-        right = plain & np.isin(f.eth_dst, lb)
+        right = plain & among(f.eth_dst, lb)
         self._lb_in |= set(np.unique(f.tap[right]).tolist())
         for sender in np.unique(f.eth_src[right]).tolist():
             self._to_lb[sender] += f.count(right & (f.eth_src == sender))
-        past = plain & np.isin(f.eth_dst, self._servers())
+        past = plain & among(f.eth_dst, self._servers())
         for sender in np.unique(f.eth_src[past]).tolist():
             _count_frames(f, np.flatnonzero(past & (f.eth_src == sender)), self._past_lb[sender])
 
     def _claims_by_servers(self, f: Frames, leaving: Mask) -> None:
         servers = list(self.scene.macs("real-server") - self.scene.macs("lb"))
-        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(f.claimant, servers))
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & among(f.claimant, servers))
         if len(rows):
             spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
-            _count_frames(f, rows[np.isin(spa, list(self.scene.vips))], self._claims)
+            _count_frames(f, rows[among(spa, list(self.scene.vips))], self._claims)
 
     def _owners(self, f: Frames, flows: Flows, leaving: Mask) -> None:
         """One question for a served address that gets answers from several MACs."""
-        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(f.rec["res_op"], (1, 2)))
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & among(f.rec["res_op"], (1, 2)))
         if not len(rows):
             return
         asks = f.rec["res_op"][rows] == 1
         spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
         tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
         about = np.where(asks, tpa, spa)
-        served = np.isin(about, np.unique(flows.server[flows.direction == REQUEST] >> 16))
+        served = among(about, distinct(flows.server[flows.direction == REQUEST] >> 16))
         rows, asks, about = rows[served], asks[served], about[served]
         asker = np.where(asks, f.field("res_sha")[rows], f.field("res_tha")[rows])
         for row, ask, address, who in zip(rows.tolist(), asks.tolist(), about.tolist(), asker.tolist(), strict=True):
@@ -508,7 +509,7 @@ class Presence:
 
     def _neighbours(self, f: Frames, leaving: Mask) -> None:
         """Who asks for which address. Source: RFC 826, RFC 4861 s4.3."""
-        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & np.isin(f.rec["res_op"], (1, 135)))
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & leaving & among(f.rec["res_op"], (1, 135)))
         if len(rows) and len(self._sought) < _MOST_LOST:
             tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
             self._sought |= set(zip(f.eth_src[rows].tolist(), tpa.tolist(), strict=True))
@@ -619,7 +620,7 @@ def _count_frames(f: Frames, rows: Ints, into: _Frames) -> None:
     room = MOST_FRAMES - len(into.frames)
     into.frames += [f.ref(r) for r in rows[: max(room, 0)]]
     for macs in (f.eth_src[rows], f.eth_dst[rows]):
-        into.ends.update({int(m): 1 for m in np.unique(macs)})
+        into.ends.update({int(m): 1 for m in distinct(macs)})
 
 
 def _not_loss(silent: list[Connection], members: int, elsewhere: float) -> bool:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among, distinct, distinct_columns
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
 from dsrkit.verify.scene import Party, Scene
@@ -95,22 +96,22 @@ def gather(f: Frames, flows: Flows) -> Evidence:
     evidence.tunnel_ports.update(_counted(f.field("tun_dport")[wrapped & (f.rec["tun_dport"] != 0)]))
     evidence.refused.update(refusals(f))
     unicast = f.has_ip & f.has_eth_dst & (f.eth_dst & _MULTICAST_BIT == 0) & (f.eth_src != 0)
-    for tap in np.unique(f.tap[unicast]):
+    for tap in distinct(f.tap[unicast]):
         rows = unicast & (f.tap == tap)
-        both = np.unique(np.stack([f.eth_src[rows], f.eth_dst[rows]]), axis=1, return_counts=True)
+        pairs, _, count = distinct_columns(np.stack([f.eth_src[rows], f.eth_dst[rows]]))
         evidence.tap_unicast[int(tap)] += int(rows.sum())
-        for (src, dst), n in zip(both[0].T, both[1], strict=True):
+        for (src, dst), n in zip(pairs.T, count, strict=True):
             evidence.tap_macs[int(tap)].update({int(src): int(n)})
             if src != dst:
                 evidence.tap_macs[int(tap)].update({int(dst): int(n)})
     sent = f.has_ip & ~f.has_eth_dst & (f.rec["pkttype"] == 4) & (f.eth_src != 0)
-    for tap in np.unique(f.tap[sent]):
+    for tap in distinct(f.tap[sent]):
         evidence.tap_sent[int(tap)].update(_counted(f.eth_src[sent & (f.tap == tap)]))
     return evidence
 
 
 def _unique_columns(table: Ints) -> tuple[Ints, Ints]:
-    unique, count = np.unique(table, axis=1, return_counts=True)
+    unique, _, count = distinct_columns(table)
     return unique.T, count
 
 
@@ -134,7 +135,7 @@ def claims(f: Frames) -> dict[tuple[int, int], Counter[str]]:
     sha = f.claimant[rows]
     kind = np.select([(spa == tpa) & (op < 3), op == 1, op == 2, op == 136], [1, 2, 3, 4], 5)
     names = ("", "announced", "asked-as", "answered", "answered", "asked-as")
-    named = (sha != 0) & np.isin(op, (1, 2, 135, 136)) & ~_unspecified(f, spa)
+    named = (sha != 0) & among(op, (1, 2, 135, 136)) & ~_unspecified(f, spa)
     for address, mac, how in zip(spa[named], sha[named], kind[named], strict=True):
         out.setdefault((int(address), int(mac)), Counter()).update([names[how]])
     return out

@@ -13,6 +13,7 @@ from dataclasses import field
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints, Mask, Words, endpoint_address, mix
 from dsrkit.wire import layout
@@ -84,10 +85,10 @@ def decapsulated(f: Frames, flows: Flows) -> Mask:
     tunnelled = joined & (f.tunnel > 0)
     if not tunnelled.any():
         return out
-    wrapped = np.unique(mix(flows.identity, f.tap, f.ttl)[tunnelled])
-    same_interface = np.unique(mix(flows.identity, f.tap, f.ttl, f.port_of_tap)[tunnelled])
-    plain = joined & (f.tunnel == 0) & np.isin(mix(flows.identity, f.tap, f.ttl), wrapped)
-    return np.asarray(plain & ~np.isin(mix(flows.identity, f.tap, f.ttl, f.port_of_tap), same_interface), bool)
+    wrapped = distinct(mix(flows.identity, f.tap, f.ttl)[tunnelled])
+    same_interface = distinct(mix(flows.identity, f.tap, f.ttl, f.port_of_tap)[tunnelled])
+    plain = joined & (f.tunnel == 0) & among(mix(flows.identity, f.tap, f.ttl), wrapped)
+    return np.asarray(plain & ~among(mix(flows.identity, f.tap, f.ttl, f.port_of_tap), same_interface), bool)
 
 
 def causal_order(f: Frames, flows: Flows, rows: Ints) -> Ints:
@@ -98,7 +99,7 @@ def causal_order(f: Frames, flows: Flows, rows: Ints) -> Ints:
     """
     identity, ttl, wire = flows.identity[rows], f.ttl[rows], f.wire_ttl[rows]
     tunnel = f.tunnel[rows] > 0
-    handed_on = (f.eth_src[rows] != 0) & np.isin(
+    handed_on = (f.eth_src[rows] != 0) & among(
         mix(identity, ttl, tunnel, f.eth_src[rows]), mix(identity, ttl, tunnel, f.eth_dst[rows])
     )
     return rows[np.lexsort((f.ts[rows], handed_on, -wire, tunnel, -ttl, identity))]

@@ -27,7 +27,7 @@ class _Type:
         return value
 
 
-uchar = ushort = uint = ulonglong = int = longlong = Py_ssize_t = bint = _Type()
+uchar = ushort = uint = ulonglong = int = longlong = Py_ssize_t = bint = void = _Type()
 compiled = False
 
 
@@ -56,6 +56,11 @@ nogil = _NoGil()
 
 def exceptval(value: object = None, *, check: bool = False) -> Callable[[_T], _T]:
     """The value that means an exception when compiled; interpreted exceptions are just raised."""
+    return _keep
+
+
+def boundscheck(on: bool) -> Callable[[_T], _T]:
+    """Whether compiled indexing is checked; interpreted it always is."""
     return _keep
 
 

@@ -23,6 +23,7 @@ from dsrkit.wire import layout
 from dsrkit.wire.address import ip_text, mac_text
 from dsrkit.wire.capture import Capture, Rows
 from dsrkit.wire.layout import RECORD
+from dsrkit.wire.rows import copied, joined
 
 Mask = npt.NDArray[np.bool_]
 Array = npt.NDArray[Any]
@@ -418,8 +419,8 @@ def decode(capture: Capture, *, fields: Collection[str] | None = None) -> Column
 
 
 def _joined(parts: Iterable[Rows], dtype: np.dtype[np.void]) -> Rows:
-    copies = [part.copy() for part in parts]
-    return np.concatenate(copies) if copies else np.zeros(0, dtype)
+    copies = [copied(part) for part in parts]
+    return joined(copies) if copies else np.zeros(0, dtype)
 
 
 def _narrowed(rows: Rows, dtype: np.dtype[np.void]) -> Rows:

@@ -3,10 +3,14 @@
 # mypy: ignore-errors
 """The one scan: capture records in, `layout.RECORD` rows out, one pass per packet while its cache lines are hot.
 
-Written in Cython's pure Python mode and compiled with bounds checks on; the same source runs interpreted (slowly).
-Its dialect: no Python objects, pointers or structs inside; every index is checked, so a length that lies can at most
-raise IndexError; 64-bit products and sums are masked, so that both ways of running give the same numbers; input is a
-`memoryview` in both.
+Written in Cython's pure Python mode and compiled; the same source runs interpreted (slowly). Its dialect: no Python
+objects or structs inside; 64-bit products and sums are masked where both ways of running have to give the same numbers;
+input is a `memoryview` in both. What runs only compiled (a load of several octets at once, the loop of the sums) or
+only interpreted stands behind `cython.compiled`.
+
+Bounds: the walk of any packet checks every index, so a length that lies can at most raise IndexError. Unchecked are
+the sums' loops, the packets of the usual shape and the records' own headers, whose first and last octet were checked
+before, at once (`touch`); tests/property/test_scan_bounds.py runs them where every index is checked.
 
 Positions (``at``) are indices of the window's buffer. Two bounds travel with the decoder: `limit`, where the headers
 read so far say that the packet ends, and `cap`, where the octets that may be read end (captured, and within the
@@ -16,7 +20,9 @@ Source: RFC 791, 8200, 9293, 768, 792, 4443, 826, 4861, 2784, 2890, 4302, 7348, 
 draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, www.tcpdump.org/linktypes.html.
 """
 
-import sys
+import itertools
+import operator
+import struct
 
 import cython
 
@@ -29,10 +35,30 @@ def _place(name):
     return offset // dtype.base.itemsize
 
 
-LITTLE = cython.declare(cython.bint, sys.byteorder == "little")
 WEYL = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 MIX = cython.declare(cython.ulonglong, 0xD6E8FEB86659FD93)
 V4_MAPPED = cython.declare(cython.ulonglong, 0xFFFF00000000)
+
+# what one load is when compiled, and the zeros of a row, for the interpreted scan
+_BE16 = struct.Struct(">H").unpack_from
+_BE32 = struct.Struct(">I").unpack_from
+_LE32 = struct.Struct("<I").unpack_from
+_EMPTY_ROW = memoryview(bytes(layout.RECORD.itemsize)).cast("Q")
+
+
+def _sum_at_once(octets):
+    """The folded sum of little-endian words, as `Scanner.fold` gives it before the octets are swapped back."""
+    total = int.from_bytes(octets, "little")
+    total = (total - 1) % 0xFFFF + 1 if total else 0
+    return (total & 255) << 8 | total >> 8
+
+
+def _weigh_at_once(octets):
+    """The weighted sum of `Scanner.weigh_words`, before it is finished."""
+    words = struct.unpack(f"<{-(-len(octets) // 8)}Q", octets.ljust(-(-len(octets) // 8) * 8, b"\0"))
+    weights = itertools.count(0x9E3779B97F4A7C15, 2 * 0x9E3779B97F4A7C15)
+    return sum(map(operator.mul, [word ^ word >> 29 for word in words], weights)) & 0xFFFFFFFFFFFFFFFF
+
 
 # places in a row; L0, L1.. follow at +1 for fields of LEVELS elements
 ROW = cython.declare(cython.Py_ssize_t, layout.RECORD.itemsize)
@@ -204,7 +230,6 @@ class Scanner:
     """Decodes records of one window into rows; holds views of both memories and the state of one packet."""
 
     buf: cython.uchar[::1]
-    words: cython.ulonglong[::1]
     o8: cython.uchar[::1]
     o16: cython.ushort[::1]
     o32: cython.uint[::1]
@@ -240,11 +265,10 @@ class Scanner:
     def attach(self, octets, rows, gue_ports):
         """Take the window's buffer and the rows' memory.
 
-        `octets` and `rows` are writable contiguous memoryviews of octets, each a multiple of 8 long and `octets` at
-        least 8 longer than what is ever scanned of it; `gue_ports` is 65536 octets, 1 at each GUE port.
+        `octets` and `rows` are writable contiguous memoryviews of octets, `octets` at least 8 longer than what is ever
+        scanned of it and `rows` a whole number of rows long; `gue_ports` is 65536 octets, 1 at each GUE port.
         """
         self.buf = octets
-        self.words = octets.cast("Q")
         self.o8 = rows
         self.o16 = rows.cast("H")
         self.o32 = rows.cast("I")
@@ -272,6 +296,7 @@ class Scanner:
         """
         status: cython.longlong
         self.stop_at = at
+        self.touch(at, end + 7)
         with cython.nogil:
             status = self.walk_pcap(end, row, base, swapped, subsecond, header, linktype, last)
         return self.need_row, self.stop_at, status, self.need
@@ -295,6 +320,7 @@ class Scanner:
         status: cython.longlong
         self.stop_at = at
         self.interfaces = interfaces
+        self.touch(at, end + 7)
         with cython.nogil:
             status = self.walk_pcapng(end, row, base, swapped, first, count)
         return self.need_row, self.stop_at, status, self.need
@@ -573,8 +599,9 @@ class Scanner:
     @cython.exceptval(-1, check=False)
     def b16(self, at: cython.longlong) -> cython.longlong:
         """Two octets in network order."""
-        value: cython.longlong = self.buf[at]
-        return (value << 8) | self.buf[at + 1]
+        if cython.compiled:  # interpreted, the reader checks
+            self.touch(at, at + 1)
+        return self.u16(at)
 
     @cython.cfunc
     @cython.inline
@@ -582,7 +609,9 @@ class Scanner:
     @cython.exceptval(-1, check=False)
     def b32(self, at: cython.longlong) -> cython.longlong:
         """Four octets in network order."""
-        return (self.b16(at) << 16) | self.b16(at + 2)
+        if cython.compiled:  # interpreted, the reader checks
+            self.touch(at, at + 3)
+        return self.u32(at)
 
     @cython.cfunc
     @cython.inline
@@ -598,35 +627,103 @@ class Scanner:
     @cython.exceptval(0, check=True)
     def b64(self, at: cython.longlong) -> cython.ulonglong:
         """Eight octets in network order."""
-        high: cython.ulonglong = self.b32(at)
-        low: cython.ulonglong = self.b32(at + 4)
+        if cython.compiled:  # interpreted, the reader checks
+            self.touch(at, at + 7)
+        return self.u64(at)
+
+    # The readers below have no bounds check when compiled: their octets lie at one address with constant distances, of
+    # which a compiler makes a single load. Whoever calls them has compared the last octet with an end that was checked.
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def u16(self, at: cython.longlong) -> cython.longlong:
+        """`b16`, unchecked."""
+        if not cython.compiled:
+            return _BE16(self.buf, at)[0]
+        p: cython.p_uchar = cython.address(self.buf[at])
+        high: cython.longlong = p[0]
+        return (high << 8) | p[1]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def u32(self, at: cython.longlong) -> cython.longlong:
+        """`b32`, unchecked."""
+        if not cython.compiled:
+            return _BE32(self.buf, at)[0]
+        p: cython.p_uchar = cython.address(self.buf[at])
+        a: cython.uint = p[0]
+        b: cython.uint = p[1]
+        c: cython.uint = p[2]
+        return (a << 24) | (b << 16) | (c << 8) | p[3]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def u64(self, at: cython.longlong) -> cython.ulonglong:
+        """`b64`, unchecked."""
+        high: cython.ulonglong = self.u32(at)
+        low: cython.ulonglong = self.u32(at + 4)
         return (high << 32) | low
 
     @cython.cfunc
     @cython.inline
     @cython.nogil
-    @cython.exceptval(-1, check=False)
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
     def n16(self, at: cython.longlong, swapped: cython.longlong) -> cython.longlong:
-        """Two octets of the file's own order: little endian, or big where `swapped`."""
-        value: cython.longlong = self.b16(at)
+        """Two octets of the file's own order: little endian, or big where `swapped`; unchecked."""
+        value: cython.longlong = self.u16(at)
         if swapped != 0:
             return value
-        return ((value & 255) << 8) | (value >> 8)
+        return (value >> 8) | ((value & 255) << 8)
 
     @cython.cfunc
     @cython.inline
     @cython.nogil
-    @cython.exceptval(-1, check=False)
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
     def n32(self, at: cython.longlong, swapped: cython.longlong) -> cython.longlong:
-        """Four octets of the file's own order."""
+        """Four octets of the file's own order, unchecked."""
         if swapped != 0:
-            return self.b32(at)
-        return (self.n16(at + 2, 0) << 16) | self.n16(at, 0)
+            return self.u32(at)
+        if not cython.compiled:
+            return _LE32(self.buf, at)[0]
+        p: cython.p_uchar = cython.address(self.buf[at])
+        b: cython.uint = p[1]
+        c: cython.uint = p[2]
+        d: cython.uint = p[3]
+        return (d << 24) | (c << 16) | (b << 8) | p[0]
 
     @cython.cfunc
     @cython.inline
     @cython.nogil
-    @cython.exceptval(-1, check=False)
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def word(self, at: cython.longlong) -> cython.ulonglong:
+        """Eight octets, little endian, unchecked; for compiled loops only."""
+        p: cython.p_uchar = cython.address(self.buf[at])
+        b: cython.ulonglong = p[1]
+        c: cython.ulonglong = p[2]
+        d: cython.ulonglong = p[3]
+        e: cython.ulonglong = p[4]
+        f: cython.ulonglong = p[5]
+        g: cython.ulonglong = p[6]
+        h: cython.ulonglong = p[7]
+        return p[0] | (b << 8) | (c << 16) | (d << 24) | (e << 32) | (f << 40) | (g << 48) | (h << 56)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
     def rel(self, at: cython.longlong) -> cython.longlong:
         """A position as octets from the frame's start, as far as 16 bits go."""
         if at - self.start > 65535:
@@ -638,15 +735,29 @@ class Scanner:
     @cython.exceptval(-1, check=False)
     def open_row(self, row: cython.longlong) -> cython.longlong:
         """Make `row` the row that is written, all zero."""
-        at: cython.longlong = 0
         self.r8 = row * ROW
         self.r16 = self.r8 // 2
         self.r32 = self.r8 // 4
         self.r64 = self.r8 // 8
         self.quoting = 0
-        for at in range(self.r64, self.r64 + ROW // 8):
-            self.o64[at] = 0
+        self.o8[self.r8] = 0  # checked: what is written unchecked lies between the first octet
+        self.o8[self.r8 + ROW - 1] = 0  # and the last
+        self.clear(self.r64, self.r64 + ROW // 8)
         return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def clear(self, at: cython.longlong, end: cython.longlong) -> cython.void:
+        """Zeros into ``o64[at:end]``."""
+        place: cython.longlong = 0
+        if not cython.compiled:
+            self.o64[at:end] = _EMPTY_ROW
+            return
+        for place in range(at, end):
+            self.o64[place] = 0
 
     @cython.cfunc
     @cython.inline
@@ -710,86 +821,127 @@ class Scanner:
     @cython.cfunc
     @cython.inline
     @cython.nogil
-    @cython.exceptval(-1, check=False)
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
     def fold(self, total: cython.ulonglong) -> cython.longlong:
-        """A sum of native words as the 16-bit ones' complement sum in network order. Source: RFC 1071 s2."""
+        """A sum of little-endian words as the 16-bit ones' complement sum in network order. Source: RFC 1071 s2."""
         m32: cython.ulonglong = 0x7FFFFFFF
         m32 = m32 * 2 + 1
         total = (total & m32) + (total >> 32)
         total = (total & 0xFFFF) + (total >> 16)
         total = (total & 0xFFFF) + (total >> 16)
         total = (total & 0xFFFF) + (total >> 16)
-        if LITTLE:
-            total = ((total & 255) << 8) | (total >> 8)
-        return total
+        return ((total & 255) << 8) | (total >> 8)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def add(self, at: cython.longlong, size: cython.longlong) -> cython.longlong:
         """Ones' complement sum of ``buf[at:at + size]``, zero padded: 0 to 0xffff."""
-        return self.digest(at, size, 0)
+        if size <= 0:
+            return 0
+        self.touch(at, at + size + 7)
+        return self.sum_words(at, size)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def digest(self, at: cython.longlong, size: cython.longlong, weigh: cython.longlong) -> cython.longlong:
-        """As `add`; with `weigh` also a 64-bit fingerprint of the octets and their number in `hash` (0 for none).
-
-        Eight octets at a time, put together from two aligned words, so that the position in the buffer does not
-        matter. The fingerprint is a sum of words, each folded on itself and weighted by its place.
-        """
-        m32: cython.ulonglong = 0x7FFFFFFF
-        m64: cython.ulonglong = 0
-        shift: cython.ulonglong = (at & 7) * 8
-        back: cython.ulonglong = 63 - shift
-        place: cython.longlong = at >> 3
-        left: cython.longlong = size
-        here: cython.ulonglong = 0
-        ahead: cython.ulonglong = 0
-        word: cython.ulonglong = 0
-        total: cython.ulonglong = 0
-        print_: cython.ulonglong = 0
-        weight: cython.ulonglong = WEYL
-        step: cython.ulonglong = WEYL
-        little: cython.bint = LITTLE
-        m32 = m32 * 2 + 1
-        m64 = (m32 << 32) | m32
-        step = (step * 2) & m64
+    def digest(self, at: cython.longlong, size: cython.longlong) -> cython.longlong:
+        """As `add`; also a 64-bit fingerprint of the octets and their number in `hash` (0 for none)."""
         self.hash = 0
         if size <= 0:
             return 0
-        here = self.words[place]
-        while left > 8:
-            place += 1
-            ahead = self.words[place]
-            if little:
-                word = (here >> shift) | (((ahead << 1) & m64) << back & m64)
-            else:
-                word = ((here << shift) & m64) | ((ahead >> 1) >> back)
-            total = total + (word & m32) + (word >> 32)
-            if weigh != 0:
-                print_ = (print_ + ((word ^ (word >> 29)) * weight & m64)) & m64
-                weight = (weight + step) & m64
-            here = ahead
+        self.touch(at, at + size + 7)
+        return self.weigh_words(at, size)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def touch(self, first: cython.longlong, last: cython.longlong) -> cython.longlong:
+        """Check that these two octets, and so all between them, are in the buffer: the sums' loops do not check."""
+        return self.buf[first] & self.buf[last]
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def sum_words(self, at: cython.longlong, size: cython.longlong) -> cython.longlong:
+        """`add` of 1 octet at least, unchecked; up to 7 octets behind the last are read and count as 0."""
+        m32: cython.ulonglong = 0x7FFFFFFF
+        word: cython.ulonglong = 0
+        total: cython.ulonglong = 0
+        m32 = m32 * 2 + 1
+        if not cython.compiled:
+            return _sum_at_once(self.buf[at : at + size])
+        while size >= 8:
+            word = self.word(at)
+            total = total + ((word & m32) + (word >> 32))
+            at += 8
+            size -= 8
+        if size > 0:
+            word = self.word(at) & (((m32 << 32) | m32) >> (64 - 8 * size))
+            total = total + ((word & m32) + (word >> 32))
+        return self.fold(total)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def weigh_words(self, at: cython.longlong, size: cython.longlong) -> cython.longlong:
+        """`digest` of 1 octet at least, unchecked as `sum_words`.
+
+        The fingerprint is a sum of little-endian words, each folded on itself and weighted by its place. Two words a
+        turn, in sums of their own, do not wait for one another.
+        """
+        m32: cython.ulonglong = 0x7FFFFFFF
+        m64: cython.ulonglong = 0
+        left: cython.longlong = size
+        even: cython.ulonglong = 0
+        odd: cython.ulonglong = 0
+        total: cython.ulonglong = 0
+        carried: cython.ulonglong = 0
+        sum_: cython.ulonglong = 0
+        other: cython.ulonglong = 0
+        weight: cython.ulonglong = WEYL
+        step: cython.ulonglong = WEYL
+        m32 = m32 * 2 + 1
+        m64 = (m32 << 32) | m32
+        step = (step * 2) & m64
+        if not cython.compiled:
+            sum_ = _weigh_at_once(bytes(self.buf[at : at + size]))
+            left = 0
+        while left >= 16:
+            even = self.word(at)
+            odd = self.word(at + 8)
+            total = total + even
+            carried = carried + (total < even)
+            total = total + odd
+            carried = carried + (total < odd)
+            sum_ = sum_ + (even ^ (even >> 29)) * weight
+            other = other + (odd ^ (odd >> 29)) * (weight + step)
+            weight = weight + step + step
+            at += 16
+            left -= 16
+        total = (total & m32) + (total >> 32) + carried  # 2**64 is 1 modulo 0xffff
+        sum_ = sum_ + other
+        while left > 0:
+            even = self.word(at)
+            if left < 8:
+                even = even & (m64 >> (64 - 8 * left))
+            total = total + ((even & m32) + (even >> 32))
+            sum_ = sum_ + (even ^ (even >> 29)) * weight
+            weight = weight + step
+            at += 8
             left -= 8
-        ahead = self.words[place + 1]  # the last one to eight octets
-        if little:
-            word = (here >> shift) | (((ahead << 1) & m64) << back & m64)
-            word = word & (m64 >> (64 - 8 * left))
-        else:
-            word = ((here << shift) & m64) | ((ahead >> 1) >> back)
-            word = word & ((m64 << (64 - 8 * left)) & m64)
-        total = total + (word & m32) + (word >> 32)
-        if weigh != 0:
-            print_ = (print_ + ((word ^ (word >> 29)) * weight & m64)) & m64
-        if weigh != 0:
-            word = size
-            print_ = ((print_ ^ (word * WEYL & m64)) * MIX) & m64
-            print_ = print_ ^ (print_ >> 32)
-            if print_ == 0:
-                print_ = 1
-            self.hash = print_
+        even = size
+        sum_ = ((sum_ ^ (even * WEYL & m64)) * MIX) & m64
+        sum_ = sum_ ^ (sum_ >> 32)
+        if sum_ == 0:
+            sum_ = 1
+        self.hash = sum_
+        if not cython.compiled:
+            return _sum_at_once(self.buf[at : at + size])
         return self.fold(total)
 
     @cython.cfunc
@@ -806,8 +958,10 @@ class Scanner:
         return (total & 0xFFFF) + (total >> 16)
 
     @cython.cfunc
+    @cython.inline
     @cython.nogil
-    @cython.exceptval(-1, check=False)
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
     def judge(self, field: cython.longlong, total: cython.longlong, pseudo: cython.longlong) -> cython.longlong:
         """State of a checksum: `field` as on the wire, `total` the sum over all, `pseudo` 0 where there is none."""
         total = (total & 0xFFFF) + (total >> 16)
@@ -820,6 +974,319 @@ class Scanner:
             return SUM_PARTIAL
         return SUM_INVALID
 
+    # --- packets of the usual shape -------------------------------------------------------------------------------
+
+    # Ethernet with at most one tag, one or two IP headers (IP in IP, GRE), TCP or UDP; whole, unfragmented, without IP
+    # options or extension headers, with lengths that fit. Such a packet is looked at first and then written in one go,
+    # without a bounds check; any other is left to the walk below, which gives the same rows (a test compares).
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(-1, check=False)
+    def usual(self, at: cython.longlong, end: cython.longlong) -> cython.longlong:
+        """Decode the packet ``buf[at:end]``, all of it captured, if it is of the usual shape: 1, else 0."""
+        kind: cython.longlong = 0
+        first: cython.longlong = 0
+        ip: cython.longlong = 0
+        outer: cython.longlong = 0
+        next_: cython.longlong = 0
+        flags: cython.longlong = 0
+        encap: cython.longlong = 0
+        depth: cython.longlong = 0
+        proto: cython.longlong = 0
+        if end - at < 42:
+            return 0
+        kind = self.u16(at + 12)
+        ip = at + 14
+        if kind == 0x8100:
+            kind = self.u16(at + 16)
+            ip = at + 18
+        if kind == 0x0800:
+            kind = 4
+        elif kind == 0x86DD:
+            kind = 6
+        else:
+            return 0
+        first = kind
+        outer = ip
+        while True:
+            proto = self.usual_ip(ip, end, kind)
+            if proto < 0:
+                return 0
+            depth += 1
+            if kind == 4:
+                next_ = ip + 20
+                end = ip + self.u16(ip + 2)
+            else:
+                next_ = ip + 40
+                end = next_ + self.u16(ip + 4)
+            if proto == 6:
+                if next_ + 20 > end:
+                    return 0
+                flags = (self.buf[next_ + 12] >> 4) * 4
+                if flags < 20 or next_ + flags > end:
+                    return 0
+                break
+            if proto == 17:
+                if self.usual_udp(next_, end) == 0:
+                    return 0
+                break
+            if depth == 2:
+                return 0
+            if proto == 4 or proto == 41:
+                encap = ENCAP_IPIP
+                kind = 4
+                if proto == 41:
+                    kind = 6
+                ip = next_
+            elif proto == 47 and next_ + 4 <= end:
+                encap = ENCAP_GRE
+                flags = self.u16(next_)
+                kind = self.u16(next_ + 2)
+                if (flags & 0xCFFF) != 0:
+                    return 0
+                ip = next_ + 4
+                if (flags & 0x2000) != 0:
+                    ip += 4
+                if (flags & 0x1000) != 0:
+                    ip += 4
+                if kind == 0x0800:
+                    kind = 4
+                elif kind == 0x86DD:
+                    kind = 6
+                else:
+                    return 0
+            else:
+                return 0
+        self.o64[self.r64 + ETH_DST] = self.u64(at) >> 16
+        self.o64[self.r64 + ETH_SRC] = self.u64(at + 6) >> 16
+        self.o16[self.r16 + ETH_TYPE] = self.u16(at + 12)
+        self.o16[self.r16 + ETHERTYPE] = self.u16(outer - 2)
+        if outer > at + 14:
+            self.o16[self.r16 + VLAN0] = self.u16(at + 14)
+            self.o8[self.r8 + NVLAN] = 1
+        self.o16[self.r16 + L3_AT] = outer - at
+        self.o16[self.r16 + IN_AT] = ip - at
+        self.o16[self.r16 + L4_AT] = next_ - at
+        self.o8[self.r8 + HAS] = HAS_ETH_SRC | HAS_ETH_DST | HAS_IP | HAS_L4 | HAS_ALL_PAYLOAD
+        self.o8[self.r8 + DEPTH] = depth
+        self.o8[self.r8 + PROTO] = proto
+        self.write_ip(outer, 0, first)
+        if depth == 2:
+            self.write_ip(ip, 1, kind)
+            self.o8[self.r8 + ENCAP + 1] = encap
+            if encap == ENCAP_GRE:
+                self.write_gre(outer, first, ip)
+        if proto == 6:
+            return self.write_tcp(next_, end, at, ip, kind)
+        return self.write_udp(next_, at, ip, kind)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def usual_ip(self, at: cython.longlong, end: cython.longlong, kind: cython.longlong) -> cython.longlong:
+        """The protocol behind the IP header at `at`, if the header is of the usual kind and all is there; else -1."""
+        if kind == 4:
+            if at + 20 > end or self.buf[at] != 0x45 or (self.u16(at + 6) & 0x3FFF) != 0:
+                return -1
+            if self.u16(at + 2) < 20 or at + self.u16(at + 2) > end:
+                return -1
+            return self.buf[at + 9]
+        if at + 40 > end or (self.buf[at] >> 4) != 6 or self.u16(at + 4) == 0 or at + 40 + self.u16(at + 4) > end:
+            return -1
+        return self.buf[at + 6]
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def usual_udp(self, at: cython.longlong, end: cython.longlong) -> cython.longlong:
+        """Whether a UDP header is at `at`, its datagram all there, and surely no tunnel in it."""
+        size: cython.longlong = 0
+        port: cython.longlong = 0
+        first: cython.longlong = 0
+        if at + 8 > end:
+            return 0
+        port = self.u16(at + 2)
+        size = self.u16(at + 4)
+        if size < 8 or at + size > end or self.gue[port] != 0 or port == 4789 or port == 6081:
+            return 0
+        if size < 32:
+            return 1
+        first = self.buf[at + 8]
+        if (first >> 5) == 0 and (self.buf[at + 9] == 4 or self.buf[at + 9] == 41):
+            return 0
+        if (first >> 4) == 4 and self.u16(at + 10) == size - 8:
+            return 0
+        return 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def write_ip(self, at: cython.longlong, level: cython.longlong, kind: cython.longlong) -> cython.void:
+        """The row's fields of the IP header at `at`."""
+        total: cython.longlong = 0
+        field: cython.longlong = 0
+        sums: cython.ulonglong = 0
+        low: cython.ulonglong = 0
+        high: cython.ulonglong = 0
+        if kind == 4:
+            low = self.u32(at + 12)
+            high = self.u32(at + 16)
+            self.o64[self.r64 + SRC_LO + level] = V4_MAPPED | low
+            self.o64[self.r64 + DST_LO + level] = V4_MAPPED | high
+            sums = low + high + self.u32(at) + self.u32(at + 4) + self.u32(at + 8)
+            sums = (sums & 0xFFFF) + ((sums >> 16) & 0xFFFF) + (sums >> 32)
+            total = sums
+            field = self.u16(at + 10)
+            self.o32[self.r32 + IP_LEN + level] = self.u16(at + 2)
+            self.o32[self.r32 + IP_ID + level] = self.u16(at + 4)
+            self.o16[self.r16 + FRAG + level] = self.u16(at + 6)
+            self.o16[self.r16 + IP_SUM + level] = field
+            self.o16[self.r16 + HDR_LEN + level] = 20
+            self.o8[self.r8 + TOS + level] = self.buf[at + 1]
+            self.o8[self.r8 + TTL + level] = self.buf[at + 8]
+            self.o8[self.r8 + NXT + level] = self.buf[at + 9]
+            self.o8[self.r8 + NH + level] = self.buf[at + 9]
+            self.o8[self.r8 + VER + level] = 4
+            self.o8[self.r8 + SUM_STATE + level] = self.judge(field, total, 0)
+        else:
+            self.o64[self.r64 + SRC_HI + level] = self.u64(at + 8)
+            self.o64[self.r64 + SRC_LO + level] = self.u64(at + 16)
+            self.o64[self.r64 + DST_HI + level] = self.u64(at + 24)
+            self.o64[self.r64 + DST_LO + level] = self.u64(at + 32)
+            field = self.u32(at)
+            self.o32[self.r32 + FLOW + level] = field & 0xFFFFF
+            self.o32[self.r32 + IP_LEN + level] = self.u16(at + 4)
+            self.o16[self.r16 + HDR_LEN + level] = 40
+            self.o8[self.r8 + TOS + level] = (field >> 20) & 255
+            self.o8[self.r8 + TTL + level] = self.buf[at + 7]
+            self.o8[self.r8 + NXT + level] = self.buf[at + 6]
+            self.o8[self.r8 + NH + level] = self.buf[at + 6]
+            self.o8[self.r8 + VER + level] = 6
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def write_gre(self, outer: cython.longlong, kind: cython.longlong, inner: cython.longlong) -> cython.void:
+        """The row's fields of the GRE header, without a checksum, between two IP headers."""
+        at: cython.longlong = outer + 20
+        if kind == 6:
+            at = outer + 40
+        self.o32[self.r32 + TUN_WORD] = self.u32(at)
+        self.o8[self.r8 + TUN_HLEN] = inner - at
+        if (self.u16(at) & 0x2000) != 0:
+            self.o32[self.r32 + TUN_KEY] = self.u32(at + 4)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def pseudo_sum(
+        self, ip: cython.longlong, kind: cython.longlong, proto: cython.longlong, size: cython.longlong
+    ) -> cython.longlong:
+        """`pseudo` of the IP header at `ip`, unchecked."""
+        sums: cython.ulonglong = proto + (size & 0xFFFF) + (size >> 16)
+        if kind == 4:
+            sums = sums + self.u32(ip + 12) + self.u32(ip + 16)
+        else:
+            sums = sums + self.u32(ip + 8) + self.u32(ip + 12) + self.u32(ip + 16) + self.u32(ip + 20)
+            sums = sums + self.u32(ip + 24) + self.u32(ip + 28) + self.u32(ip + 32) + self.u32(ip + 36)
+        sums = (sums & 0xFFFF) + ((sums >> 16) & 0xFFFF) + (sums >> 32)
+        sums = (sums & 0xFFFF) + (sums >> 16)
+        return (sums & 0xFFFF) + (sums >> 16)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def write_payload(self, at: cython.longlong, end: cython.longlong, start: cython.longlong) -> cython.longlong:
+        """`payload` of a whole packet that started at `start`: all of ``buf[at:end]``; its sum."""
+        total: cython.longlong = 0
+        self.o16[self.r16 + PAYLOAD_AT] = at - start
+        if end > at:
+            self.o32[self.r32 + PAYLOAD_LEN] = end - at
+            total = self.weigh_words(at, end - at)
+            self.o64[self.r64 + FP] = self.hash
+        return total
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(-1, check=False)
+    def write_tcp(
+        self,
+        at: cython.longlong,
+        end: cython.longlong,
+        start: cython.longlong,
+        ip: cython.longlong,
+        kind: cython.longlong,
+    ) -> cython.longlong:
+        """The row's fields of the TCP segment ``buf[at:end]``, its header all there."""
+        word: cython.longlong = self.u32(at + 12)
+        last: cython.longlong = self.u32(at + 16)
+        seq: cython.longlong = self.u32(at + 4)
+        ack: cython.longlong = self.u32(at + 8)
+        ports: cython.longlong = self.u32(at)
+        sums: cython.longlong = ports + seq + ack + word + last
+        header: cython.longlong = (word >> 28) * 4
+        pseudo: cython.longlong = self.pseudo_sum(ip, kind, 6, end - at)
+        self.o32[self.r32 + SEQ] = seq
+        self.o32[self.r32 + ACK] = ack
+        self.o16[self.r16 + SPORT] = ports >> 16
+        self.o16[self.r16 + DPORT] = ports & 0xFFFF
+        self.o16[self.r16 + TCP_FLAGS] = (word >> 16) & 0xFFF
+        self.o16[self.r16 + WINDOW] = word & 0xFFFF
+        self.o16[self.r16 + L4_SUM] = last >> 16
+        self.o16[self.r16 + URGENT] = last & 0xFFFF
+        if header == 32 and self.u32(at + 20) == 0x0101080A:  # as most hosts write timestamps
+            sums += self.weigh_words(at + 20, 12)
+            self.o64[self.r64 + OPT_FP] = self.hash
+            self.o32[self.r32 + TSVAL] = self.u32(at + 24)
+            self.o32[self.r32 + TSECR] = self.u32(at + 28)
+        elif header > 20:
+            sums += self.options(at + 20, at + header)
+        sums += self.write_payload(at + header, end, start)
+        sums = (sums & 0xFFFF) + (sums >> 16) + pseudo
+        self.o8[self.r8 + L4_STATE] = self.judge(last >> 16, (sums & 0xFFFF) + (sums >> 16), pseudo)
+        return 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(-1, check=False)
+    def write_udp(
+        self, at: cython.longlong, start: cython.longlong, ip: cython.longlong, kind: cython.longlong
+    ) -> cython.longlong:
+        """The row's fields of the UDP datagram at `at`, all of it there."""
+        ports: cython.longlong = self.u32(at)
+        last: cython.longlong = self.u32(at + 4)
+        size: cython.longlong = last >> 16
+        field: cython.longlong = last & 0xFFFF
+        sums: cython.longlong = ports + last
+        pseudo: cython.longlong = 0
+        self.o16[self.r16 + SPORT] = ports >> 16
+        self.o16[self.r16 + DPORT] = ports & 0xFFFF
+        self.o16[self.r16 + UDP_LEN] = size
+        self.o16[self.r16 + L4_SUM] = field
+        sums += self.write_payload(at + 8, at + size, start)
+        if field != 0:
+            pseudo = self.pseudo_sum(ip, kind, 17, size)
+            sums = (sums & 0xFFFF) + (sums >> 16) + pseudo
+            self.o8[self.r8 + L4_STATE] = self.judge(field, (sums & 0xFFFF) + (sums >> 16), pseudo)
+        elif kind == 4:
+            self.o8[self.r8 + L4_STATE] = SUM_ABSENT
+        else:
+            self.o8[self.r8 + L4_STATE] = SUM_ZERO
+        return 1
+
     # --- one packet -----------------------------------------------------------------------------------------------
 
     @cython.cfunc
@@ -830,6 +1297,12 @@ class Scanner:
     ) -> cython.longlong:
         """Decode the packet at `at` into the open row."""
         kind: cython.longlong = 0
+        self.touch(at, at + caplen + 7)
+        self.o32[self.r32 + CAPLEN] = caplen
+        self.o32[self.r32 + WIRELEN] = wirelen
+        self.o16[self.r16 + LINKTYPE] = linktype & 0xFFFF
+        if linktype == 1 and wirelen <= caplen and self.usual(at, at + caplen) == 1:
+            return 0
         self.start = at
         self.cap = at + caplen
         self.limit = self.cap
@@ -842,9 +1315,6 @@ class Scanner:
         self.quoting = 0
         self.own_fragment = 0
         self.encap = 0
-        self.o32[self.r32 + CAPLEN] = caplen
-        self.o32[self.r32 + WIRELEN] = wirelen
-        self.o16[self.r16 + LINKTYPE] = linktype & 0xFFFF
         kind = self.link(at, linktype)
         if kind != 0:
             self.network(kind)
@@ -1606,7 +2076,7 @@ class Scanner:
         if self.cap < end:
             end = self.cap
         if end > at:
-            total = self.digest(at, end - at, 1)
+            total = self.digest(at, end - at)
             self.o64[self.r64 + FP] = self.hash
         return total
 
@@ -1641,9 +2111,10 @@ class Scanner:
         end = at + header
         if self.room(at, header, LAYER_TCP) == 0:
             end = self.cap
+        sums = self.add(at, 20)
         if end > at + 20:
-            self.options(at + 20, end)
-        sums = self.add(at, end - at) + self.payload(at + header)
+            sums += self.options(at + 20, end)
+        sums += self.payload(at + header)
         if self.limit <= self.cap and self.fragmented == 0:
             pseudo = self.pseudo(6, self.limit - at)
             self.o8[self.r8 + L4_STATE] = self.judge(self.b16(at + 16), sums + pseudo, pseudo)
@@ -1653,10 +2124,10 @@ class Scanner:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def options(self, at: cython.longlong, end: cython.longlong) -> cython.longlong:
-        """TCP options: MSS, window scale, timestamps, and a fingerprint of all. Source: RFC 9293 s3.2, 7323."""
+        """TCP options: MSS, window scale, timestamps, a fingerprint of all; their sum. Source: RFC 9293 s3.2, 7323."""
         kind: cython.longlong = 0
         size: cython.longlong = 0
-        self.digest(at, end - at, 1)
+        total: cython.longlong = self.digest(at, end - at)
         self.o64[self.r64 + OPT_FP] = self.hash
         while at < end:
             kind = self.buf[at]
@@ -1678,7 +2149,7 @@ class Scanner:
                 self.o32[self.r32 + TSVAL] = self.b32(at + 2)
                 self.o32[self.r32 + TSECR] = self.b32(at + 6)
             at += size
-        return 0
+        return total
 
     @cython.cfunc
     @cython.nogil

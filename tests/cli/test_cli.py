@@ -81,6 +81,7 @@ def test_defaults(library: Library) -> None:
                 "select": (),
                 "ignore": (),
                 "baseline": None,
+                "jobs": 1,
                 "cluster": None,
             },
         )
@@ -109,6 +110,7 @@ def test_every_option_reaches_the_library(library: Library) -> None:
                 "select": ("DSR", "ARP107", "l2dsr."),
                 "ignore": ("DSC513",),
                 "baseline": "old.json",
+                "jobs": 1,
                 "cluster": "tcp://h:1",
             },
         )

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 LIMIT_S = 0.3
 RUNS = 5
 
@@ -44,6 +46,38 @@ def test_help_loads_nothing_heavy() -> None:
         "sys.argv = ['dsrkit', '--help']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "heavy = {'numpy', 'scapy', 'dpkt', 'pyshark', 'lz4', 'zstandard', 'jsonschema'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {sorted(heavy)}' if heavy else 0)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+CAPTURES = [str(path) for path in sorted((Path(__file__).parents[2] / "pcaps" / "nat" / "ipvs-nat").glob("*.pcap"))]
+CONVERTERS = {"pydantic", "pydantic_core"}
+CRAFTING = {"scapy", "dsrkit.craft.api", "dsrkit.cli.craft", "dsrkit.cli.lab", "dsrkit.cli.setup"}
+READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.inspect.view"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["--help"], READING | CONVERTERS | {"rich", "tomllib", "scapy"}),
+        (["--version"], READING | CONVERTERS | CRAFTING | {"rich", "tomllib", "dsrkit.cli.inspect"}),
+        (["explain", "DSR301"], READING | CONVERTERS | CRAFTING | {"rich"}),
+        (["rules"], READING | CONVERTERS | CRAFTING | {"rich"}),
+        (["verify", "--format", "json", *CAPTURES], CONVERTERS | CRAFTING | {"rich", "jsonschema"}),
+        (["verify", *CAPTURES], CONVERTERS | CRAFTING | {"jsonschema", "dsrkit.inspect.view"}),
+        (["inspect", CAPTURES[0]], CONVERTERS | CRAFTING | {"pyarrow", "dsrkit.verification", "numpy.ma"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_command_loads_what_it_uses(arguments: list[str], absent: set[str]) -> None:
+    script = (
+        "import sys\n"
+        "from dsrkit.cli.entry import main\n"
+        f"sys.argv = ['dsrkit', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code in (0, 1, None), end.code\n"
+        f"heavy = {absent!r} & set(sys.modules)\n"
         "sys.exit(f'loaded: {sorted(heavy)}' if heavy else 0)\n"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -18,9 +18,8 @@ from dsrkit.mechanisms.spread.table import OVER, STATE, FlowTable
 from dsrkit.model.report import CellVerdict, Report
 from dsrkit.model.sections.spread import Spread
 from dsrkit.tables.checks.spread import CHECKS, FLOW_KEPT
-from dsrkit.verify import pipeline
-from dsrkit.verify.batches import Batch, Input
-from dsrkit.verify.scene import Scene
+from dsrkit.verify import fastpath
+from dsrkit.verify.batches import Input, Piece, Portion
 
 CLIENT, VIP = "198.51.100.10", "192.0.2.100"
 SERVERS = {"a": "10.0.0.11", "b": "10.0.0.12"}
@@ -163,17 +162,17 @@ def test_datagrams_may_go_anywhere(nat: Nat, tmp_path: Path) -> None:
     assert kept(report).verdict == "pass"
 
 
-WHOLE = pipeline._batches_with_roles
+def in_pieces(data: Input, *_: object, **__: object) -> Iterator[Portion]:
+    """What is read at once, handed out in eight portions."""
+    (portion,) = WHOLE(data)
+    frames = data.frames(portion.pieces)
+    parts = np.array_split(np.argsort(frames.ts, kind="stable"), 8)
+    for i, part in enumerate(parts):
+        piece = Piece(frames.rec[part], frames.tap[part], frames.number[part])
+        yield Portion([piece], int(frames.ts[part].max()) if i < 7 else None)
 
 
-def in_pieces(data: Input, scene: Scene) -> Iterator[Batch]:
-    """What is read at once, handed out in eight batches."""
-    (batch,) = WHOLE(data, scene)
-    f = batch.frames
-    parts = np.array_split(np.argsort(f.ts, kind="stable"), 8)
-    for part in parts[:-1]:
-        yield Batch(f.take(part), int(f.ts[part].max()))
-    yield Batch(f.take(parts[-1]), None)
+WHOLE = Input.portions
 
 
 def test_batches_change_nothing(nat: Nat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +185,8 @@ def test_batches_change_nothing(nat: Nat, tmp_path: Path, monkeypatch: pytest.Mo
         nat.now += 30
         nat.request(server, UDP(sport=3000, dport=53) / Raw(server.encode() * 9))
     whole = nat.verified(tmp_path)
-    monkeypatch.setattr(pipeline, "_batches_with_roles", in_pieces)
+    monkeypatch.setattr(Input, "portions", in_pieces)
+    monkeypatch.setattr(fastpath, "compiled", lambda: None)
     parts = nat.verified(tmp_path)
     assert parts.spread == whole.spread
     assert (kept(parts).checked, kept(parts).failed) == (kept(whole).checked, kept(whole).failed) == (4, 1)

@@ -15,6 +15,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import grouped
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.frames import Frames, Ints
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.verdicts import Frame
@@ -46,11 +47,11 @@ class Floods:
         if not f.n or len(taps) < 2 or not lbs:
             return
         when = f.ts + np.asarray([tap.shift_ns for tap in taps], np.int64)[f.tap]
-        for tap in np.unique(f.tap).tolist():
+        for tap in distinct(f.tap).tolist():
             mine = when[f.tap == tap]
             first, last = self.span.get(tap, (int(mine[0]), int(mine[0])))
             self.span[tap] = min(first, int(mine.min())), max(last, int(mine.max()))
-        rows = np.flatnonzero(np.isin(f.eth_dst, lbs) | np.isin(f.eth_src, lbs))
+        rows = np.flatnonzero(among(f.eth_dst, lbs) | among(f.eth_src, lbs))
         rows = rows[np.argsort(when[rows], kind="stable")]
         cuts = np.flatnonzero(np.diff(when[rows] // (SILENCE_NS // 2))) + 1
         for part in np.split(rows, cuts):

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REPLY, UDP, Frames
 from dsrkit.verify.verdicts import Frame
@@ -76,7 +77,7 @@ class Fragments:
             self._piece(f, row, one)
         if self._clients:
             back = np.flatnonzero((flows.direction == REPLY) & f.is_udp_head)
-            self.answered |= set(f.target[back][np.isin(f.target[back], list(self._clients))].tolist())
+            self.answered |= set(f.target[back][among(f.target[back], list(self._clients))].tolist())
 
     def _piece(self, f: Frames, row: int, one: Datagram) -> None:
         where, size = int(f.inner("frag")[row]), int(f.ip_len[row] - f.inner("hdr_len")[row])

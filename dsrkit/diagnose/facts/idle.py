@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, Frames, Ints, Words, mix
 from dsrkit.verify.scene import Scene
@@ -55,7 +56,7 @@ class Idle:
             return
         vips = list(scene.vips)
         request, reply = flows.direction == REQUEST, flows.direction == REPLY
-        mine = f.is_tcp & (f.tunnel == 0) & ((request & np.isin(f.dst, vips)) | (reply & np.isin(f.src, vips)))
+        mine = f.is_tcp & (f.tunnel == 0) & ((request & among(f.dst, vips)) | (reply & among(f.src, vips)))
         rows = np.flatnonzero(mine)
         if not len(rows):
             return
@@ -97,7 +98,7 @@ class Idle:
         if not self.woken:
             return
         known = np.asarray([key for _, key in self.woken], np.uint64)
-        for i in np.flatnonzero(reply[rows] & np.isin(flow, known)).tolist():
+        for i in np.flatnonzero(reply[rows] & among(flow, known)).tolist():
             row = int(rows[i])
             one = self.woken.get((int(f.tap[row]), int(flow[i])))
             if one is None or not 0 <= int(f.ts[row]) - one.when <= _ANSWER_NS:

@@ -11,6 +11,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.requests import fits
 from dsrkit.diagnose.facts.seen import Seen, grouped
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows, is_synack
 from dsrkit.verify.frames import REPLY, REQUEST, Frames
 from dsrkit.verify.scene import Scene
@@ -39,7 +40,7 @@ class Marks:
     def see(self, f: Frames, flows: Flows, scene: Scene) -> None:
         """Take in a batch; every packet once."""
         vips = list(scene.vips)
-        back = (flows.direction == REPLY) & (f.tunnel == 0) & np.isin(f.src, vips)
+        back = (flows.direction == REPLY) & (f.tunnel == 0) & among(f.src, vips)
         opening = is_synack(f) | f.is_udp_head
         said = np.flatnonzero(back & (opening | f.is_tcp & (f.payload_len > 0)))
         for key, members in grouped(f.src[said], f.eth_src[said], f.tos[said] >> 2):
@@ -63,7 +64,7 @@ class Marks:
     def _sums(self, f: Frames, flows: Flows, scene: Scene) -> None:
         """Requests after the server's own rewrite, as a capture above that hook shows them."""
         wrong = (flows.direction == REQUEST) & (f.field("l4_state") == layout.SUM_INVALID) & (f.is_tcp | f.is_udp)
-        wrong &= np.isin(f.dst, list(scene.vips)) & (f.tos >> 2 > 0)
+        wrong &= among(f.dst, list(scene.vips)) & (f.tos >> 2 > 0)
         for row in np.flatnonzero(wrong)[: max(0, _MOST_SUMMED - self._summed)].tolist():
             self._summed += 1
             if any(fits(f, row, scene, ip) for ip in scene.ips("real-server")):

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import REPLY, REQUEST, RST, SYN, Frames
 from dsrkit.verify.scene import Scene
@@ -80,14 +81,14 @@ class Options:
         for row in carrying.tolist():
             self._told(f, row, asked.get(int(f.source[row])))
         known, balancers = list(self.told), {one.balancer for one in self.told.values()}
-        for row in np.flatnonzero(request & plain & np.isin(f.source, known)).tolist():
+        for row in np.flatnonzero(request & plain & among(f.source, known)).tolist():
             one = self.told[int(f.source[row])]
             one.heard |= bool(f.is_tcp[row] and not f.flags[row] & (SYN | RST))  # only who got an answer goes on
             one.answered |= bool(f.is_tcp[row] and not f.flags[row] & SYN)
             if int(f.dst[row]) not in one.servers | {one.vip} and int(f.eth_src[row]) in balancers:
                 one.others.add(int(f.dst[row]))
                 one.takers |= {int(f.eth_src[row])} - {one.balancer}
-        for row in np.flatnonzero(np.isin(f.target, known) & (f.is_tcp | f.is_udp_head)).tolist():
+        for row in np.flatnonzero(among(f.target, known) & (f.is_tcp | f.is_udp_head)).tolist():
             one = self.told[int(f.target[row])]
             if not f.is_tcp[row] or not int(f.flags[row]) & RST:
                 continue
@@ -97,7 +98,7 @@ class Options:
                 one.refusal = int(f.eth_src[row]), int(f.tos[row])
             one.frames = [*one.frames, f.ref(row)][:MOST_FRAMES]
         replies = (flows.direction == REPLY) & (is_synack(f) | f.is_udp_head)
-        for row in np.flatnonzero(replies & np.isin(f.target, known)).tolist():
+        for row in np.flatnonzero(replies & among(f.target, known)).tolist():
             one = self.told[int(f.target[row])]
             one.answered = True
             one.replied |= not f.tunnel[row]
@@ -139,7 +140,7 @@ class Options:
 
     def _tcp_options(self, f: Frames, flows: Flows, scene: Scene) -> None:
         lbs, rips = list(scene.macs("lb") - {0}), list(scene.ips("real-server"))
-        sent = (flows.direction == REQUEST) & f.is_tcp & np.isin(f.eth_src, lbs) & np.isin(f.dst, rips)
+        sent = (flows.direction == REQUEST) & f.is_tcp & among(f.eth_src, lbs) & among(f.dst, rips)
         for row in np.flatnonzero(sent & f.whole_header)[: _MOST_READ - self.toa_read].tolist():
             self.toa_read += 1
             size = int(f.rec["payload_at"][row]) - int(f.rec["l4_at"][row])

@@ -11,6 +11,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import Seen, grouped
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows, is_synack
 from dsrkit.verify.frames import REPLY, RST, Frames
 from dsrkit.verify.verdicts import MOST_FRAMES, Frame
@@ -70,7 +71,7 @@ class Owners:
         self._count(self.answers_as, f, np.flatnonzero(back & (f.tunnel == 0) & (is_synack(f) | f.is_udp_head)))
         self._count(self.refuses_as, f, np.flatnonzero(f.is_tcp & ((f.flags & RST) != 0) & (f.payload_len == 0)))
         if len(self.vrrp) < _MOST:
-            self.vrrp |= set(np.unique(f.eth_src[f.has_ip & (f.inner("nxt") == _VRRP)]).tolist())
+            self.vrrp |= set(distinct(f.eth_src[f.has_ip & (f.inner("nxt") == _VRRP)]).tolist())
 
     def _count(self, table: dict[tuple[int, int], Seen], f: Frames, rows: Any) -> None:
         for key, members in grouped(f.src[rows], f.eth_src[rows]):
@@ -79,13 +80,13 @@ class Owners:
 
     def _resolution(self, f: Frames) -> None:
         """ARP and neighbour discovery. Source: RFC 826, RFC 5227 s2.1.1, RFC 4861 s4.3, s4.4."""
-        rows = np.flatnonzero(f.has(layout.HAS_RES) & np.isin(f.rec["res_op"], (1, 2, 135, 136)))
+        rows = np.flatnonzero(f.has(layout.HAS_RES) & among(f.rec["res_op"], (1, 2, 135, 136)))
         if not len(rows):
             return
         spa = f.book.intern(f.rec["res_spa_hi"][rows], f.rec["res_spa_lo"][rows])
         tpa = f.book.intern(f.rec["res_tpa_hi"][rows], f.rec["res_tpa_lo"][rows])
         op, mac = f.rec["res_op"][rows], f.claimant[rows]
-        asks = np.isin(op, (1, 135))
+        asks = among(op, (1, 135))
         told = (spa == tpa) & (op < 3) | (op == 136) & ((f.rec["res_flags"][rows] & _SOLICITED) == 0)
         kinds: tuple[tuple[Claim, Any], ...] = (
             ("announced", told),

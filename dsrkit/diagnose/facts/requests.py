@@ -14,6 +14,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import Seen, grouped
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REQUEST, Frames
 from dsrkit.verify.scene import Scene
@@ -66,7 +67,7 @@ class Requests:
     def see(self, f: Frames, flows: Flows, scene: Scene) -> None:
         request = flows.direction == REQUEST
         if len(self.heard) < _MOST_PLACES:
-            self.heard |= {(one >> 48, one & 0xFFFF_FFFF_FFFF) for one in np.unique(f.tap << 48 | f.eth_src).tolist()}
+            self.heard |= {(one >> 48, one & 0xFFFF_FFFF_FFFF) for one in distinct(f.tap << 48 | f.eth_src).tolist()}
         self._marks(f, np.flatnonzero(request & (f.tunnel == 0) & (is_syn(f) | f.is_udp_head)))
         if f.any_tunnel:
             self._outer(f, np.flatnonzero(request & (f.tunnel > 0)))
@@ -101,7 +102,7 @@ class Requests:
         if self._summed >= _MOST_SUMMED or not scene.vips:
             return
         wrong = request & (f.field("l4_state") == layout.SUM_INVALID) & (f.is_tcp | f.is_udp)
-        wrong &= ~np.isin(f.dst, list(scene.vips))
+        wrong &= ~among(f.dst, list(scene.vips))
         for row in np.flatnonzero(wrong)[: _MOST_SUMMED - self._summed].tolist():
             self._summed += 1
             if any(fits(f, row, scene, vip) for vip in scene.vips):

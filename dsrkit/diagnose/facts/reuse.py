@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REPLY, REQUEST, RST, Frames, Ints, Mask, Records, mix
 from dsrkit.verify.scene import Scene
@@ -61,12 +62,12 @@ class Reuse:
         vips, lbs = list(scene.vips), list(scene.macs("lb") - {0})
         request = flows.direction == REQUEST
         opening = request & is_syn(f)
-        near = np.isin(f.eth_dst, lbs)
+        near = among(f.eth_dst, lbs)
         who = np.zeros(f.n, np.int64) if scene.mode == "fullnat" else f.source
-        to_vip = np.isin(f.dst, vips)
+        to_vip = among(f.dst, vips)
         ends = f.is_tcp & ((f.flags & (_FIN | RST)) != 0)
-        ends &= (request & to_vip) | ((flows.direction == REPLY) & np.isin(f.src, vips))
-        behind = opening & ~to_vip & np.isin(f.dst, list(scene.ips("real-server")))
+        ends &= (request & to_vip) | ((flows.direction == REPLY) & among(f.src, vips))
+        behind = opening & ~to_vip & among(f.dst, list(scene.ips("real-server")))
         for kept, mask in ((self._asked, opening & to_vip), (self._sent, behind), (self._closed, ends)):
             self._keep(kept, f, flows, mask, who, near)
 
@@ -92,7 +93,7 @@ class Reuse:
         tap = np.bincount(asked["tap"]).argmax()  # one place tells of all: another shows the same once more
         asked, closed = asked[asked["tap"] == tap], closed[closed["tap"] == tap]
         keys, count = np.unique(asked["key"], return_counts=True)
-        if not (np.isin(asked["key"], keys[count > 1]) & np.isin(asked["flow"], closed["flow"])).any():
+        if not (among(asked["key"], keys[count > 1]) & among(asked["flow"], closed["flow"])).any():
             return out  # nothing was repeated on a port that was in use before
         copies = _copies(asked)
         passed = {key: min(ts + int(shift[at]) for ts, at, _ in rows) for key, rows in _by_key(sent).items()}

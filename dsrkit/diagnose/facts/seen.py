@@ -20,7 +20,7 @@ class Seen:
     frames: list[Frame] = field(default_factory=list)
 
     def add(self, f: Frames, rows: Any) -> None:
-        self.count += len(rows)
+        self.count += f.count(np.asarray(rows, np.int64))
         self.frames += [f.ref(int(r)) for r in rows[: max(0, MOST_FRAMES - len(self.frames))]]
 
 

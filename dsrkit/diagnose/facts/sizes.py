@@ -10,6 +10,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import Seen, grouped
+from dsrkit.verify.arrays import among
 from dsrkit.verify.connections import too_big
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import REQUEST, Frames, mix
@@ -117,7 +118,7 @@ class Sizes:
             return
         known = np.asarray(sorted(self._refused), np.uint64)
         carries = f.is_tcp & (f.payload_len > 0) & (f.tunnel == 0) & (flows.direction == REQUEST)
-        for row in np.flatnonzero(carries & np.isin(keys, known)).tolist():
+        for row in np.flatnonzero(carries & among(keys, known)).tolist():
             since, mtu = self._refused[int(keys[row])]
             if int(f.ts[row]) > since and int(f.ip_len[row]) > mtu > 0:
                 self.insisted[int(f.tap[row])].add(f, [row])
@@ -128,13 +129,13 @@ class Sizes:
         if not lbs:
             return
         server = np.where(f.tunnel > 0, f.outer_dst, f.dst)
-        direct = np.isin(f.dst, list(scene.vips)) & (f.tunnel == 0)
+        direct = among(f.dst, list(scene.vips)) & (f.tunnel == 0)
         server = np.where(direct, f.eth_dst, server)
-        out = np.isin(f.eth_src, lbs) | (f.tunnel > 0)
+        out = among(f.eth_src, lbs) | (f.tunnel > 0)
         rows = np.flatnonzero((flows.direction == REQUEST) & is_syn(f) & out)
         room = max(0, _MOST_SESSIONS - len(self._sessions))
         self._sessions.update(zip(flows.client[rows[:room]].tolist(), server[rows[:room]].tolist(), strict=True))
-        about = f.is_error & out & np.isin(f.dst, list(scene.vips)) & np.isin(f.quoted_src, list(scene.vips))
+        about = f.is_error & out & among(f.dst, list(scene.vips)) & among(f.quoted_src, list(scene.vips))
         for row in np.flatnonzero(about)[: max(0, _MOST - len(self.misled))].tolist():
             client = int(f.quoted_dst[row]) << 16 | int(f.rec["q_dport"][row])
             right = self._sessions.get(client)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.diagnose.facts.seen import Seen, grouped
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import REQUEST, Frames, mix
 from dsrkit.verify.scene import Scene
@@ -51,7 +52,7 @@ class Ways:
         opening = (flows.direction == REQUEST) & (f.tunnel == 0) & (is_syn(f) | f.is_udp_head)
         lbs = list(scene.macs("lb") - {0})
         if len(lbs) > 1:
-            self._handed_on(f, flows, np.flatnonzero(opening & np.isin(f.eth_src, lbs)), lbs)
+            self._handed_on(f, flows, np.flatnonzero(opening & among(f.eth_src, lbs)), lbs)
         if scene.mode is None:
             self._swapped(f, np.flatnonzero(is_syn(f) & (f.tunnel == 0)), scene)
 
@@ -67,11 +68,11 @@ class Ways:
 
     def _handed_on(self, f: Frames, flows: Flows, rows: Any, lbs: list[int]) -> None:
         """A copy from one load balancer to another, and one of the same packet from that one."""
-        to_lb = rows[np.isin(f.eth_dst[rows], lbs) & (f.eth_dst[rows] != f.eth_src[rows])]
+        to_lb = rows[among(f.eth_dst[rows], lbs) & (f.eth_dst[rows] != f.eth_src[rows])]
         sent = mix(flows.identity[rows], f.eth_src[rows], f.ttl[rows])
         again = np.zeros(len(to_lb), bool)
         for hops in (0, 1):  # some load balancers lower the TTL, some do not
-            again |= np.isin(mix(flows.identity[to_lb], f.eth_dst[to_lb], f.ttl[to_lb] - hops), sent)
+            again |= among(mix(flows.identity[to_lb], f.eth_dst[to_lb], f.ttl[to_lb] - hops), sent)
         for key, members in grouped(f.eth_src[to_lb[again]], f.eth_dst[to_lb[again]]):
             self.handed_on[key].add(f, to_lb[again][members])
 
@@ -88,10 +89,10 @@ class Ways:
             return
         suspects = np.concatenate(odd)
         same = mix(f.seq, f.field("sport"), f.target)
-        others = rows[~np.isin(rows, suspects)]
-        found = suspects[np.isin(same[suspects], same[others])]
+        others = rows[~among(rows, suspects)]
+        found = suspects[among(same[suspects], same[others])]
         own = mix(f.src, same)
-        found = found[~np.isin(own[found], own[others])]  # not the machine's own request, handed back to it
+        found = found[~among(own[found], own[others])]  # not the machine's own request, handed back to it
         for key, members in grouped(f.eth_src[found], f.src[found]):
             if key in self.swapped or len(self.swapped) < _MOST:
                 self.swapped[key].add(f, found[members])

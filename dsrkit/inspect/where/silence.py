@@ -13,6 +13,7 @@ import numpy as np
 
 from dsrkit.inspect.batch import Batch
 from dsrkit.inspect.fields import Reference
+from dsrkit.verify.arrays import among
 from dsrkit.wire import layout
 from dsrkit.wire.columns import Array, Mask
 from dsrkit.wire.scanner import GUE_PORTS
@@ -75,7 +76,7 @@ def _unread(batch: Batch) -> Mask:
     at_end = np.not_equal(rec["has"] & layout.HAS_L4, 0) | _later_fragments(rec)
     stopped = np.where(has_ip, ~at_end, np.equal(rec["has"] & layout.HAS_RES, 0))
     mask: Mask = (batch.defective | stopped) & np.not_equal(rec["defect"], layout.DEFECT_LINKTYPE)
-    return mask | np.isin(rec["dport"], _TUNNELS_IN_UDP)
+    return mask | among(rec["dport"], _TUNNELS_IN_UDP)
 
 
 def _later_fragments(rec: Array) -> Mask:
@@ -88,7 +89,7 @@ def _later_fragments(rec: Array) -> Mask:
 def _inner_frames(batch: Batch) -> Mask:
     """Tunnel packets that may carry a frame with a link-layer header of its own."""
     rec = batch.window.rec
-    bridged = np.isin(rec["tun_word"] & 0xFFFF, _FRAMES_IN_GRE)
+    bridged = among(rec["tun_word"] & 0xFFFF, _FRAMES_IN_GRE)
     return _carried_by(batch, layout.ENCAP_VXLAN, layout.ENCAP_GENEVE) | (
         bridged & _carried_by(batch, layout.ENCAP_GRE)
     )
@@ -102,5 +103,5 @@ def _tunnels_in_tunnels(batch: Batch) -> Mask:
 
 def _carried_by(batch: Batch, *tunnels: int) -> Mask:
     """Packets in a tunnel of one of these kinds."""
-    mask: Mask = np.logical_or.reduce(np.isin(batch.window.rec["encap"], tunnels), axis=1)
+    mask: Mask = np.logical_or.reduce(among(batch.window.rec["encap"], tunnels), axis=1)
     return mask

@@ -12,6 +12,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.mechanisms.dns.parse import HEADER, Message, NotDns, parse
 from dsrkit.mechanisms.dns.streams import Streams
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.connections import expired, icmp_name, too_big
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, INITIAL_TTLS, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
@@ -95,7 +96,7 @@ class Collector:
     def see(self, f: Frames, flows: Flows) -> None:
         if not f.n:
             return
-        for tap in np.unique(f.tap).tolist():
+        for tap in distinct(f.tap).tolist():
             self.ends[tap] = max(self.ends.get(tap, 0), int(f.ts[f.tap == tap].max()))
         self._messages(f, flows)
         syn = is_syn(f)
@@ -248,12 +249,12 @@ class Collector:
 
     def _connections(self, f: Frames, syn: Mask) -> None:
         targets = np.asarray(sorted(self.targets), np.int64)
-        asked = np.flatnonzero(syn & np.isin(f.dst, targets))
+        asked = np.flatnonzero(syn & among(f.dst, targets))
         for row in asked[np.argsort(f.ts[asked], kind="stable")].tolist():
             self._syn(f, row)
         if not self._attempts:
             return
-        from_server = f.is_tcp & np.isin(f.src, targets)
+        from_server = f.is_tcp & among(f.src, targets)
         for row in np.flatnonzero(is_synack(f) & from_server).tolist():
             attempt = self._of(f, row)
             if attempt is not None:
@@ -289,7 +290,7 @@ class Collector:
 
     def _opened(self, f: Frames, targets: Ints) -> None:
         """Only who got the SYN-ACK acknowledges it: an answer that no tap may show."""
-        opening = np.flatnonzero(f.is_tcp & ((f.flags & (SYN | ACK | RST)) == ACK) & np.isin(f.dst, targets))
+        opening = np.flatnonzero(f.is_tcp & ((f.flags & (SYN | ACK | RST)) == ACK) & among(f.dst, targets))
         if not len(opening):
             return
         waiting = {
@@ -302,9 +303,7 @@ class Collector:
         keys = list(waiting)
         source, target, seq = (np.asarray(column, np.int64) for column in zip(*keys, strict=True))
         first = mix(source, target, (seq + 1) & 0xFFFF_FFFF)
-        for number in np.flatnonzero(
-            np.isin(first, mix(f.source[opening], f.target[opening], f.seq[opening]))
-        ).tolist():
+        for number in np.flatnonzero(among(first, mix(f.source[opening], f.target[opening], f.seq[opening]))).tolist():
             waiting[keys[number]].answered = True
 
     def _errors(self, f: Frames) -> None:

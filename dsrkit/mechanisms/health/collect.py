@@ -16,6 +16,7 @@ from dsrkit.classes import dataclass
 from dsrkit.mechanisms.health.parse import MOST_OCTETS, Request, answer_of, request_of
 from dsrkit.mechanisms.health.series import DOWN, UNKNOWN, UP, Ask, Base, Series
 from dsrkit.model.names import REWRITES
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.connections import icmp_name, too_big
 from dsrkit.verify.flows import Flows, is_syn
 from dsrkit.verify.frames import ACK, ICMP, INITIAL_TTLS, REQUEST, RST, SYN, TCP, Frames, Ints, Mask, Words, mix
@@ -101,10 +102,10 @@ class Collector:
         self.datagrams = self.datagrams or bool(f.is_udp.any())
         if not len(begins) and not self._open:
             return
-        ends = np.unique(
+        ends = distinct(
             np.concatenate([flows.client[begins], np.asarray([p.client for p in self._open.values()], np.int64)])
         )
-        mine = (f.is_tcp | f.is_echo) & np.isin(flows.client, ends) & (flows.direction != 0)
+        mine = (f.is_tcp | f.is_echo) & among(flows.client, ends) & (flows.direction != 0)
         chosen = np.zeros(f.n, bool)
         chosen[begins] = True
         mine &= chosen | ~asks | self._again(f, flows, rows)
@@ -123,7 +124,7 @@ class Collector:
 
     def nothing_else(self, sources: set[int]) -> bool:
         """Whether all connections are of these sources, so that the capture holds no clients' data path."""
-        return not self.datagrams and all(set(np.unique(who).tolist()) <= sources for _, who, _ in self.starts)
+        return not self.datagrams and all(set(distinct(who).tolist()) <= sources for _, who, _ in self.starts)
 
     # --- choosing -----------------------------------------------------------------------------------------------------
 
@@ -131,29 +132,29 @@ class Collector:
         """First packets of probes: from the load balancer, or from somebody who is no client."""
         who, whom = flows.client[rows] >> 16, flows.server[rows] >> 16
         scene = self.scene
-        own = np.isin(who, list(self.own))
+        own = among(who, list(self.own))
         if scene.mode in REWRITES:
-            straight = np.isin(whom, list(scene.ips("real-server"))) & ~np.isin(who, list(scene.ips("client")))
-            sent = np.isin(f.eth_src[rows], list(scene.macs("lb") - {0}))
+            straight = among(whom, list(scene.ips("real-server"))) & ~among(who, list(scene.ips("client")))
+            sent = among(f.eth_src[rows], list(scene.macs("lb") - {0}))
             # What the load balancer passes on has lost a hop.
-            made = straight & sent & np.isin(f.ttl[rows], INITIAL_TTLS)
-            self.own.update(np.unique(who[made]).tolist())
+            made = straight & sent & among(f.ttl[rows], INITIAL_TTLS)
+            self.own.update(distinct(who[made]).tolist())
             others = straight & (~sent | made)
         else:
             stated = [ip for p in scene.role("client") if p.stated for ip in p.ips]
-            others = ~np.isin(who, stated)
+            others = ~among(who, stated)
         wanted = own | others
         syn = np.asarray(f.proto[rows] == TCP, bool)
         if self._times < _MOST_TIMES:
             tap = f.tap[rows]
-            for one in np.unique(tap[syn]).tolist():
+            for one in distinct(tap[syn]).tolist():
                 mine = rows[syn & (tap == one)]
                 self.starts.append((f.ts[mine], flows.client[mine] >> 16, one))
             self._times += int(syn.sum())
         # One connection under two sources is a client's that was translated, not a check.
         foreign = np.concatenate([self._client_numbers, f.seq[rows][syn & ~wanted]])
         self._client_numbers = foreign[-_MOST_STARTS * 10 :]
-        wanted &= ~(syn & np.isin(f.seq[rows], foreign))
+        wanted &= ~(syn & among(f.seq[rows], foreign))
         rows = rows[wanted]
         return self._slow_enough(f, flows, rows) if len(rows) else rows
 
@@ -166,19 +167,19 @@ class Collector:
         if fast.any():
             self._heavy.update(pairs[fast].tolist())
         if self._heavy:
-            fast |= np.isin(pairs, np.asarray(sorted(self._heavy), np.uint64))
+            fast |= among(pairs, np.asarray(sorted(self._heavy), np.uint64))
         keep = ~fast
         if int(count[keep].sum()) > _MOST_STARTS:
-            keep &= np.isin(pairs, self._known) | (count > 1)
+            keep &= among(pairs, self._known) | (count > 1)
         if len(self._known) < _MOST_KNOWN:
-            self._known = np.union1d(self._known, pairs[~fast])
+            self._known = distinct(np.concatenate([self._known, pairs[~fast]]))
         return rows[keep[member]][:_MOST_STARTS]
 
     def _again(self, f: Frames, flows: Flows, rows: Ints) -> Mask:
         """First packets that are repeated: of probes that are open."""
         again = np.zeros(f.n, bool)
         if self._open and len(rows):
-            again[rows] = np.isin(f.seq[rows], [probe.isn for probe in self._open.values()])
+            again[rows] = among(f.seq[rows], [probe.isn for probe in self._open.values()])
         return again
 
     # --- following ----------------------------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class Collector:
     # --- finishing ----------------------------------------------------------------------------------------------------
 
     def _clock(self, f: Frames) -> None:
-        for tap in np.unique(f.tap).tolist():
+        for tap in distinct(f.tap).tolist():
             self.end[tap] = max(self.end.get(tap, 0), int(f.ts[f.tap == tap].max()))
 
     def _fold(self, *, done: bool) -> None:

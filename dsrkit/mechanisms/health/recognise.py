@@ -18,6 +18,7 @@ from dsrkit.mechanisms.health.collect import Collector
 from dsrkit.mechanisms.health.series import DOWN, UP, Ask, Base, Series
 from dsrkit.model.names import REWRITES
 from dsrkit.model.sections.health_check import Interval
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.frames import TUNNEL_NAMES, Ints
 from dsrkit.verify.observer import Told
 from dsrkit.verify.scene import Party, Scene, TapInfo
@@ -139,8 +140,8 @@ class _Starts:
 
     def follows(self, series: Series, told: Told) -> bool:
         """Whether its probes come right after other machines' connections, as a proxy's sessions do."""
-        mine = np.isin(self.sources, np.append(self.own, series.base.source))
-        others: Ints = np.unique(self.times[~mine])
+        mine = among(self.sources, np.append(self.own, series.base.source))
+        others: Ints = distinct(self.times[~mine])
         if not len(others):
             return False
         at = np.frombuffer(series.at, np.int64) + told.offsets[series.base.tap]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import field
-from statistics import median
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.model.sections.health_check import Interval
+from dsrkit.verify.arrays import median
 
 UP, DOWN, UNKNOWN = 1, 0, -1
 MOST_PROBES: Final = 100_000
@@ -100,7 +100,7 @@ class Series:
         gaps = np.diff(np.asarray(self.at, np.float64))
         if len(gaps) < 2:
             return None
-        middle = float(np.median(gaps))
+        middle = median(gaps)
         if middle < _LEAST_GAP_NS:
             return None
         # A probe that the capture missed leaves a gap of several intervals.
@@ -109,7 +109,7 @@ class Series:
         regular = off <= _SLACK * middle + _SLACK_NS
         if np.count_nonzero(regular) < max(2, _REGULAR * len(gaps)):
             return None
-        return Interval(len(gaps), round(middle / 1e6, 3), round(float(np.median(off)) / 1e6, 3))
+        return Interval(len(gaps), round(middle / 1e6, 3), round(median(off) / 1e6, 3))
 
 
 def middle_ms(values: array[int]) -> float | None:

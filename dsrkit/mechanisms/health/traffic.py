@@ -11,6 +11,7 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, REQUEST, RST, Frames, Ints, Mask, Words, mix
 from dsrkit.verify.journeys import Journeys, Way
@@ -58,9 +59,9 @@ class Traffic:
         self._learn(f, flows, way, answers, refusals[0])
         if self._pending:
             keys = np.asarray(list(self._pending), np.uint64)
-            for key in keys[np.isin(keys, answers[0])].tolist():
+            for key in keys[among(keys, answers[0])].tolist():
                 del self._pending[key]
-            self._refuse(keys[np.isin(keys, refusals[0])])
+            self._refuse(keys[among(keys, refusals[0])])
 
     def _keys(self, number: Ints, flows: Flows, rows: Mask) -> tuple[Words, Ints]:
         """Connections by their first sequence number and client, and the rows they are of."""
@@ -73,7 +74,7 @@ class Traffic:
         wanted = np.flatnonzero((way.server >= 0) & (lead >= 0))
         if len(wanted):
             wanted = wanted[is_syn(f)[lead[wanted]]]
-            own = np.isin(flows.client >> 16, list(self.checkers))
+            own = among(flows.client >> 16, list(self.checkers))
             # Full NAT makes connections of its own, too, out of others'.
             wanted = wanted[((way.rows[wanted] >= 0) & ~own[way.rows[wanted]]).any(axis=1)]
         if not len(wanted):
@@ -84,23 +85,23 @@ class Traffic:
         _, first = np.unique(keys, return_index=True)
         wanted, rows, keys = wanted[first], rows[first], keys[first]
         if self._pending:
-            new = ~np.isin(keys, np.asarray(list(self._pending), np.uint64))
+            new = ~among(keys, np.asarray(list(self._pending), np.uint64))
             wanted, rows, keys = wanted[new], rows[new], keys[new]
         seen = np.zeros(len(wanted), np.int64)
         for i, point in enumerate(way.points):
             seen |= np.where(way.rows[wanted, i] >= 0, 1 << min(point.tap, _MOST_TAPS), 0)
         answered, by = answers
-        for tap in np.unique(f.tap[by]).tolist():
+        for tap in distinct(f.tap[by]).tolist():
             bit = 1 << min(tap, _MOST_TAPS)
-            if not self._two_way & bit and np.isin(keys[(seen & bit) != 0], answered[f.tap[by] == tap]).any():
+            if not self._two_way & bit and among(keys[(seen & bit) != 0], answered[f.tap[by] == tap]).any():
                 self._two_way |= bit
         server = way.server[wanted]
         self.began(server, f.ts[rows], f.tap[rows])
-        for i in np.flatnonzero(~np.isin(keys, answered)).tolist():
+        for i in np.flatnonzero(~among(keys, answered)).tolist():
             if len(self._pending) < _MOST_PENDING:
                 row = int(rows[i])
                 self._pending[int(keys[i])] = Pending(int(server[i]), int(f.ts[row]), int(seen[i]), f.ref(row))
-        self._refuse(keys[np.isin(keys, refused)])
+        self._refuse(keys[among(keys, refused)])
 
     def began(self, server: Ints, when: Ints, tap: Ints) -> None:
         """Count connections by their server."""

@@ -12,6 +12,7 @@ from dsrkit.classes import dataclass
 from dsrkit.mechanisms.spread.moves import Course, Move
 from dsrkit.mechanisms.spread.packets import Finder, Packets
 from dsrkit.mechanisms.spread.table import CLIENT_DONE, OVER, SERVER_DONE, FlowTable, States
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.verify.journeys import Journeys
@@ -95,7 +96,7 @@ class Collector:
         """Packets whose service is known; where no mode says what a service is, a port scan makes any number."""
         if len(self.servers.request_packets) <= _MOST_SERVICES:
             return np.asarray(service >= 0, bool)
-        return np.isin(service, [known for known, _ in self.servers.request_packets])
+        return among(service, [known for known, _ in self.servers.request_packets])
 
     # --- TCP ----------------------------------------------------------------------------------------------------------
 

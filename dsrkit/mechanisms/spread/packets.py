@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import ACK, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.journeys import PLAIN, REWRITTEN, Way, resegmented
@@ -68,7 +69,7 @@ class Finder:
 
     def packets(self, f: Frames, flows: Flows, way: Way) -> Packets:
         """The TCP and UDP packets of a way."""
-        return self.columns(f, flows, way.keep(np.isin(way.proto, (TCP, UDP)) & ~_counted_in_others(f, flows, way)))
+        return self.columns(f, flows, way.keep(among(way.proto, (TCP, UDP)) & ~_counted_in_others(f, flows, way)))
 
     def columns(self, f: Frames, flows: Flows, way: Way) -> Packets:
         """All journeys of a way, which are TCP or UDP."""
@@ -112,9 +113,9 @@ class Finder:
     def _services(self, f: Frames, flows: Flows, named: Ints) -> tuple[Ints, Mask]:
         """The service of each packet, and whether its VIP is certain."""
         vip, code = flows.server[named] >> 16, f.proto[named] << 16 | (flows.server[named] & 0xFFFF)
-        told = np.isin(vip, self._vips)
+        told = among(vip, self._vips)
         if self._scene.mode in _MADE_ANEW:
-            there = np.unique(code[~told])
+            there = distinct(code[~told])
             for each in there.tolist():
                 code[~told & (code == each)] = self._vport.get(each, each)
             if len(self._vips) == 1:

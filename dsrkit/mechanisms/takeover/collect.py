@@ -14,10 +14,12 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, GROUP_BIT, forms
 from dsrkit.mechanisms.takeover.vrrp import PROTOCOL, Advert, parse
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.frames import ACK, RST, SYN, TCP, Frames, Ints, Mask, Records, mix
 from dsrkit.verify.scene import Scene
 from dsrkit.wire import layout
 from dsrkit.wire.address import ip_halves
+from dsrkit.wire.rows import taken
 
 MOST_ROWS: Final = 200_000
 _MOST_VIPS: Final = 256
@@ -148,10 +150,10 @@ class Collected:
 
     def _claims(self, f: Frames) -> None:
         rows = np.flatnonzero((f.rec["has"] & layout.HAS_RES) != 0)
-        rows = rows[np.isin(f.rec["res_op"][rows], (1, 2, 135, 136))]
+        rows = rows[among(f.rec["res_op"][rows], (1, 2, 135, 136))]
         if not len(rows):
             return
-        rec = f.rec[rows]
+        rec = taken(f.rec, rows)
         part = np.zeros(len(rows), CLAIM)
         part["ts"], part["tap"], part["number"] = rec["ts_ns"], f.tap[rows], f.number[rows]
         part["form"] = forms(f, rows)
@@ -161,7 +163,7 @@ class Collected:
         part["eth_src"], part["eth_dst"] = rec["eth_src"], rec["eth_dst"]
         if len(part) > MOST_ROWS // 10:  # a storm: what concerns no VIP is left out
             vips = self.vips
-            keep = np.isin(part["address"], vips) | np.isin(part["asked"], vips) | ANNOUNCES[part["form"]]
+            keep = among(part["address"], vips) | among(part["asked"], vips) | ANNOUNCES[part["form"]]
             part = part[keep][-MOST_ROWS:]
         self.claims.add(part)
 
@@ -175,13 +177,13 @@ class Collected:
         for i, row in enumerate(rows.tolist()):
             octets = f.octets(row, "in_at", hdr[i] + _ADVERT_OCTETS)[hdr[i] :]
             part["content"][i] = self._parsed(octets, ver[i])
-        rec = f.rec[rows]
+        rec = taken(f.rec, rows)
         part["ts"], part["tap"], part["number"] = rec["ts_ns"], f.tap[rows], f.number[rows]
         part["src"] = f.book.intern(rec["src_hi"][:, 0], rec["src_lo"][:, 0])
         part["eth_src"], part["eth_dst"], part["ttl"] = rec["eth_src"], rec["eth_dst"], rec["ttl"][:, 0]
         part = part[part["content"] >= 0]
         self.adverts.add(part)
-        for content in np.unique(part["content"]).tolist():
+        for content in distinct(part["content"]).tolist():
             for address in self.contents[content].addresses:
                 self._want(f.book.number(address))
 
@@ -255,8 +257,8 @@ class Collected:
         flags = rec["tcp_flags"] & (SYN | ACK)
         refused = (rec["tcp_flags"] & RST) != 0  # somebody is there, who does not serve
         ping = whole & ((rec["proto"] == 1) | (rec["proto"] == 58))
-        asks = to_vip & ((tcp & (flags == SYN)) | (ping & np.isin(rec["icmp_type"], _ECHO_REQUESTS)))
-        says = from_vip & ((tcp & ((flags == SYN | ACK) | refused)) | (ping & np.isin(rec["icmp_type"], _ECHO_REPLIES)))
+        asks = to_vip & ((tcp & (flags == SYN)) | (ping & among(rec["icmp_type"], _ECHO_REQUESTS)))
+        says = from_vip & ((tcp & ((flags == SYN | ACK) | refused)) | (ping & among(rec["icmp_type"], _ECHO_REPLIES)))
         for rows, store, near, far, own, offset in (
             (np.flatnonzero(asks), self.requests, "src", "dst", ("sport", "dport", "seq"), 0),
             (np.flatnonzero(says), self.answers, "dst", "src", ("dport", "sport", "ack"), 1),
@@ -291,10 +293,10 @@ class Collected:
 def _among(f: Frames, side: str, addresses: list[tuple[int, int]]) -> Mask:
     """Packets whose outermost address is one of a few."""
     low = f.rec[f"{side}_lo"][:, 0]
-    out = np.isin(low, np.asarray([lo for _, lo in addresses], np.uint64))
+    out = among(low, np.asarray([lo for _, lo in addresses], np.uint64))
     if out.any() and any(hi for hi, _ in addresses):
         high = f.rec[f"{side}_hi"][:, 0]
-        out &= np.isin(mix(high, low), mix(*np.asarray(addresses, np.uint64).T))
+        out &= among(mix(high, low), mix(*np.asarray(addresses, np.uint64).T))
     return np.asarray(out, bool)
 
 

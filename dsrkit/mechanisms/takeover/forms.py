@@ -11,8 +11,10 @@ from typing import Final
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import Frames, Ints, Mask
 from dsrkit.wire.address import V4_MAPPED
+from dsrkit.wire.rows import taken
 
 BROADCAST: Final = 0xFFFF_FFFF_FFFF
 GROUP_BIT: Final = 1 << 40
@@ -101,7 +103,7 @@ CLAIMS: Final = np.asarray([form.claims for form in FORMS])
 
 def forms(f: Frames, rows: Ints) -> Ints:
     """The number of each message's form; `rows` are ARP packets or neighbour solicitations and advertisements."""
-    rec = f.rec[rows]
+    rec = taken(f.rec, rows)
     op = rec["res_op"].astype(np.int64)
     tha, sha = rec["res_tha"].astype(np.int64), rec["res_sha"].astype(np.int64)
     spa = rec["res_spa_hi"], rec["res_spa_lo"]
@@ -133,7 +135,7 @@ def forms(f: Frames, rows: Ints) -> Ints:
 def heard_by_all(f: Frames, rows: Ints) -> Mask:
     """Whether each frame goes to a group; a cooked capture says so beside the address that it lacks."""
     to = f.rec["eth_dst"][rows].astype(np.int64)
-    return np.asarray(((to & GROUP_BIT) != 0) | np.isin(f.rec["pkttype"][rows], _TO_GROUP), bool)
+    return np.asarray(((to & GROUP_BIT) != 0) | among(f.rec["pkttype"][rows], _TO_GROUP), bool)
 
 
 def likely_sender(names: set[str]) -> str:

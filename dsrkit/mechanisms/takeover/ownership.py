@@ -15,6 +15,7 @@ from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.collect import Collected
 from dsrkit.mechanisms.takeover.forms import ANNOUNCES, CLAIMS, FORMS, NS_QUESTION, QUESTION, Form
 from dsrkit.mechanisms.takeover.vrrp import Advert, interface_mac, is_virtual, vrid_of
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.frames import TCP, Records
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.wire.address import mac_text
@@ -189,7 +190,7 @@ class Ownership:
         merged = _Merged()
         listed = [[self.scene.book.number(a) for a in dict.fromkeys(one.addresses)] for one in self.seen.contents]
         rows = self._bounded(rows, listed)
-        real = self._real_macs({int(a) for a in np.unique(rows["src"]).tolist()}) if len(rows) else {}
+        real = self._real_macs({int(a) for a in distinct(rows["src"]).tolist()}) if len(rows) else {}
         for row in sorted(rows.tolist(), key=lambda r: r[0] + self.offsets[r[1]]):
             ts, tap, number, content, src, eth_src, _, _ = row
             at = ts + self.offsets[tap]
@@ -274,8 +275,8 @@ class Ownership:
 
     def _claims(self) -> dict[int, list[Sign]]:
         rows = self.seen.claims.all()
-        asks = np.isin(rows["form"], (QUESTION, NS_QUESTION))
-        rows = rows[np.isin(rows["address"], self.seen.vips) & (CLAIMS[rows["form"]] | asks) & (rows["sha"] != 0)]
+        asks = among(rows["form"], (QUESTION, NS_QUESTION))
+        rows = rows[among(rows["address"], self.seen.vips) & (CLAIMS[rows["form"]] | asks) & (rows["sha"] != 0)]
         out: dict[int, list[Sign]] = defaultdict(list)
         merged = _Merged()
         for row in sorted(rows.tolist(), key=lambda r: r[0] + self.offsets[r[1]]):

@@ -8,10 +8,9 @@ from dataclasses import field
 from functools import cached_property
 from typing import Final
 
-import numpy as np
-
 from dsrkit.classes import dataclass
 from dsrkit.mechanisms.takeover.collect import Collected
+from dsrkit.verify.arrays import among, distinct
 
 SLOW: Final = 900_000_000
 """An answer that took so long came to a request that was repeated. Source: RFC 6298 s2.1; Linux, 1 s."""
@@ -75,7 +74,8 @@ class Requests:
     @cached_property
     def unanswered(self) -> int:
         """How many got no answer at any tap."""
-        return len(np.setdiff1d(self._seen.requests.all()["key"], self._seen.answers.all()["key"]))
+        asked = distinct(self._seen.requests.all()["key"])
+        return int((~among(asked, self._seen.answers.all()["key"])).sum())
 
     @cached_property
     def _by_vip(self) -> dict[int, list[Request]]:
