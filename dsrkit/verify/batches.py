@@ -7,6 +7,7 @@ packet fall into the same batch or, at a cut, are carried over by the judge.
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -36,6 +37,7 @@ BATCH_OCTETS: Final = 48 << 20
 """Octets of streams that one batch may ask for again: long packets end a batch before its rows do."""
 MOST_TAPS: Final = 256
 """Every two taps are compared, so thousands of interfaces (a file of thousands of sections) would never end."""
+_MOST_KEPT: Final = 9216
 _NEVER: Final = -(1 << 63)
 _SAMPLE: Final = 64
 _ALIGNED_ROWS: Final = 8_000
@@ -89,6 +91,8 @@ class _File:
     offset: int = 0
     octets: int = 0
     windows: list[tuple[int, memoryview]] = field(default_factory=list)  # of a stream: what a batch may still ask for
+    kept: dict[int, bytes] = field(default_factory=dict)  # packets by their offset, whose windows are gone
+    order: list[int] = field(default_factory=list)  # their offsets, sorted
 
     @property
     def held(self) -> int:
@@ -211,10 +215,30 @@ class Input:
             tap.packets = tap.octets = 0
             tap.node = tap.stated_node
 
-    @property
-    def crowded(self) -> bool:
-        """Whether streams hold so much that what still asks for it should be looked at."""
-        return self._held() > BATCH_OCTETS // 2
+    def is_small(self) -> bool:
+        """Whether everything fits into one batch; for files that can be read again."""
+        rows = 0
+        for f in self._files:
+            for window in f.capture.windows():
+                rows += len(window.rec)
+                if rows > BATCH_ROWS:
+                    return False
+        return True
+
+    def keep(self, pieces: Sequence[Piece]) -> None:
+        """Keep the octets of a stream's packets that are looked at later, instead of their windows."""
+        for piece in pieces:
+            starts, sizes, taps = piece.rec["offset"].tolist(), piece.rec["caplen"].tolist(), piece.tap.tolist()
+            for start, size, tap in zip(starts, sizes, taps, strict=True):
+                f = self._file_of(tap)
+                if f.windows:
+                    f.kept[start] = self._octets(tap, start, min(size, _MOST_KEPT))
+
+    def let_go(self) -> None:
+        """What was kept has been looked at."""
+        for f in self._files:
+            f.kept.clear()
+            f.order.clear()
 
     def _held(self) -> int:
         return sum(f.held for f in self._files if f.windows)
@@ -231,13 +255,19 @@ class Input:
 
     def _octets(self, tap: int, offset: int, size: int) -> bytes:
         """Octets of a packet of the batch that is being looked at."""
-        f = next(f for f in self._files if tap in f.taps.values())
+        f = self._file_of(tap)
         if f.capture.plain:
             return f.capture.octets(offset, size)
         for base, buf in f.windows:
             if base <= offset and offset + size <= base + len(buf):
                 return bytes(buf[offset - base : offset - base + size])
-        return b""
+        if len(f.order) != len(f.kept):
+            f.order = sorted(f.kept)
+        at = bisect_right(f.order, offset) - 1
+        return f.kept[f.order[at]][offset - f.order[at] :][:size] if at >= 0 else b""
+
+    def _file_of(self, tap: int) -> _File:
+        return next(f for f in self._files if tap in f.taps.values())
 
     def frames(self, pieces: list[Piece]) -> Frames:
         """Pieces as one batch, in their order."""

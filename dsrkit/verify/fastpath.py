@@ -217,7 +217,7 @@ class FastPath:
         self._settle(pieces, portion.until)
         self._count_taps()
         waiting = sum(len(piece.rec) for piece in self._backlog)
-        if portion.until is None or waiting >= LATER_ROWS or (waiting and self._data.crowded):
+        if portion.until is None or waiting >= LATER_ROWS:
             self._pass_on(portion.until)
 
     def _enter(self, piece: Piece, number: int, *, fresh: bool) -> None:
@@ -238,9 +238,11 @@ class FastPath:
         self._recognise(pieces, until)
         slow, wait, opened = self._join.settle(edge, horizon, horizon, int(alarms > 0))
         self._began(pieces, memory["r_open"][: 3 * opened].reshape(-1, 3))
-        self._backlog += self._taken(pieces, memory["r_slow"][:slow], past=True)
+        left = self._taken(pieces, memory["r_slow"][:slow], past=True)
+        self._data.keep(left)
+        self._backlog += left
         self._waiting = self._taken(pieces, memory["r_wait"][:wait])
-        self._data.awaited = [*self._backlog, *self._waiting]
+        self._data.awaited = self._waiting
 
     def _taken(self, pieces: list[Piece], entries: Ints, *, past: bool = False) -> list[Piece]:
         """The rows of some entries, copied; with what is known of their flows' `past`."""
@@ -324,8 +326,8 @@ class FastPath:
         frames = self._data.frames(self._backlog)
         self._backlog = []
         order = np.lexsort((frames.number, frames.tap))
-        self._data.awaited = []
         self._look_at(frames.take(order), until)
+        self._data.let_go()
 
     def _look_at(self, frames: Frames, until: int | None) -> None:
         """Let the judge look at packets."""

@@ -79,15 +79,14 @@ def known(what: str, value: str | None, words: Collection[str]) -> None:
 def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene], Judge]) -> Judge:
     """A judge that has seen everything."""
     module = fastpath.compiled()
-    portions = data.portions()
-    head = next(portions)
-    frames = data.frames(head.pieces)
-    if head.until is not None and data.rewindable:
-        del portions, head, frames
+    if data.rewindable and not data.is_small():
         data.align()
         fast = _fast(data, scene_of, judge_of, module) if module is not None else None
         return fast or _in_two_passes(data, scene_of(), judge_of)
     judge = judge_of(scene_of())
+    portions = data.portions()
+    head = next(portions)
+    frames = data.frames(head.pieces)
     decide(data.taps, judge.scene, [frames])
     if head.until is not None:
         judge.scene.notes.append(f"the input cannot be read twice: roles were decided on its first {frames.n} packets")

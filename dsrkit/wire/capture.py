@@ -93,10 +93,11 @@ class Capture:
 
     def comment(self, window: Window) -> None:
         """Keep the comments of a window's packets, if there are not too many; the rest is only counted."""
-        kept = len(self.comments)
-        self.comments.update(islice(window.commented(), MOST_COMMENTED - kept))
-        left = int(np.count_nonzero(window.rec["commented"])) - (len(self.comments) - kept)
-        self.comments_left_off += left
+        commented = int(np.count_nonzero(window.rec["commented"]))
+        if commented:
+            kept = len(self.comments)
+            self.comments.update(islice(window.commented(), MOST_COMMENTED - kept))
+            self.comments_left_off += commented - (len(self.comments) - kept)
 
 
 def read(

@@ -273,6 +273,8 @@ class Scanner:
         self.o16 = rows.cast("H")
         self.o32 = rows.cast("I")
         self.o64 = rows.cast("Q")
+        if len(gue_ports) < 65536:
+            raise IndexError("gue_ports has no place for every port")
         self.gue = gue_ports
         self.rows = len(rows) // layout.RECORD.itemsize
 
@@ -976,45 +978,51 @@ class Scanner:
 
     # --- packets of the usual shape -------------------------------------------------------------------------------
 
-    # Ethernet with at most one tag, one or two IP headers (IP in IP, GRE), TCP or UDP; whole, unfragmented, without IP
-    # options or extension headers, with lengths that fit. Such a packet is looked at first and then written in one go,
-    # without a bounds check; any other is left to the walk below, which gives the same rows (a test compares).
+    # Ethernet or cooked, at most one tag, one or two IP headers (IP in IP, GRE, GUE), TCP or UDP; whole, unfragmented,
+    # without IP options or extension headers, with lengths that fit. Such a packet is looked at first and then written
+    # in one go, without a bounds check; any other is left to the walk below, which gives the same rows (a test
+    # compares).
 
     @cython.cfunc
     @cython.nogil
     @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
-    def usual(self, at: cython.longlong, end: cython.longlong) -> cython.longlong:
+    def usual(self, at: cython.longlong, end: cython.longlong, linktype: cython.longlong) -> cython.longlong:
         """Decode the packet ``buf[at:end]``, all of it captured, if it is of the usual shape: 1, else 0."""
+        ethertype: cython.longlong = 0
         kind: cython.longlong = 0
         first: cython.longlong = 0
-        ip: cython.longlong = 0
         outer: cython.longlong = 0
+        tag: cython.longlong = 0
+        ip: cython.longlong = 0
         next_: cython.longlong = 0
-        flags: cython.longlong = 0
+        size: cython.longlong = 0
         encap: cython.longlong = 0
-        depth: cython.longlong = 0
         proto: cython.longlong = 0
         if end - at < 42:
             return 0
-        kind = self.u16(at + 12)
-        ip = at + 14
-        if kind == 0x8100:
-            kind = self.u16(at + 16)
-            ip = at + 18
-        if kind == 0x0800:
-            kind = 4
-        elif kind == 0x86DD:
-            kind = 6
+        if linktype == 1:
+            ethertype = self.u16(at + 12)
+            outer = at + 14
+        elif linktype == 113:
+            ethertype = self.u16(at + 14)
+            outer = at + 16
+        elif linktype == 276:
+            ethertype = self.u16(at)
+            outer = at + 20
         else:
             return 0
-        first = kind
-        outer = ip
+        if ethertype == 0x8100:
+            tag = outer
+            ethertype = self.u16(outer + 2)
+            outer += 4
+        first = self.ip_kind(ethertype)
+        kind = first
+        ip = outer
         while True:
             proto = self.usual_ip(ip, end, kind)
             if proto < 0:
                 return 0
-            depth += 1
             if kind == 4:
                 next_ = ip + 20
                 end = ip + self.u16(ip + 2)
@@ -1024,63 +1032,82 @@ class Scanner:
             if proto == 6:
                 if next_ + 20 > end:
                     return 0
-                flags = (self.buf[next_ + 12] >> 4) * 4
-                if flags < 20 or next_ + flags > end:
+                size = (self.buf[next_ + 12] >> 4) * 4
+                if size < 20 or next_ + size > end:
                     return 0
                 break
-            if proto == 17:
-                if self.usual_udp(next_, end) == 0:
-                    return 0
+            if proto == 17 and self.usual_udp(next_, end) != 0:
                 break
-            if depth == 2:
+            if encap != 0:
                 return 0
             if proto == 4 or proto == 41:
                 encap = ENCAP_IPIP
+                ip = next_
                 kind = 4
                 if proto == 41:
                     kind = 6
-                ip = next_
             elif proto == 47 and next_ + 4 <= end:
                 encap = ENCAP_GRE
-                flags = self.u16(next_)
-                kind = self.u16(next_ + 2)
-                if (flags & 0xCFFF) != 0:
+                kind = self.ip_kind(self.u16(next_ + 2))
+                size = self.u16(next_)
+                if (size & 0xCFFF) != 0:
                     return 0
-                ip = next_ + 4
-                if (flags & 0x2000) != 0:
-                    ip += 4
-                if (flags & 0x1000) != 0:
-                    ip += 4
-                if kind == 0x0800:
-                    kind = 4
-                elif kind == 0x86DD:
-                    kind = 6
+                ip = next_ + 4 + 4 * (size >> 13) + 4 * ((size >> 12) & 1)
+            elif proto == 17 and next_ + 12 <= end and self.gue[self.u16(next_ + 2)] != 0:
+                size = self.u16(next_ + 4)
+                if size < 12 or next_ + size > end:
+                    return 0
+                end = next_ + size
+                size = self.buf[next_ + 8]
+                if (size >> 6) == 1:
+                    encap = ENCAP_GUE1
+                    ip = next_ + 8
+                    kind = size >> 4
+                elif (size >> 5) == 0:
+                    encap = ENCAP_GUE
+                    ip = next_ + 12 + 4 * (size & 31)
+                    kind = self.buf[next_ + 9]
+                    if kind == 41:
+                        kind = 6
+                    elif kind != 4:
+                        return 0
                 else:
                     return 0
             else:
                 return 0
-        self.o64[self.r64 + ETH_DST] = self.u64(at) >> 16
-        self.o64[self.r64 + ETH_SRC] = self.u64(at + 6) >> 16
-        self.o16[self.r16 + ETH_TYPE] = self.u16(at + 12)
-        self.o16[self.r16 + ETHERTYPE] = self.u16(outer - 2)
-        if outer > at + 14:
-            self.o16[self.r16 + VLAN0] = self.u16(at + 14)
+        self.write_link(at, linktype)
+        self.o16[self.r16 + ETHERTYPE] = ethertype
+        if tag != 0:
+            self.o16[self.r16 + VLAN0] = self.u16(tag)
             self.o8[self.r8 + NVLAN] = 1
         self.o16[self.r16 + L3_AT] = outer - at
         self.o16[self.r16 + IN_AT] = ip - at
         self.o16[self.r16 + L4_AT] = next_ - at
-        self.o8[self.r8 + HAS] = HAS_ETH_SRC | HAS_ETH_DST | HAS_IP | HAS_L4 | HAS_ALL_PAYLOAD
-        self.o8[self.r8 + DEPTH] = depth
+        self.o8[self.r8 + DEPTH] = 1
         self.o8[self.r8 + PROTO] = proto
         self.write_ip(outer, 0, first)
-        if depth == 2:
+        if encap != 0:
+            self.o8[self.r8 + DEPTH] = 2
             self.write_ip(ip, 1, kind)
             self.o8[self.r8 + ENCAP + 1] = encap
-            if encap == ENCAP_GRE:
-                self.write_gre(outer, first, ip)
+            if encap != ENCAP_IPIP:
+                self.write_tunnel(outer, first, ip, encap)
         if proto == 6:
             return self.write_tcp(next_, end, at, ip, kind)
         return self.write_udp(next_, at, ip, kind)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def ip_kind(self, ethertype: cython.longlong) -> cython.longlong:
+        """The version of IP that an EtherType announces, 0 for another protocol."""
+        if ethertype == 0x0800:
+            return 4
+        if ethertype == 0x86DD:
+            return 6
+        return 0
 
     @cython.cfunc
     @cython.inline
@@ -1095,7 +1122,13 @@ class Scanner:
             if self.u16(at + 2) < 20 or at + self.u16(at + 2) > end:
                 return -1
             return self.buf[at + 9]
-        if at + 40 > end or (self.buf[at] >> 4) != 6 or self.u16(at + 4) == 0 or at + 40 + self.u16(at + 4) > end:
+        if (
+            kind != 6
+            or at + 40 > end
+            or (self.buf[at] >> 4) != 6
+            or self.u16(at + 4) == 0
+            or at + 40 + self.u16(at + 4) > end
+        ):
             return -1
         return self.buf[at + 6]
 
@@ -1174,15 +1207,62 @@ class Scanner:
     @cython.nogil
     @cython.boundscheck(False)
     @cython.exceptval(check=False)
-    def write_gre(self, outer: cython.longlong, kind: cython.longlong, inner: cython.longlong) -> cython.void:
-        """The row's fields of the GRE header, without a checksum, between two IP headers."""
+    def write_link(self, at: cython.longlong, linktype: cython.longlong) -> cython.void:
+        """The row's fields of the link layer, as `link`."""
+        has: cython.longlong = HAS_IP | HAS_L4 | HAS_ALL_PAYLOAD
+        if linktype == 1:
+            has |= HAS_ETH_SRC | HAS_ETH_DST
+            self.o64[self.r64 + ETH_DST] = self.u64(at) >> 16
+            self.o64[self.r64 + ETH_SRC] = self.u64(at + 6) >> 16
+            self.o16[self.r16 + ETH_TYPE] = self.u16(at + 12)
+        elif linktype == 113:
+            self.o8[self.r8 + PKTTYPE] = self.buf[at + 1]
+            if self.u16(at + 4) == 6:
+                has |= HAS_ETH_SRC
+                self.o64[self.r64 + ETH_SRC] = self.u64(at + 6) >> 16
+        else:
+            self.o32[self.r32 + IFINDEX] = self.u32(at + 4)
+            self.o8[self.r8 + PKTTYPE] = self.buf[at + 10]
+            if self.buf[at + 11] == 6:
+                has |= HAS_ETH_SRC
+                self.o64[self.r64 + ETH_SRC] = self.u64(at + 12) >> 16
+        self.o8[self.r8 + HAS] = has
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.boundscheck(False)
+    @cython.exceptval(check=False)
+    def write_tunnel(
+        self, outer: cython.longlong, kind: cython.longlong, inner: cython.longlong, encap: cython.longlong
+    ) -> cython.void:
+        """The row's fields of the GRE header, without a checksum, or the UDP and GUE headers between two IP headers."""
         at: cython.longlong = outer + 20
+        size: cython.longlong = 0
+        sums: cython.longlong = 0
+        field: cython.longlong = 0
+        pseudo: cython.longlong = 0
         if kind == 6:
             at = outer + 40
-        self.o32[self.r32 + TUN_WORD] = self.u32(at)
-        self.o8[self.r8 + TUN_HLEN] = inner - at
-        if (self.u16(at) & 0x2000) != 0:
-            self.o32[self.r32 + TUN_KEY] = self.u32(at + 4)
+        if encap == ENCAP_GRE:
+            self.o32[self.r32 + TUN_WORD] = self.u32(at)
+            self.o8[self.r8 + TUN_HLEN] = inner - at
+            if (self.u16(at) & 0x2000) != 0:
+                self.o32[self.r32 + TUN_KEY] = self.u32(at + 4)
+            return
+        size = self.u16(at + 4)
+        field = self.u16(at + 6)
+        self.o16[self.r16 + TUN_SPORT] = self.u16(at)
+        self.o16[self.r16 + TUN_DPORT] = self.u16(at + 2)
+        self.o16[self.r16 + TUN_SUM] = field
+        self.o8[self.r8 + TUN_HLEN] = inner - at - 8
+        if encap == ENCAP_GUE:
+            self.o32[self.r32 + TUN_WORD] = self.u32(at + 8)
+        if field == 0:
+            self.o8[self.r8 + TUN_STATE] = SUM_ABSENT
+        else:
+            pseudo = self.pseudo_sum(outer, kind, 17, size)
+            sums = self.sum_words(at, size) + pseudo
+            self.o8[self.r8 + TUN_STATE] = self.judge(field, sums, pseudo)
 
     @cython.cfunc
     @cython.inline
@@ -1301,7 +1381,7 @@ class Scanner:
         self.o32[self.r32 + CAPLEN] = caplen
         self.o32[self.r32 + WIRELEN] = wirelen
         self.o16[self.r16 + LINKTYPE] = linktype & 0xFFFF
-        if linktype == 1 and wirelen <= caplen and self.usual(at, at + caplen) == 1:
+        if wirelen <= caplen and self.usual(at, at + caplen, linktype) == 1:
             return 0
         self.start = at
         self.cap = at + caplen

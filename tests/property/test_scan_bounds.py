@@ -34,7 +34,7 @@ GUE[6080] = GUE[9886] = 1
 class Walking(scanner.load(interpreted=True).Scanner):  # type: ignore[misc]
     """The interpreted scan without its straight line for packets of the usual shape."""
 
-    def usual(self, at: int, end: int) -> int:
+    def usual(self, at: int, end: int, linktype: int) -> int:
         return 0
 
 
@@ -43,18 +43,20 @@ class Counting(scanner.load(interpreted=True).Scanner):  # type: ignore[misc]
 
     straight = 0
 
-    def usual(self, at: int, end: int) -> int:
-        taken: int = super().usual(at, end)
+    def usual(self, at: int, end: int, linktype: int) -> int:
+        taken: int = super().usual(at, end, linktype)
         self.straight += taken
         return taken
 
 
-def row(scan: object, frame: bytes, *, before: bytes = b"", behind: int = 0, wirelen: int = 0) -> bytes:
+def row(
+    scan: object, frame: bytes, *, before: bytes = b"", behind: int = 0, wirelen: int = 0, linktype: int = 1
+) -> bytes:
     """The row of one frame in buffers that end where they may."""
     octets = bytearray(before + frame + bytes([behind]) * SLACK)
     rows = bytearray(b"\xa5" * layout.RECORD.itemsize)
     scan.attach(memoryview(octets), memoryview(rows), memoryview(GUE))  # type: ignore[attr-defined]
-    scan.packet(len(before), len(frame), wirelen or len(frame), 0, 1)  # type: ignore[attr-defined]
+    scan.packet(len(before), len(frame), wirelen or len(frame), 0, linktype)  # type: ignore[attr-defined]
     return bytes(rows)
 
 
@@ -100,12 +102,13 @@ def usual_packets() -> st.SearchStrategy[bytes]:
     )
 
 
-def assert_within(frame: bytes, before: bytes = b"", wirelen: int = 0) -> None:
+def assert_within(frame: bytes, before: bytes = b"", wirelen: int = 0, linktype: int = 1) -> None:
     """Every way of scanning a frame gives one row, whatever stands before and behind it."""
-    wanted = row(Walking(), frame, wirelen=wirelen)
+    wanted = row(Walking(), frame, wirelen=wirelen, linktype=linktype)
     for module in MODULES:
         for behind in (0, 0xFF):
-            assert row(module.Scanner(), frame, before=before, behind=behind, wirelen=wirelen) == wanted
+            found = row(module.Scanner(), frame, before=before, behind=behind, wirelen=wirelen, linktype=linktype)
+            assert found == wanted
 
 
 @settings(max_examples=300, deadline=None)
@@ -122,9 +125,7 @@ def test_the_straight_line_gives_the_rows_of_the_walk(frame: bytes, change: list
 def test_frames_of_the_usual_shape_cut_at_every_length(frame: bytes) -> None:
     for size in range(len(frame)):
         assert_within(frame[:size])
-        assert row(MODULES[-1].Scanner(), frame[:size], wirelen=len(frame)) == row(
-            Walking(), frame[:size], wirelen=len(frame)
-        )
+        assert_within(frame[:size], wirelen=len(frame))
 
 
 @settings(max_examples=200, deadline=None)
@@ -136,40 +137,60 @@ def test_any_frame_at_the_end_of_its_buffer(
     assert_within(frame, before, wirelen=len(frame) + missing)
 
 
-def shape(tags: tuple[tuple[int, int], ...], version: int, how: str, proto: int) -> bytes:
+LINKS = {
+    "ethernet": (1, lambda kind: bytes(12) + struct.pack("!H", kind)),
+    "tagged": (1, lambda kind: bytes(12) + struct.pack("!HHH", 0x8100, 5, kind)),
+    "sll": (113, lambda kind: struct.pack("!HHHQH", 4, 1, 6, 0x0203040506070000, kind)),
+    "sll-no-mac": (113, lambda kind: struct.pack("!HHHQH", 4, 1, 0, 0x0203040506070000, kind)),
+    "sll2": (276, lambda kind: struct.pack("!HHIHBBQ", kind, 0, 7, 1, 4, 6, 0x0203040506070000)),
+    "sll2-tagged": (276, lambda kind: struct.pack("!HHIHBBQHH", 0x8100, 0, 7, 1, 4, 0, 0, 5, kind)),
+}
+
+
+def shape(link: str, version: int, how: str, proto: int) -> tuple[bytes, int]:
+    """A packet of the usual shape and its link type."""
     ends = V4 if version == 4 else V6
     packet = make.tcp(b"data", *ends, options=bytes(4)) if proto == 6 else make.udp(b"d" * 30, *ends, dport=53)
     packet, kind = (make.ipv4 if version == 4 else make.ipv6)(packet, proto), (0x0800 if version == 4 else 0x86DD)
+    number = 4 if version == 4 else 41
     if how == "ipip":
-        packet, kind = make.ipv4(packet, 4 if version == 4 else 41), 0x0800
+        packet, kind = make.ipv4(packet, number), 0x0800
     elif how == "ip6":
-        packet, kind = make.ipv6(packet, 4 if version == 4 else 41), 0x86DD
+        packet, kind = make.ipv6(packet, number), 0x86DD
     elif how == "gre":
         packet, kind = make.ipv4(struct.pack("!HHI", 0x2000, kind, 9) + packet, 47), 0x0800
-    return make.ethernet(packet, kind, tags)
+    elif how == "gue":
+        packet = make.udp(struct.pack("!BBHI", 1, number, 0, 3) + packet, *V4, dport=6080)
+        packet, kind = make.ipv4(packet, 17), 0x0800
+    elif how == "gue1":
+        packet, kind = make.ipv6(make.udp(packet, *V6, dport=9886, field=0), 17), 0x86DD
+    linktype, header = LINKS[link]
+    return header(kind) + packet, linktype
 
 
 SHAPES = pytest.mark.parametrize(
-    ("tags", "version", "how", "proto"),
-    [*itertools.product([(), ((0x8100, 5),)], [4, 6], ["plain", "ipip", "ip6", "gre"], [6, 17])],
+    ("link", "version", "how", "proto"),
+    [
+        *itertools.product(["tagged"], [4, 6], ["plain", "ipip", "ip6", "gre", "gue", "gue1"], [6, 17]),
+        *itertools.product(LINKS, [4, 6], ["plain", "ipip"], [6]),
+    ],
 )
 
 
 @SHAPES
-def test_the_usual_shapes_go_straight(tags: tuple[tuple[int, int], ...], version: int, how: str, proto: int) -> None:
+def test_the_usual_shapes_go_straight(link: str, version: int, how: str, proto: int) -> None:
     scan = Counting()
-    row(scan, shape(tags, version, how, proto))
+    frame, linktype = shape(link, version, how, proto)
+    row(scan, frame, linktype=linktype)
     assert scan.straight == 1
 
 
 @SHAPES
-def test_every_octet_of_a_usual_shape_changed(
-    tags: tuple[tuple[int, int], ...], version: int, how: str, proto: int
-) -> None:
-    frame = shape(tags, version, how, proto)
+def test_every_octet_of_a_usual_shape_changed(link: str, version: int, how: str, proto: int) -> None:
+    frame, linktype = shape(link, version, how, proto)
     for place, octet in enumerate(frame):
         for value in {octet + 1 & 255, octet - 1 & 255, octet ^ 0x10, octet ^ 0x20, octet ^ 0x80, 0, 4, 41, 255}:
-            assert_within(changed(frame, [(place, value)]))
+            assert_within(changed(frame, [(place, value)]), linktype=linktype)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

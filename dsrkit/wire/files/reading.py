@@ -46,7 +46,7 @@ BOMB_OCTETS: Final = 1 << 32
 BOMB_RATIO: Final = 1000
 """Compressed data that unpacks to more octets than this, and this many times its size, is read no further."""
 _SLACK: Final = 16
-"""Octets behind the scanned part that the scan's aligned reads may touch."""
+"""Octets behind the scanned part, where the scan may read the rest of a word."""
 
 
 class _Header(enum.Enum):
@@ -348,7 +348,8 @@ class Pass:
             rec["ts_ns"][-1] = rec["ts_ns"][-2] if count > 1 else self._last_ns
         self._last_ns = int(rec["ts_ns"][-1])
         window = Window(rec, self._row, self._memory.share(self._have), self._base)
-        self._capture.comment(window)
+        if self._pcap is None:  # classic captures have none
+            self._capture.comment(window)
         return window
 
     # --- damage ---------------------------------------------------------------------------------------------------
