@@ -28,7 +28,8 @@ ARROWS: dict[str, set[str]] = {
     "verify": {"classes", "errors", "model", "tables", "wire"},
     "mechanisms": {"classes", "errors", "model", "tables", "wire", "verify"},
     "diagnose": {"classes", "errors", "model", "tables", "wire", "verify"},
-    "verification": {"errors", "model", "verify", "mechanisms", "diagnose"},
+    "cluster": {"classes", "errors", "model", "wire", "verify"},
+    "verification": {"errors", "model", "verify", "mechanisms", "diagnose", "cluster"},
     "inspect": {"classes", "errors", "model", "tables", "wire", "verify", "mechanisms"},
     # other decoders beside ours
     "oracle": {"errors", "model", "wire"},
@@ -84,6 +85,7 @@ OUTSIDE: dict[str, set[str]] = {
     "diagnose": {"numpy"},
     "inspect": {"numpy", "pyarrow"},
     "compare": {"numpy"},
+    "cluster": {"numpy", "distributed"},
     "verification": set(),
     "oracle": {"dpkt", "pyshark"},
     "report": {"rich"},

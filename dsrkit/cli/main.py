@@ -82,7 +82,7 @@ def verify(
     ] = None,
     at: Annotated[
         list[str] | None,
-        typer.Option("--at", metavar="NAME=FILE", help="A capture and the name of its tap; once per tap."),
+        typer.Option("--at", metavar="NAME=FILE", help="A capture and the name of its tap; again for each file."),
     ] = None,
     spec: Annotated[
         str | None, typer.Option(metavar="FILE", help="The spec file (dsr.toml); without a CAPTURE its taps are read.")
@@ -124,6 +124,10 @@ def verify(
         str | None,
         typer.Option(metavar="FILE", help="An earlier report in JSON: only findings that it does not have count."),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Judge slices of time on a dask cluster: its scheduler, tcp://HOST:PORT."),
+    ] = None,
     fail_on: Annotated[
         str,
         typer.Option(
@@ -162,7 +166,7 @@ def verify(
         if quiet and verbose:
             raise UsageError("--quiet and --verbose contradict each other")
         source = _sources(capture or [], at or [], has_spec=spec is not None)
-        files = source.values() if isinstance(source, dict) else source or ()
+        files = [*(capture or []), *(text.partition("=")[2] for text in at or [])]
         check_output(output, [*files, *filter(None, [spec, baseline])])
         addresses_given = addresses(split(vip))
 
@@ -183,27 +187,26 @@ def verify(
             ignore=split(ignore),
             baseline=baseline,
             jobs=jobs,
+            cluster=cluster,
         )
         show(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)
     raise typer.Exit(report.exit_code)
 
 
-def _sources(captures: list[str], taps: list[str], *, has_spec: bool) -> list[str] | dict[str, str] | None:
+def _sources(captures: list[str], taps: list[str], *, has_spec: bool) -> list[str] | dict[str, str | list[str]] | None:
     """The files in the order given, or by tap name; None leaves them to the spec."""
     if captures and taps:
         raise UsageError("give the captures either as CAPTURE or as --at NAME=FILE, not both ways")
-    named: dict[str, str] = {}
+    named: dict[str, list[str]] = {}
     for text in taps:
         name, equals, file = text.partition("=")
         if not (equals and name and file):
             raise UsageError(f"--at {text!r}: write NAME=FILE")
-        if name in named:
-            raise UsageError(f"two taps are named {name!r}")
-        named[name] = file
-    _distinct([*captures, *named.values()])
+        named.setdefault(name, []).append(file)
+    _distinct([*captures, *(file for files in named.values() for file in files)])
     if not captures and not named and not has_spec:
         raise UsageError("no capture: give a CAPTURE, --at NAME=FILE, or a --spec that names its taps' files")
-    return named or captures or None
+    return {name: files[0] if len(files) == 1 else files for name, files in named.items()} or captures or None
 
 
 def _distinct(files: list[str]) -> None:

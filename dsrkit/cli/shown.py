@@ -27,4 +27,4 @@ def show(report: Report, output_format: str, output: str | None, *, quiet: bool,
     if report.exit_code == 2:
         from dsrkit.report.text import nothing_checked_reason
 
-        complain(f"nothing to verify: {nothing_checked_reason(report)}")
+        complain(f"{'incomplete' if report.incomplete else 'nothing to verify'}: {nothing_checked_reason(report)}")

@@ -7,14 +7,16 @@ of them can be right is the caller's mistake; what one part alone cannot tell is
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import combinations
 from typing import Any, Final, TypeVar
 
 from dsrkit.errors import UsageError
 from dsrkit.model.frame import frame_filter
-from dsrkit.model.names import MODE_FROM, ROLES
+from dsrkit.model.names import MODE_FROM, REWRITES, ROLES
 from dsrkit.model.report import (
     MAX_EXAMPLES,
     SEVERITY_RANK,
@@ -39,6 +41,8 @@ PART: Final = " (as one part of the captures shows it)"
 _VERDICT_RANK: Final[dict[str, int]] = {"not_observable": 0, "pass": 1, "fail": 2}
 _OVERLAYS: Final = ("garp", "health")
 """Modes of a part that shows no data path; another part may."""
+_LEADING: Final = ("ip.dst", "ip.src", "ip.dsfield.dscp", "ip.ttl")
+"""Fields before the checksums that follow from them."""
 _MODE_UNTOLD: Final = "the packets of this part alone do not tell the mode"
 _UNCHECKED: Final = "nothing could be checked in this part alone"
 _COUNTED: Final = re.compile(r" \((\d+) packets?\)$")
@@ -79,9 +83,44 @@ def _two(first: Report, second: Report) -> Report:
         cells=_grouped(first.cells + second.cells, lambda c: (c.cell, c.hop, c.direction), _cell),
         traffic=first.traffic.merge(second.traffic),
         notes=_notes((*first.notes, *second.notes, *said)),
+        incomplete=_union(first.incomplete, second.incomplete),
         **{name: _section(getattr(first, name) + getattr(second, name)) for name in SECTIONS},
         fail_on=min(first.fail_on, second.fail_on, key=THRESHOLD.__getitem__),
     )
+
+
+def together(report: Report) -> Report:
+    """A merged report whose findings on fields are those of one verification: one for a node, direction and severity.
+
+    The field that failed most often leads; each part may have had another one. For the end, when all parts are merged.
+    """
+    failed = Counter[str]()
+    for cell in report.cells:
+        failed[cell.cell] += cell.failed
+    groups: dict[object, list[Finding]] = {}
+    for finding in report.findings:
+        mode, _, _ = finding.code.partition(".")
+        node, direction, field = _parts(finding.code)
+        own = "." not in field or mode not in (*REWRITES, "path")
+        groups.setdefault(id(finding) if own else (node, direction, finding.severity), []).append(finding)
+    kept = [_led(group, failed) for group in groups.values()]
+    return replace(report, findings=tuple(sorted(kept, key=lambda f: -SEVERITY_RANK[f.severity])))
+
+
+def _parts(cell: str) -> tuple[str, str, str]:
+    """``mode.node``, direction and field of a cell's id; of a code, no field."""
+    mode, _, rest = cell.partition(".")
+    node, _, field = rest.partition(".")
+    direction, _, of_reply = field.partition(".")
+    return (f"{mode}.{node}", "reply", of_reply) if direction == "reply" else (f"{mode}.{node}", "request", field)
+
+
+def _led(group: Sequence[Finding], failed: Mapping[str, int]) -> Finding:
+    """Findings of one group as one; its count is that of the field that leads, also where another one led a part."""
+    lead = max(group, key=lambda f: (failed[f.code], _parts(f.code)[2] in _LEADING))
+    others = [finding for finding in group if finding is not lead]
+    field = "." in _parts(lead.code)[2]
+    return replace(reduce(_finding, others, lead), count=(failed[lead.code] if field else 0) or lead.count)
 
 
 # --- what may contradict ---------------------------------------------------------------------------------------------

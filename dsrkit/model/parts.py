@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from dsrkit.errors import UsageError
+from dsrkit.model.merging import together
 from dsrkit.model.names import FailOn
 from dsrkit.model.report import Report
 from dsrkit.model.same_machines import with_files
@@ -27,7 +28,7 @@ def merge_files(paths: Sequence[str | os.PathLike[str]], *, fail_on: FailOn = "w
             text = str(error)
             raise UsageError(text if text.startswith(repr(shown)) else f"{shown!r}: {text}") from None
     first, *others = _apart(parts)
-    return first.merge(*others)
+    return together(first.merge(*others)) if others else first
 
 
 def _same(one: str, other: str) -> bool:

@@ -271,7 +271,8 @@ class Report:
     """All that a verification has to say; renderers and exit codes read nothing else.
 
     Absent: `mode` is None where the packets cannot tell it, `profile` None where no profile was judged; the profile
-    "any" says that no single one can be named. `notes` say what was inferred, and from what.
+    "any" says that no single one can be named. `notes` say what was inferred, and from what; `incomplete` which parts
+    of the input could not be judged.
     """
 
     mode: str | None = None
@@ -292,6 +293,7 @@ class Report:
     dns: tuple[Dns, ...] = ()
     spread: tuple[Spread, ...] = ()
     notes: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
     fail_on: FailOn = "warning"
 
     @property
@@ -314,9 +316,11 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 findings at or above `fail_on`, 2 nothing could be checked."""
+        """0 clean, 1 findings at or above `fail_on`, 2 a part of the input, or nothing at all, could be checked."""
         if self.failing:
             return 1
+        if self.incomplete:
+            return 2
         # Vacuous success is the default of naive verifiers: no judged cell means that nothing was proven.
         return 0 if any(cell.verdict != "not_observable" for cell in self.cells) else 2
 
@@ -337,6 +341,7 @@ class Report:
             "traffic": self.traffic.to_dict(),
             **{name: [item.to_dict() for item in items] for name, items in self.sections.items()},
             "notes": list(self.notes),
+            **({"incomplete": list(self.incomplete)} if self.incomplete else {}),
         }
 
     def to_json(self) -> str:

@@ -126,7 +126,7 @@ def renamed(report: Report, names: Mapping[str, str]) -> Report:
             new["message"] = f"{new['message']} ({told})" if told else new["message"]
         return new
 
-    return _changed(report, change)
+    return changed(report, change)
 
 
 def with_files(report: Report, files: Mapping[str, str]) -> Report:
@@ -137,20 +137,20 @@ def with_files(report: Report, files: Mapping[str, str]) -> Report:
             return {"file": files[item.file]}
         return {}
 
-    return _changed(report, change)
+    return changed(report, change)
 
 
 def _words(names: Collection[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names)) or '(?!)'})(?![\w-])")
 
 
-def _changed(value: R, change: Callable[[Any], dict[str, Any]]) -> R:
-    """The same data with what `change` says of each object in it."""
+def changed(value: R, change: Callable[[Any], dict[str, Any]]) -> R:
+    """The same data with what `change` says of each object in it: new values of some of its fields."""
     out: Any = value
     if isinstance(value, tuple):
-        out = tuple(_changed(one, change) for one in value)
+        out = tuple(changed(one, change) for one in value)
     elif is_dataclass(value) and not isinstance(value, type):
         new = change(value)
-        inner = {f.name: _changed(getattr(value, f.name), change) for f in fields(value) if f.name not in new}
+        inner = {f.name: changed(getattr(value, f.name), change) for f in fields(value) if f.name not in new}
         out = replace(value, **new, **inner)
     return out  # type: ignore[no-any-return]  # of the type that it had

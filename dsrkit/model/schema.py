@@ -163,7 +163,9 @@ REPORT_SCHEMA: Final[Schema] = {
             ),
             **{name: list_of(section.SCHEMA) for name, section in SECTIONS.items()},
             "notes": STRINGS,
-        }
+            "incomplete": STRINGS,
+        },
+        optional=["incomplete"],
     ),
 }
 

@@ -45,6 +45,8 @@ def render(
     """
     page = Page(color, width)
     page.add(_verdict(report, exits))
+    for missing in report.incomplete:
+        page.add(bullet(escape(missing)))
     if not quiet:
         _known(page, report)
         show_path(page, report)
@@ -65,7 +67,9 @@ def render(
 
 
 def nothing_checked_reason(report: Report) -> str:
-    """Why no cell could be judged, in one line."""
+    """Why no cell could be judged, or not all of the input, in one line."""
+    if report.incomplete:
+        return escape("; ".join(report.incomplete))
     reasons = Counter(cell.reason for cell in report.cells if cell.reason)
     if reasons:
         return escape(reasons.most_common(1)[0][0])
@@ -82,6 +86,8 @@ def _verdict(report: Report, exits: bool) -> Text:
     new = [finding for finding in report.findings if not finding.known]
     if report.exit_code == 0 and any(finding.severity == "error" for finding in new):
         word, style = _VERDICT_STYLE[1]  # --fail-on decides about the exit code, not about what is true
+    if report.exit_code == 2 and report.incomplete:
+        word = "INCOMPLETE"
     line = Text.assemble((word, style), "  ")
     if report.mode is None:
         line.append("mode undetermined", "bold")
@@ -360,7 +366,7 @@ def _proof(page: Page, report: Report, verbose: bool) -> None:
     """What was shown to hold and what could not be looked at: a report without findings must say both."""
     rules = report.rules
     page.add("")
-    if report.exit_code == 2:
+    if report.exit_code == 2 and not report.incomplete:
         page.add(Text(f"Nothing could be checked: {nothing_checked_reason(report)}."))
         if report.mode is None and any(tap.packets for tap in report.taps):
             page.add(Text("A tap on the other side of the load balancer may tell, or --mode and --vip, or a --spec."))

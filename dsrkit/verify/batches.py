@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from threading import Semaphore
@@ -110,7 +110,12 @@ class Input:
     """All files of one verification; `taps` grows while they are read for the first time."""
 
     def __init__(
-        self, book: AddressBook, named: Sequence[tuple[str, PathLike]], spec: Spec | None, jobs: int = 1
+        self,
+        book: AddressBook,
+        named: Sequence[tuple[str, PathLike]],
+        spec: Spec | None,
+        jobs: int = 1,
+        opened: Callable[[PathLike, str], Capture] = lambda file, name: read(file, tap=name),
     ) -> None:
         self.book = book
         self.spec = spec
@@ -118,7 +123,7 @@ class Input:
         self.taps: list[TapInfo] = []
         self.awaited: list[Piece] = []
         """Packets that were handed out and whose octets may still be asked for."""
-        self._files = [_File(TapInfo(name, os.fspath(file)), read(file, tap=name)) for name, file in named]
+        self._files = [_File(TapInfo(name, os.fspath(file)), opened(file, name)) for name, file in named]
         for f in self._files:
             for i in range(len(f.capture.interfaces)):
                 self._tap_of(f, i)

@@ -52,9 +52,9 @@ def examine(
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: at least 1")
-    _known("mode", mode, MODES)
-    _known("profile", profile, PROFILES)
-    _known("fail_on", fail_on, FAIL_ON)
+    known("mode", mode, MODES)
+    known("profile", profile, PROFILES)
+    known("fail_on", fail_on, FAIL_ON)
     loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
     book = AddressBook()
     data = Input(book, named_sources(source, loaded), loaded, jobs)
@@ -70,7 +70,8 @@ def examine(
     return conclude(judged, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
 
 
-def _known(what: str, value: str | None, words: Collection[str]) -> None:
+def known(what: str, value: str | None, words: Collection[str]) -> None:
+    """Raises: UsageError for a word that is none of those."""
     if value is not None and value not in words:
         raise UsageError(f"unknown {what} {value!r}; one of: {', '.join(words)}")
 
@@ -146,6 +147,11 @@ class Gathered:
     def __init__(self, every: roles.Evidence | None = None) -> None:
         self.all = every or roles.Evidence()
         self.without_clients = roles.Evidence()
+
+    def add(self, other: Gathered) -> None:
+        """Add what other packets showed."""
+        self.all.merge(other.all)
+        self.without_clients.merge(other.without_clients)
 
 
 def gather(scene: Scene, parts: Iterable[Frames]) -> Gathered:

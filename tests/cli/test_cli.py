@@ -81,6 +81,8 @@ def test_defaults(library: Library) -> None:
                 "select": (),
                 "ignore": (),
                 "baseline": None,
+                "jobs": 1,
+                "cluster": None,
             },
         )
     ]
@@ -94,11 +96,11 @@ def test_every_option_reaches_the_library(library: Library) -> None:
         "verify", "--at", "A=a.pcap", "--at", "B=x=y.pcap", "--spec", "dsr.toml", "--mode", "l3dsr-dscp",
         "--vip", "203.0.113.10", "--vip", "2001:DB8::1,203.0.113.10", "--profile", "katran", "--fail-on", "never",
         "--select", "DSR,ARP107", "--select", "l2dsr.", "--ignore", "DSC513",
-        "--baseline", "old.json",
+        "--baseline", "old.json", "--cluster", "tcp://h:1", "--at", "A=a2.pcap",
     )  # fmt: skip
     assert library.calls == [
         (
-            {"A": "a.pcap", "B": "x=y.pcap"},
+            {"A": ["a.pcap", "a2.pcap"], "B": "x=y.pcap"},
             {
                 "spec": "dsr.toml",
                 "mode": "l3dsr-dscp",
@@ -108,6 +110,8 @@ def test_every_option_reaches_the_library(library: Library) -> None:
                 "select": ("DSR", "ARP107", "l2dsr."),
                 "ignore": ("DSC513",),
                 "baseline": "old.json",
+                "jobs": 1,
+                "cluster": "tcp://h:1",
             },
         )
     ]
@@ -126,7 +130,7 @@ def test_a_spec_alone_names_the_captures(library: Library) -> None:
         (["a.pcap", "./a.pcap"], "'./a.pcap' is given twice (also as 'a.pcap')"),
         (["-", "-"], "'-' is given twice"),
         (["--at", "A=a.pcap", "--at", "B=a.pcap"], "'a.pcap' is given twice"),
-        (["--at", "A=a.pcap", "--at", "A=b.pcap"], "two taps are named 'A'"),
+        (["--at", "A=a.pcap", "--at", "A=./a.pcap"], "'./a.pcap' is given twice (also as 'a.pcap')"),
         (["--at", "a.pcap"], "write NAME=FILE"),
         (["--at", "=a.pcap"], "write NAME=FILE"),
         (["--at", "A="], "write NAME=FILE"),

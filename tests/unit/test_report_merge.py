@@ -14,7 +14,7 @@ from report_example import clean_report, faulty_report
 
 from dsrkit.errors import UsageError
 from dsrkit.model.frame import FrameRef
-from dsrkit.model.merging import PART
+from dsrkit.model.merging import PART, together
 from dsrkit.model.report import (
     MAX_EXAMPLES,
     CellVerdict,
@@ -161,6 +161,32 @@ def test_a_filter_follows_the_examples_of_its_file() -> None:
     merged = part("a", 3).merge(part("a", 9), part("b", 5))
     assert merged.findings[0].filter == "frame.number in {3,9}"
     assert merged.findings[0].frames == (FrameRef("a", 3), FrameRef("a", 9), FrameRef("b", 5))
+
+
+def test_fields_that_break_together_are_one_finding() -> None:
+    """Each part names the field that failed most often there; the whole has one finding, as one verification has."""
+
+    def part(led: str, **failed: int) -> Report:
+        ids = {f"nat.lb.{field.replace('_', '.')}": n for field, n in failed.items()}
+        cells = [CellVerdict(cell, "B→C", "request", "fail", 9, n) for cell, n in ids.items()]
+        finding = Finding(led, led, "error", "x", count=ids[led], symptoms=tuple(ids))
+        return Report(findings=(Finding("NAT207", "x", "warning", ""), finding), cells=tuple(cells))
+
+    other = Finding("nat.lb.reply.ip.ttl", "x", "error", "")
+    answers = Finding("nat.real-server.answered", "x", "error", "")
+    merged = together(
+        part("nat.lb.l4.checksum", l4_checksum=2, ip_ttl=2).merge(
+            part("nat.lb.ip.ttl", ip_ttl=3), Report(findings=(other, answers))
+        )
+    )
+    assert [f.code for f in merged.findings] == [
+        "nat.lb.ip.ttl",
+        "nat.lb.reply.ip.ttl",
+        "nat.real-server.answered",
+        "NAT207",
+    ]
+    assert merged.findings[0].count == 5
+    assert merged.findings[0].symptoms == ("nat.lb.ip.ttl", "nat.lb.l4.checksum")
 
 
 # --- machines --------------------------------------------------------------------------------------------------------

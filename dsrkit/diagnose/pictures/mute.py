@@ -97,6 +97,7 @@ def _checked(case: Case) -> list[Any]:
 def _unknown_mac(case: Case, server: Party, members: list[Connection]) -> Told | None:
     """Frames for a MAC that is never heard on a link where its neighbours are."""
     heard = {mac for _, mac in case.evidence.facts.requests.heard}
+    heard |= {mac for _, mac in case.scene.claims}  # in another slice of a capture that is judged in slices
     others = {mac for p in case.servers() if p is not server for mac in p.macs}
     at_own_tap = case.tap_at(server)
     if case.mode != "l2dsr" or at_own_tap or server.macs & heard or not others & heard:
