@@ -37,9 +37,6 @@ from dsrkit.verify.verdicts import MOST_FRAMES, Point, Verdict
 from dsrkit.wire import layout
 from dsrkit.wire.address import mac_text
 
-_RARE_HOP: Final = 200
-"""A pair of points that fewer than one packet in so many has as neighbours is no hop of the path."""
-
 ADVISORY: Final = frozenset(
     {
         "ip.dsfield.dscp",
@@ -70,8 +67,8 @@ def judge_hops(f: Frames, scene: Scene, journeys: Journeys, profile: str) -> lis
     out: list[Verdict] = []
     for way in journeys.ways.values():
         for hop in way.hops(sure=True):
-            if hop.count(np.ones(len(hop.before), bool)) * _RARE_HOP < way.total:
-                continue  # only loss or a copy makes these two sightings neighbours
+            if way.is_rare(hop):
+                continue
             forward = _without_handover(f, scene, _forward(f, hop))
             stretch = between(f, scene, forward, profile) if len(forward.before) else None
             if stretch is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final, cast
 
 import numpy as np
@@ -22,7 +23,7 @@ from dsrkit.verify import roles
 from dsrkit.verify.batches import LATER_ROWS, MOST_TAPS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Records, Words
-from dsrkit.verify.journeys import Journeys, Way, servers_of
+from dsrkit.verify.journeys import Beside, Journeys, Way, servers_of
 from dsrkit.verify.judge import Judge
 from dsrkit.verify.observer import Bulk
 from dsrkit.verify.scene import Scene
@@ -102,6 +103,7 @@ class FastPath:
         self._known = (0, 0)
         self.evidence = roles.Evidence()
         """What was seen, for roles: of all packets, for those that are counted by their examples."""
+        self._told: Counter[int] = Counter()
         self._handshakes: Counter[tuple[int, int]] = Counter()
         self.forgotten = 0
         self.mistaken = 0  # journeys that were counted as complete, and were not
@@ -336,10 +338,18 @@ class FastPath:
             self.evidence.merge(roles.gather(frames, flows))
         self._review()
 
-    def _beside(self) -> dict[int, int]:
-        out = {REQUEST: 0, REPLY: 0}
+    def _beside(self) -> dict[int, Beside]:
+        """What was counted so far, by direction."""
+        joiner = self._judge.joiner
+        out = {REQUEST: Beside(), REPLY: Beside()}
+        rank = {id(point): i for direction in out for i, point in enumerate(joiner.points(direction))}
         for number, kind in self._kinds.items():
-            out[kind.direction] += int(self._memory["c_count"][number])
+            count = int(self._memory["c_count"][number])
+            out[kind.direction].journeys += count
+            for a, b in pairwise(sorted(kind.points, key=lambda point: rank[id(point)])):
+                out[kind.direction].hops[id(a), id(b)] += count
+            joiner.passed_once(kind.points, kind.proto, count - self._told[number])
+            self._told[number] = count
         return out
 
     # --- learning -----------------------------------------------------------------------------------------------------

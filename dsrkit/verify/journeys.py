@@ -32,6 +32,9 @@ _MOST_TURNS: Final = 3
 _MOST_ALIGNED: Final = 4_000_000
 _MOST_CLIENTS: Final = 200_000
 _MOST_COMPARED: Final = 100
+_OF_A_PLACE: Final = ("tap", "port", "form", "turn")
+_RARE_HOP: Final = 200
+"""A pair of points that fewer than one packet in so many has as neighbours is no hop of the path."""
 _NEIGHBOURS: Final = 4
 """With more points than that in one direction, each is compared with so many that follow it, not with all."""
 
@@ -57,6 +60,15 @@ class Hop:
 
 
 @dataclass(slots=True)
+class Beside:
+    """Journeys of one direction that were found right in bulk: how many, and how many by pairs of neighbouring points
+    (their ids)."""
+
+    journeys: int = 0
+    hops: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
 class Way:
     """The journeys of one direction in one batch.
 
@@ -71,16 +83,19 @@ class Way:
     proto: Ints
     ambiguous: Mask  # several packets with one identity and no IP id: which is which is a guess by time
     weight: Ints | None = None  # how many journeys each stands for; None: one
-    beside: int = 0  # journeys of this direction that are not here, because they were found right in bulk
+    beside: Beside | None = None  # those that are not here, because they were found right in bulk
 
     def count(self, wanted: Mask) -> int:
         """How many journeys some of these are."""
         return int(wanted.sum() if self.weight is None else self.weight[wanted].sum())
 
-    @property
-    def total(self) -> int:
-        """Journeys here and beside."""
-        return self.beside + self.count(np.ones(len(self.rows), bool))
+    def is_rare(self, hop: Hop) -> bool:
+        """Whether so few journeys have these two points as neighbours that only loss or a copy makes them so."""
+        mine, every = hop.count(np.ones(len(hop.before), bool)), self.count(np.ones(len(self.rows), bool))
+        if self.beside is not None and hop.source is not None:
+            mine += self.beside.hops[id(hop.source), id(hop.target)]
+            every += self.beside.journeys
+        return mine * _RARE_HOP < every
 
     def hops(self, *, sure: bool = False) -> list[Hop]:
         """Consecutive sightings: each packet's pairs of neighbouring points; `sure` leaves ambiguous ones out."""
@@ -332,6 +347,15 @@ class Joiner:
 
     def _point(self, tap: int, port: int, form: int, turn: int, direction: int) -> Point:
         return self._points.setdefault((tap, port, form, turn, direction), Point(tap, port, form, turn, direction))
+
+    def passed_once(self, points: list[Point], proto: int, count: int) -> None:
+        """Count packets that were seen once at each of some points, and are in no batch."""
+        tap, port, form, turn = (np.asarray([getattr(p, name) for p in points]) for name in _OF_A_PLACE)
+        protos = np.full(len(points), proto)
+        for place in mix(tap, port, form, protos).tolist():
+            self._passes.setdefault(place, [0, 0])[0] += count
+        for place in mix(tap, port, form, turn).tolist():
+            self._copies.setdefault(place, [0, 0])[0] += count
 
     def known_point(self, f: Frames, row: int, form: int, direction: int) -> Point | None:
         """The point where a packet in this form was seen on its only pass, if packets were seen there before."""

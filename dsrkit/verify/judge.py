@@ -21,6 +21,7 @@ from dsrkit.verify.frames import DIRECTIONS, ICMP, ICMPV6, PAST, REPLY, REQUEST,
 from dsrkit.verify.journeys import (
     PLAIN,
     REWRITTEN,
+    Beside,
     Clocks,
     Joiner,
     Journeys,
@@ -88,7 +89,7 @@ class Judge:
         self.joiner = Joiner(self.scene, self.taps)
         self.presence = Presence(self.scene, self.taps, self.joiner)
 
-    def feed(self, new: Frames, until: int | None, beside: Mapping[int, int] | None = None) -> Flows:
+    def feed(self, new: Frames, until: int | None, beside: Mapping[int, Beside] | None = None) -> Flows:
         """Judge one batch; `until` is the time up to which it is complete, None for the last one. Returns its flows.
 
         `beside` are journeys that were found right in bulk so far and are not in any batch, by direction.
@@ -102,7 +103,7 @@ class Judge:
         when = f.ts + np.asarray([t.shift_ns for t in self.taps], np.int64)[f.tap] if f.n else f.ts
         settled, waiting = self.joiner.settled(when, journeys, _horizon(when, until))
         for direction, way in settled.ways.items():
-            way.beside = (beside or {}).get(direction, 0)
+            way.beside = (beside or {}).get(direction)
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
             self.cells.add(verdict)
         self.presence.feed(f, flows, settled, ~waiting)
@@ -156,8 +157,10 @@ class Judge:
             rows = np.full((len(mine), len(ordered)), -1, np.int64)
             proto = np.zeros(len(mine), np.int64)
             for row in np.flatnonzero(line[journey] >= 0).tolist():
-                rows[line[journey[row]], rank[id(points[row])]] = row
-                proto[line[journey[row]]] = f.proto[row]
+                place = line[journey[row]], rank[id(points[row])]
+                fine[journey[row]] &= rows[place] < 0  # twice at one point: a copy, or a loop
+                rows[place] = row
+                proto[place[0]] = f.proto[row]
             ways[one] = Way(one, ordered, rows, server[mine], proto, np.zeros(len(mine), bool))
             which[one] = mine
         every = Journeys(ways, np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64))
@@ -167,6 +170,7 @@ class Judge:
         for one, way in ways.items():
             seen = way.rows >= 0
             complete[which[one]] = ~(self.joiner.passes(way) & ~seen).any(axis=1)
+            complete[which[one]] &= fine[which[one]]
             fine[which[one]] &= ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
         return Examples(fine & complete, complete, direction, points)
 
