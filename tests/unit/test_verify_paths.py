@@ -89,14 +89,13 @@ def test_batches_do_not_change_a_report(tmp_path: Path, monkeypatch: pytest.Monk
     whole = verify(tmp_path, a=sent, b=arrived)
     pieces = batches.Input._pieces
 
-    def small(self: batches.Input, f: batches._File, *, keep: bool = True) -> Iterable[batches.Piece]:
-        for piece in pieces(self, f, keep=keep):
+    def small(self: batches.Input, f: batches._File, **how: bool) -> Iterable[batches.Piece]:
+        for piece in pieces(self, f, **how):
             for at in range(0, len(piece.rec), 30):
                 yield piece.take(slice(at, at + 30))
 
     monkeypatch.setattr(batches.Input, "_pieces", small)
-    cut = batches.Input.batches
-    monkeypatch.setattr(batches.Input, "batches", lambda self, rows=90: cut(self, rows))
+    monkeypatch.setattr(batches, "BATCH_ROWS", 90)
     assert verify(tmp_path, a=sent, b=arrived) == whole
     assert counts(whole) == [("a", "b", 401, 0)]
 
