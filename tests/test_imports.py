@@ -80,7 +80,7 @@ OUTSIDE: dict[str, set[str]] = {
     "verify": {"numpy", "cython"},
     "mechanisms": {"numpy"},
     "diagnose": {"numpy"},
-    "inspect": {"numpy", "pyarrow"},
+    "inspect": {"numpy", "cython", "pyarrow"},
     "compare": {"numpy"},
     "verification": set(),
     "oracle": {"dpkt", "pyshark"},

@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, fields
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, Final, TypeAlias
 
 import numpy as np
 
 from dsrkit.inspect.head import Head, Known, Taps, know
 from dsrkit.inspect.listing import heading
 from dsrkit.inspect.packets import endpoint
-from dsrkit.inspect.portion import (
+from dsrkit.inspect.marks import (
     ANSWERED,
     BACK,
     CHECK,
@@ -32,16 +32,14 @@ from dsrkit.inspect.portion import (
     RST_THERE,
     SYN_BACK,
     SYN_THERE,
-    Portion,
 )
-from dsrkit.inspect.repeats import Repeats
 from dsrkit.inspect.service import DIRECT
 from dsrkit.inspect.sums import Sums
 from dsrkit.inspect.survey import file_name
 from dsrkit.model.spec import Spec
-from dsrkit.verify.frames import TCP, AddressBook, Frames, Ints
+from dsrkit.verify.frames import TCP
 from dsrkit.wire.address import ip_text, mac_text
-from dsrkit.wire.capture import Window, read
+from dsrkit.wire.capture import Rows, read
 from dsrkit.wire.dissect.protocols import PROTOCOLS
 from dsrkit.wire.scanner import GUE_PORTS
 
@@ -124,40 +122,29 @@ def table(
     taps = Taps(capture, file_name(capture.path), loaded)
     head = Head(capture)
     known = know(head, taps, spec=loaded, mode=mode, vip=vip)
-    sums = Sums(known, most)
-    repeats = Repeats()
-    for f in _batches(head, taps, known, watch):
-        sums.add(Portion(f, known, repeats.see(f)))
+    sums = Sums(known, taps, most)
+    for rec in _batches(head, watch):
+        sums.add(rec)
     return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known))
 
 
-def _batches(head: Head, taps: Taps, known: Known, watch: Watch | None) -> Iterator[Frames]:
+def _batches(head: Head, watch: Watch | None) -> Iterator[Rows]:
     """All packets in portions, without their octets."""
-    held: list[tuple[Any, Any, Ints]] = []
+    held: list[Rows] = []
     rows = 0
     for window in head:
-        part = (window.rec, taps.column(window), _numbered(window))
         if not held and len(window.rec) >= _WHOLE_ROWS:
-            yield _frames([part], known)
+            yield window.rec
         else:
-            held.append((part[0].copy(), *part[1:]))
+            held.append(window.rec.copy())
             rows += len(window.rec)
         if rows >= _BATCH_ROWS:
-            yield _frames(held, known)
+            yield np.concatenate(held)
             held, rows = [], 0
         if watch is not None:
             watch(window.base + len(window.buf), window.first_row + len(window.rec))
     if held:
-        yield _frames(held, known)
-
-
-def _numbered(window: Window) -> Ints:
-    return np.arange(len(window.rec), dtype=np.int64) + window.first_row + 1
-
-
-def _frames(held: list[tuple[Any, Any, Ints]], known: Known) -> Frames:
-    rec, tap, numbers = held[0] if len(held) == 1 else (np.concatenate([part[k] for part in held]) for k in range(3))
-    return Frames(AddressBook(known.scene.book), rec, tap, numbers)
+        yield np.concatenate(held)
 
 
 def _flows(sums: Sums, known: Known) -> list[Flow]:
@@ -169,10 +156,11 @@ def _flows(sums: Sums, known: Known) -> list[Flow]:
     servers = [_server(known, i) for i in range(len(known.scene.role("real-server")))]
     out = []
     for row in rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")]:
-        proto = int(row["proto"])
+        ports = int(row["ports"])
+        proto = ports & 0xFF
         ends = [ip_text(row[f"{end}_hi"], row[f"{end}_lo"]) for end in ("client", "service")]
-        if int(row["service_port"]):
-            ends = [endpoint(end, int(row[f"{k}_port"])) for end, k in zip(ends, ("client", "service"), strict=True)]
+        if ports >> 16 & 0xFFFF:
+            ends = [endpoint(end, port) for end, port in zip(ends, (ports >> 32, ports >> 16 & 0xFFFF), strict=True)]
         packets, octets = (int(row[name]) for name in ("packets", "octets"))
         packets_back, octets_back = (int(row[f"{name}_back"]) for name in ("packets", "octets"))
         if not packets and not int(row["marks"]):  # who is the client is not known: then the one who sends
