@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, fields
-from typing import IO, Final, TypeAlias
+from functools import cache, partial
+from typing import IO, Any, Final, TypeAlias
 
 import numpy as np
 
 from dsrkit.inspect.head import Head, Known, Taps, know
 from dsrkit.inspect.listing import heading
-from dsrkit.inspect.packets import endpoint
 from dsrkit.inspect.marks import (
     ANSWERED,
     BACK,
@@ -33,6 +33,7 @@ from dsrkit.inspect.marks import (
     SYN_BACK,
     SYN_THERE,
 )
+from dsrkit.inspect.packets import endpoint
 from dsrkit.inspect.service import DIRECT
 from dsrkit.inspect.sums import Sums
 from dsrkit.inspect.survey import file_name
@@ -148,43 +149,60 @@ def _batches(head: Head, watch: Watch | None) -> Iterator[Rows]:
 
 
 def _flows(sums: Sums, known: Known) -> list[Flow]:
-    """The rows as people read them."""
+    """The rows as people read them: a capture may have very many."""
     rows = sums.rows()
-    if not len(rows):
-        return []
-    start = sums.started
+    rows = rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")]
+    # who is the client is not known: then the one who sends
+    turned = (rows["packets"] == 0) & (rows["marks"] == 0)
+    there, back = ([np.where(turned, rows[b], rows[a]).tolist() for a, b in pairs] for pairs in (_THERE, _BACK))
+    ports = rows["ports"].tolist()
+    ends = [_ends(rows, side, shift, ports) for side, shift in (("client", 32), ("service", 16))]
+    start = (rows["first"] - sums.started).tolist()
+    lasting = (rows["last"] - rows["first"]).tolist()
     servers = [_server(known, i) for i in range(len(known.scene.role("real-server")))]
-    out = []
-    for row in rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")]:
-        ports = int(row["ports"])
-        proto = ports & 0xFF
-        ends = [ip_text(row[f"{end}_hi"], row[f"{end}_lo"]) for end in ("client", "service")]
-        if ports >> 16 & 0xFFFF:
-            ends = [endpoint(end, port) for end, port in zip(ends, (ports >> 32, ports >> 16 & 0xFFFF), strict=True)]
-        packets, octets = (int(row[name]) for name in ("packets", "octets"))
-        packets_back, octets_back = (int(row[f"{name}_back"]) for name in ("packets", "octets"))
-        if not packets and not int(row["marks"]):  # who is the client is not known: then the one who sends
-            ends.reverse()
-            packets, octets, packets_back, octets_back = packets_back, octets_back, packets, octets
-        found = {int(row["server_low"]), int(row["server_high"])} if int(row["server_high"]) >= 0 else set()
-        out.append(
-            Flow(
-                client=ends[0],
-                service=ends[1],
-                server=" or ".join(servers[i] for i in sorted(found)),
-                protocol=PROTOCOLS.get(proto, str(proto)),
-                state=_state(int(row["marks"])) if proto == TCP else "",
-                packets=packets,
-                octets=octets,
-                packets_back=packets_back,
-                octets_back=octets_back,
-                start=round((int(row["first"]) - start) / 1e9, 9),
-                duration=round((int(row["last"]) - int(row["first"])) / 1e9, 9),
-                retransmissions=int(row["repeats"]),
-                path=_path(int(row["marks"]), known),
-            )
+    found = zip(rows["server_low"].tolist(), rows["server_high"].tolist(), strict=True)
+    states, paths = cache(_state), cache(partial(_path, known=known))
+    return [
+        Flow(
+            client=ends[turn][i],
+            service=ends[not turn][i],
+            server=_either(servers, low, high),
+            protocol=PROTOCOLS.get(port & 0xFF, str(port & 0xFF)),
+            state=states(mark) if port & 0xFF == TCP else "",
+            packets=there[0][i],
+            octets=there[1][i],
+            packets_back=back[0][i],
+            octets_back=back[1][i],
+            start=start[i] / 1e9,
+            duration=lasting[i] / 1e9,
+            retransmissions=repeats,
+            path=paths(mark),
         )
-    return out
+        for i, (turn, port, (low, high), mark, repeats) in enumerate(
+            zip(turned.tolist(), ports, found, rows["marks"].tolist(), rows["repeats"].tolist(), strict=True)
+        )
+    ]
+
+
+_THERE: Final = (("packets", "packets_back"), ("octets", "octets_back"))
+_BACK: Final = (("packets_back", "packets"), ("octets_back", "octets"))
+
+
+def _ends(rows: Any, side: str, shift: int, ports: list[int]) -> list[str]:
+    """The endpoints of one side; an address is put into words once."""
+    text = cache(ip_text)
+    halves = zip(rows[f"{side}_hi"].tolist(), rows[f"{side}_lo"].tolist(), ports, strict=True)
+    return [
+        endpoint(text(hi, lo), port >> shift & 0xFFFF) if port >> 16 & 0xFFFF else text(hi, lo)
+        for hi, lo, port in halves
+    ]
+
+
+def _either(servers: list[str], low: int, high: int) -> str:
+    """The servers that were seen in a conversation."""
+    if high < 0:
+        return ""
+    return servers[low] if low == high else f"{servers[low]} or {servers[high]}"
 
 
 def _server(known: Known, index: int) -> str:

@@ -12,7 +12,7 @@ from dsrkit.inspect.head import Known, Taps
 from dsrkit.inspect.turns import Turns, fragments, talks
 from dsrkit.inspect.ways import Ways, ends_of, machines
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import REQUEST, AddressBook, Frames, Ints
+from dsrkit.verify.frames import REQUEST, AddressBook, Frames, Ints, Words
 from dsrkit.wire import _cython
 from dsrkit.wire.capture import Rows
 
@@ -46,8 +46,8 @@ _LEAST: Final = 4096
 _ENDS: Final = 1 << 18
 _WAYS: Final = 1 << 16
 _MOST_WAYS: Final = 1 << 15
-_PACKETS: Final = 1 << 17
-_SEGMENTS: Final = 1 << 18
+_PACKETS: Final = 1 << 16
+_SEGMENTS: Final = 1 << 17
 """Slots of the tables: endpoints that serve, ways, packets and segments that were seen of late."""
 _PROTO_SHIFT: Final = 56
 _MASK: Final = (1 << 64) - 1
@@ -73,12 +73,12 @@ class Sums:
         self._tap_of = np.zeros(0, np.int64)
         self._table = np.zeros(0, LEG)
         self._way_table = np.zeros(2 * _WAYS, np.uint64)
-        self._packets = [np.zeros(self._module.PACKET_WORDS * _PACKETS, np.uint64) for _ in range(2)]
-        self._segments = [np.zeros(self._module.SEGMENT_WORDS * _SEGMENTS, np.uint64) for _ in range(2)]
+        sizes = (self._module.PACKET_WORDS * _PACKETS, self._module.BITMAP_WORDS)
+        self._packets = [tuple(_lines(size) for size in sizes) for _ in range(2)]
+        self._tally.keep_segments(_octets(_lines(self._module.SEGMENT_WORDS * _SEGMENTS)))
         self._tally.keep_ends(_octets(np.zeros(_ENDS, np.uint64)))
         self._tally.keep_ways(_octets(self._way_table))
-        self._tally.keep_packets(*map(_octets, self._packets))
-        self._tally.keep_segments(*map(_octets, self._segments))
+        self._forget()
         self._teach()
         self._errors = 0
         self.started = 0
@@ -100,7 +100,7 @@ class Sums:
 
     def _room(self, rows: int) -> None:
         """Have room for what so many rows may bring."""
-        legs, ways, _, packets, segments = self._tally.counted
+        legs, ways, packets = self._tally.counted
         if legs + rows > self._capacity < self._most or not self._capacity:
             self._capacity = min(max(2 * self._capacity, legs + rows, _LEAST), max(self._most, 1))
             table = np.zeros(self._capacity, LEG)
@@ -112,20 +112,21 @@ class Sums:
             self._ways.changed = False
             self._way_table.fill(0)
             self._tally.keep_ways(_octets(self._way_table))
-        if packets + 2 * rows > _PACKETS * 3 // 4:
-            self._packets.reverse()
-            self._packets[0].fill(0)
-            self._tally.keep_packets(*map(_octets, self._packets))
-        if segments + rows > _SEGMENTS // 2:
-            self._segments.reverse()
-            self._segments[0].fill(0)
-            self._tally.keep_segments(*map(_octets, self._segments))
+        if packets + rows > _PACKETS * 3 // 4:
+            self._forget()
         if rows > self._scratched:
             self._scratched = rows
             self._numbers = np.zeros(6 * rows, np.int64)
             self._seen = np.zeros(2 * rows, np.uint8)
             hashes = np.zeros(2 * rows, np.uint64)
             self._tally.scratch(*map(_octets, (self._numbers, hashes, self._seen)))
+
+    def _forget(self) -> None:
+        """Begin to remember packets anew; those so far are still known until the next time."""
+        self._packets.reverse()
+        for table in self._packets[0]:
+            table.fill(0)
+        self._tally.keep_packets(*(_octets(table) for pair in self._packets for table in pair))
 
     def _tap_table(self, rec: Rows) -> None:
         last = int(rec["iface"].max())
@@ -191,9 +192,7 @@ class Sums:
         direction = self._seen[rows].astype(np.int64)
         kind = self._seen[self._scratched + rows]
         with_ports = np.isin(kind, (self._module.TCP_KIND, self._module.UDP_KIND))
-        client, server = ends_of(
-            f, direction, *(np.where(with_ports, f.field(name), 0) for name in ("sport", "dport"))
-        )
+        client, server = ends_of(f, direction, *(np.where(with_ports, f.field(name), 0) for name in ("sport", "dport")))
         for k in np.flatnonzero(kind == self._module.FRAGMENT_KIND).tolist():
             pair = ports[int(rows[k])]
             client[k], server[k] = client[k] | pair >> 16, server[k] | pair & 0xFFFF
@@ -244,3 +243,10 @@ class Sums:
 def _octets(array: Any) -> memoryview:
     """The memory of an array."""
     return memoryview(cast(Any, array.view(np.uint8)))
+
+
+def _lines(words: int) -> Words:
+    """Zeros that begin where a cache line does."""
+    room = np.zeros(words + 7, np.uint64)
+    skip = -(room.ctypes.data // 8) % 8
+    return room[skip : skip + words]

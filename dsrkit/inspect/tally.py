@@ -97,16 +97,18 @@ _PORTS = cython.declare(cython.longlong, 14)
 _CLASSES = cython.declare(cython.longlong, 15)
 _ALIAS = cython.declare(cython.longlong, 16)
 
-# words of a packet that is remembered: its identity, or that at one more place
+# words of a packet that is remembered, a cache line: its identity (or that at one place, once it is needed);
+# form << 56 | bits << 40 | conversation + 1; times sent anew << 32 | times sent; when a place saw it last << 32 |
+# how many times; then for each of the first places its name << 32 | when it saw the packet. Times in microseconds
 PACKET_WORDS = 8
-_PACKET = cython.declare(cython.longlong, 6)
-# time of the last sighting; place << 32 | times seen there; form << 48 | bits << 40 | conversation + 1;
-# times sent anew << 32 | times sent; times seen there as sent anew
-_SEEN_TS = cython.declare(cython.longlong, 1)
-_SEEN = cython.declare(cython.longlong, 2)
-_STATE = cython.declare(cython.longlong, 3)
-_SENT = cython.declare(cython.longlong, 4)
-_ANEW = cython.declare(cython.longlong, 5)
+_STATE = cython.declare(cython.longlong, 1)
+_SENT = cython.declare(cython.longlong, 2)
+_SEEN = cython.declare(cython.longlong, 3)
+_PLACES = cython.declare(cython.longlong, 4)
+_BITMAP = cython.declare(cython.longlong, 20)
+BITMAP_WORDS = 1 << 14
+# words of a segment that is remembered, two to a cache line: its hash; its place << 32 | its age;
+# its IP id << 32 | when it was sent
 SEGMENT_WORDS = 4
 
 # what a way is: marks of the conversation below, bits and the form above, server + 1 in the upper half
@@ -125,6 +127,7 @@ _BIT_TO_LB = cython.declare(cython.ulonglong, 1 << 40)
 _BIT_TOUCHED = cython.declare(cython.ulonglong, 2 << 40)
 _BIT_PAST = cython.declare(cython.ulonglong, 4 << 40)
 _BIT_SERVED = cython.declare(cython.ulonglong, 8 << 40)
+_FORM = cython.declare(cython.longlong, 56)
 
 # marks of `dsrkit.inspect.marks`, which packets show by themselves
 _SYN_THERE = cython.declare(cython.longlong, marks.SYN_THERE)
@@ -138,8 +141,8 @@ _RST_BACK = cython.declare(cython.longlong, marks.RST_BACK)
 _VIA = cython.declare(cython.longlong, marks.REPLY_VIA)
 _PAST_LB = cython.declare(cython.longlong, marks.REPLY_PAST)
 
-_COPY_NS = cython.declare(cython.longlong, marks.COPY_NS)
-_TWIN_NS = cython.declare(cython.longlong, marks.TWIN_NS)
+_COPY_US = cython.declare(cython.ulonglong, marks.COPY_NS // 1000)
+_TWIN_US = cython.declare(cython.ulonglong, marks.TWIN_NS // 1000)
 
 
 @cython.cfunc
@@ -184,17 +187,16 @@ class Tally:
     leg_slots: cython.ulonglong[::1]
     packets: cython.ulonglong[::1]
     packets_before: cython.ulonglong[::1]
-    packet_times: cython.longlong[::1]
+    bitmap: cython.ulonglong[::1]
+    bitmap_before: cython.ulonglong[::1]
     segments: cython.ulonglong[::1]
-    segments_before: cython.ulonglong[::1]
-    segment_times: cython.longlong[::1]
     taps: cython.longlong[::1]
     # how far they are filled
     ends_count: cython.longlong
     ways_count: cython.longlong
     legs_count: cython.longlong
     packets_count: cython.longlong
-    segments_count: cython.longlong
+    age: cython.ulonglong
     legs_most: cython.longlong
     todo_count: cython.longlong
     fresh_count: cython.longlong
@@ -214,11 +216,12 @@ class Tally:
     def __init__(self, fullnat: cython.longlong, aliasing: cython.longlong):
         self.fullnat = fullnat
         self.aliasing = aliasing
-        self.ends_count = self.ways_count = self.legs_count = self.packets_count = self.segments_count = 0
+        self.ends_count = self.ways_count = self.legs_count = self.packets_count = 0
         self.legs_most = 0
         self.todo_count = self.fresh_count = self.waiting_count = self.fragments = self.rows = 0
         self.errors = self.rest = self.rest_octets = 0
         self.cut_headers = self.cut_bodies = self.known = 0
+        self.age = 0
 
     # --- memory: writable contiguous memoryviews of octets, tables a power of two of entries long, at first zero ------
 
@@ -256,17 +259,15 @@ class Tally:
             for at in range(self.legs_count):
                 self.enter(at)
 
-    def keep_packets(self, table, before):
-        """Packets that were seen of late, and those before them."""
+    def keep_packets(self, table, bitmap, before, bitmap_before):
+        """Packets that were seen of late, and those before them, each with a bitmap of what may be there."""
         self.packets, self.packets_before = table.cast("Q"), before.cast("Q")
-        self.packet_times = table.cast("q")
+        self.bitmap, self.bitmap_before = bitmap.cast("Q"), bitmap_before.cast("Q")
         self.packets_count = 0
 
-    def keep_segments(self, table, before):
-        """The same for segments."""
-        self.segments, self.segments_before = table.cast("Q"), before.cast("Q")
-        self.segment_times = table.cast("q")
-        self.segments_count = 0
+    def keep_segments(self, table):
+        """Segments that were seen of late."""
+        self.segments = table.cast("Q")
 
     def see_taps(self, table):
         """The tap of each interface."""
@@ -276,8 +277,8 @@ class Tally:
 
     @property
     def counted(self):
-        """(conversations, ways, endpoints, packets, segments) that are there."""
-        return self.legs_count, self.ways_count, self.ends_count, self.packets_count, self.segments_count
+        """(conversations, ways, packets) that are there."""
+        return self.legs_count, self.ways_count, self.packets_count
 
     @property
     def left(self):
@@ -470,7 +471,7 @@ class Tally:
         dst_lo = self.o64[r64 + DST_LO + level]
         source = blend(blend(GOLDEN, src_hi), src_lo)
         target = blend(blend(GOLDEN, dst_hi), dst_lo)
-        if kind == _TCP or kind == _UDP:
+        if kind in (_TCP, _UDP):
             sport = self.o16[r16 + SPORT]
             dport = self.o16[r16 + DPORT]
         from_end = blend(source, sport << 8 | proto)
@@ -481,7 +482,7 @@ class Tally:
         if kind == _UDP and self.o32[r32 + IP_ID + level] == 0 and not has & HAS_ALL_PAYLOAD:
             self.cut_bodies = 1
         if direction == 0:
-            if kind == _TCP or kind == _UDP:
+            if kind in (_TCP, _UDP):
                 if kind == _TCP and flags & 2:
                     self.note_end(from_end if flags & 16 else to_end)
                 number = self.serves(to_end) - self.serves(from_end)
@@ -565,13 +566,11 @@ class Tally:
             encap = self.o8[r8 + ENCAP + level]
             if encap == ENCAP_IPIP:
                 tunnel = 1 + 2 * (self.o8[r8 + VER + level - 1] == 6) + (self.o8[r8 + VER + level] == 6)
-            elif encap == ENCAP_GRE or encap == ENCAP_GUE or encap == ENCAP_GUE1:
+            elif encap in (ENCAP_GRE, ENCAP_GUE, ENCAP_GUE1):
                 tunnel = 4 + encap
             if tunnel:
                 ttl = self.o8[r8 + TTL + level - 1]
-                outer = blend(
-                    blend(GOLDEN, self.o64[r64 + DST_HI + level - 1]), self.o64[r64 + DST_LO + level - 1]
-                )
+                outer = blend(blend(GOLDEN, self.o64[r64 + DST_HI + level - 1]), self.o64[r64 + DST_LO + level - 1])
                 place = blend(place, outer)
                 way = blend(way, self.class_of(outer))
         place = blend(place, ((eth_src + eth_src) & M64) | tunnel << 49 | ttl << 54)
@@ -757,76 +756,79 @@ class Tally:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def recall(self, key: cython.ulonglong) -> cython.longlong:
-        """The place of a packet that is remembered, or is so from now on; -2 where there is no room."""
+        """Where a packet is remembered, or is from now on (`known` tells); -2 where there is no room."""
         mask: cython.longlong = len(self.packets) // 8 - 1
-        slot: cython.longlong = key & mask
-        there: cython.longlong
+        at: cython.longlong = (key & mask) * 8
+        before: cython.longlong
         k: cython.longlong
-        while self.packets[8 * slot] != 0:
-            if self.packets[8 * slot] == key:
-                self.known = 1
-                return slot
-            slot = (slot + 1) & mask
+        bit: cython.ulonglong = 1
+        word: cython.longlong = (key >> 44) >> 6
+        self.known = 1
+        while self.packets[at] != 0:
+            if self.packets[at] == key:
+                return at
+            at = (at + 8) & (8 * mask + 7)
         self.known = 0
         if 8 * self.packets_count >= 7 * mask:
             return -2
         self.packets_count += 1
-        self.packets[8 * slot] = key
-        there = key & mask
-        while self.packets_before[8 * there] != 0:
-            if self.packets_before[8 * there] == key:
-                for k in range(1, _PACKET):
-                    self.packets[8 * slot + k] = self.packets_before[8 * there + k]
-                self.known = 1
-                break
-            there = (there + 1) & mask
-        return slot
-
-    @cython.cfunc
-    @cython.nogil
-    @cython.exceptval(-1, check=False)
-    def repeats(self, key: cython.ulonglong, ts: cython.longlong, ident: cython.ulonglong) -> cython.longlong:
-        """Whether a segment has been seen before at its place, and is no copy of it; it is remembered."""
-        mask: cython.longlong = len(self.segments) // 4 - 1
-        slot: cython.longlong = key & mask
-        there: cython.longlong
-        found: cython.longlong = 0
-        copied: cython.longlong = 0
-        while self.segments[4 * slot] != 0 and self.segments[4 * slot] != key:
-            slot = (slot + 1) & mask
-        if self.segments[4 * slot] == key:
-            found = 1
-            copied = self.is_copy(ts, self.segment_times[4 * slot + 1], ident, self.segments[4 * slot + 2])
-        else:
-            there = key & mask
-            while self.segments_before[4 * there] != 0:
-                if self.segments_before[4 * there] == key:
-                    found = 1
+        self.packets[at] = key
+        bit = bit << ((key >> 44) & 63)
+        self.bitmap[word] |= bit
+        if self.bitmap_before[word] & bit:
+            before = (key & mask) * 8
+            while self.packets_before[before] != 0:
+                if self.packets_before[before] == key:
+                    for k in range(1, 8):
+                        self.packets[at + k] = self.packets_before[before + k]
+                    self.known = 1
                     break
-                there = (there + 1) & mask
-            if 8 * self.segments_count >= 7 * mask:
-                return found
-            self.segments_count += 1
-            self.segments[4 * slot] = key
-            if found:
-                self.segments[4 * slot + 1] = self.segments_before[4 * there + 1]
-                self.segments[4 * slot + 2] = self.segments_before[4 * there + 2]
-                copied = self.is_copy(ts, self.segment_times[4 * slot + 1], ident, self.segments[4 * slot + 2])
-        self.segment_times[4 * slot + 1] = ts
-        self.segments[4 * slot + 2] = ident
-        return 1 if found and not copied else 0
+                before = (before + 8) & (8 * mask + 7)
+        return at
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def is_copy(
-        self, ts: cython.longlong, before: cython.longlong, ident: cython.ulonglong, ident_before: cython.ulonglong
+    def repeats(
+        self, key: cython.ulonglong, place: cython.ulonglong, now: cython.ulonglong, ident: cython.ulonglong
     ) -> cython.longlong:
+        """Whether a segment is sent anew, as this place saw, and no copy of what it sent; it is remembered."""
+        at: cython.longlong = (key & (len(self.segments) // 16 - 1)) * 16
+        here: cython.longlong = at
+        least: cython.ulonglong = M64
+        age: cython.ulonglong
+        word: cython.ulonglong
+        k: cython.longlong
+        found: cython.longlong = 0
+        copied: cython.longlong
+        self.age = (self.age + 1) & M32
+        for k in range(4):
+            if self.segments[at + 4 * k] == key:
+                here = at + 4 * k
+                found = 1
+                break
+            age = (self.segments[at + 4 * k + 1] - self.age - 1) & M32  # the oldest has the least
+            if age < least:
+                least = age
+                here = at + 4 * k
+        if found:
+            word = self.segments[here + 2]
+            copied = word >> 32 == ident and self.is_copy(now, word & M32, ident)
+            found = not copied and (self.segments[here + 1] ^ place) >> 32 == 0
+        self.segments[here] = key
+        self.segments[here + 1] = (place >> 32) << 32 | self.age
+        self.segments[here + 2] = ident << 32 | now
+        return found
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def is_copy(self, now: cython.ulonglong, before: cython.ulonglong, ident: cython.ulonglong) -> cython.longlong:
         """Whether a packet comes too soon behind its like to have been sent again; as `dsrkit.inspect.repeats`."""
-        gap: cython.longlong = ts - before if ts > before else before - ts
-        if ident != ident_before:
-            return 0
-        return 1 if gap < (_COPY_NS if ident != 0 else _TWIN_NS) else 0
+        gap: cython.ulonglong = (now - before) & M32
+        if gap >> 31:
+            gap = M32 + 1 - gap
+        return 1 if gap < (_COPY_US if ident != 0 else _TWIN_US) else 0
 
     @cython.cfunc
     @cython.nogil
@@ -851,12 +853,12 @@ class Tally:
         server: cython.longlong = (way >> 32) - 1
         key: cython.ulonglong
         place: cython.ulonglong = self.place_of[i]
-        slot: cython.longlong
-        at_place: cython.longlong
-        known: cython.longlong
-        again: cython.longlong = 0
-        seen: cython.ulonglong
-        anew: cython.ulonglong
+        k: cython.longlong
+        other: cython.longlong
+        times: cython.longlong
+        segment: cython.longlong = 0
+        number: cython.ulonglong
+        now: cython.ulonglong
         state: cython.ulonglong
         word: cython.ulonglong
         form: cython.ulonglong = (way >> 24) & 3
@@ -884,9 +886,7 @@ class Tally:
             if flags & 4:
                 marks_ |= _RST_BACK if back else _RST_THERE
             elif payload > 1 or flags & 3:  # one octet may be a keep-alive
-                word = self.o32[r32 + SEQ]
-                key = blend(blend(place, word << 32 | payload), (flags & 3) << 2 | back)
-                again = self.repeats(key if key else 1, ts, ident)
+                segment = 1
         if leg >= 0:
             if ts < self.sums[at + _FIRST]:
                 self.sums[at + _FIRST] = ts
@@ -902,65 +902,92 @@ class Tally:
             key = given if self.fullnat else blend(given, self.client_of[i])
         else:
             key = self.identity(i, way, level)
-        slot = self.recall(key if key else 1)
-        if slot < 0:
+        if key == 0:
+            key = 1
+        at = self.recall(key)
+        if at < 0:
             return self.count(leg, back, 1, size)
-        # which packet it is, and how often its place has seen it
-        known = self.known
-        state = self.packets[8 * slot + _STATE]
-        if not known:
-            word = leg + 1 if leg >= 0 else 0
-            state = form << 48 | word
+        state = self.packets[at + _STATE]
+        word = self.packets[at + _SENT]
+        times = 1
+        now = (ts // 1000) & M32
+        if not self.known:
+            state = form << _FORM
+            state |= leg + 1 if leg >= 0 else 0
             if way & _SERVED:
                 state |= _BIT_SERVED
-            self.packets[8 * slot + _SEEN] = (place >> 32) << 32
-            self.packets[8 * slot + _SENT] = 0
-            self.packets[8 * slot + _ANEW] = 0
-            at_place = slot
-        elif (self.packets[8 * slot + _SEEN] ^ place) >> 32 == 0:
-            at_place = slot
+            self.packets[at + _PLACES] = (place >> 32) << 32 | now
+            for k in range(1, 4):
+                self.packets[at + _PLACES + k] = 0
+            word = 0
         else:
-            at_place = self.recall(blend(key, place) | 1)
-            if at_place < 0:
-                return 0
-            if not self.known:
-                self.packets[8 * at_place + _SEEN] = 0
-                self.packets[8 * at_place + _ANEW] = 0
-        word = self.packets[8 * at_place + _SEEN]
-        if word & M32 and (ident != 0 or kind == _TCP):
-            if not self.is_copy(ts, self.packet_times[8 * at_place + _SEEN_TS], ident, ident):
-                word += 1
-        else:
+            times = self.sighted(at, key, place, now, ident, kind)
+            other = state & M32
+            if leg >= 0 and leg + 1 != other and form != state >> _FORM:
+                # it is counted for the conversation in front of the load balancer, where it was seen
+                if self.aliasing and other > 0 and way & _SERVED and state & _BIT_SERVED:
+                    self.alias(leg, other - 1, form, state >> _FORM)
+                if form == 0:
+                    self.move(other - 1, leg, back, word, size)
+                    state = ((state >> 40) & 0xFF) << 40 | (leg + 1)
+                    if way & _SERVED:
+                        state |= _BIT_SERVED
+        if times > (word & M32):
             word += 1
-        self.packets[8 * at_place + _SEEN] = word
-        self.packet_times[8 * at_place + _SEEN_TS] = ts
-        seen = word & M32
-        anew = self.packets[8 * at_place + _ANEW] + again
-        self.packets[8 * at_place + _ANEW] = anew
-        # who it is counted for: the conversation in front of the load balancer, where it was seen
-        word = state & M32
-        if known and leg >= 0 and leg + 1 != word and form != (state >> 48):
-            if self.aliasing and word and way & _SERVED and state & _BIT_SERVED:
-                self.alias(leg, word - 1, form, state >> 48)
-            if form == 0:
-                self.move(word - 1, leg, back, slot, size)
-                state = ((state >> 40) & 0xFF) << 40 | (leg + 1)
-                if way & _SERVED:
-                    state |= _BIT_SERVED
-        leg = (state & M32) - 1
-        word = self.packets[8 * slot + _SENT]
-        if seen > word & M32:
-            word += 1
-            self.count(leg, back, 1, size)
-        if anew > word >> 32 and (word & M32) > word >> 32:
-            word = ((word >> 32) + 1) << 32 | (word & M32)
-            if leg >= 0:
-                self.sums[leg * _LEG + _REPEATS] += 1
-        self.packets[8 * slot + _SENT] = word
+            other = (state & M32) - 1
+            self.count(other, back, 1, size)
+            if segment:
+                number = self.o32[r32 + SEQ]
+                key = blend(blend(self.client_of[i], number << 32 | payload), (flags & 3) << 2 | back)
+                if self.repeats(key if key else 1, place, now, ident) and other >= 0:
+                    self.sums[other * _LEG + _REPEATS] += 1
+                    word = ((word >> 32) + 1) << 32 | (word & M32)
+        self.packets[at + _SENT] = word
         if way & _REPLY:
-            state = self.reply(i, slot, state, way)
-        self.packets[8 * slot + _STATE] = state
+            state = self.reply(i, at, state, way)
+        self.packets[at + _STATE] = state
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def sighted(
+        self,
+        at: cython.longlong,
+        key: cython.ulonglong,
+        place: cython.ulonglong,
+        now: cython.ulonglong,
+        ident: cython.ulonglong,
+        kind: cython.longlong,
+    ) -> cython.longlong:
+        """How many times the place of a sighting has seen its packet, this one with it."""
+        k: cython.longlong
+        word: cython.ulonglong
+        before: cython.ulonglong = 0
+        here: cython.longlong = -1
+        for k in range(4):
+            word = self.packets[at + _PLACES + k]
+            if word == 0:
+                self.packets[at + _PLACES + k] = (place >> 32) << 32 | now
+                return 1
+            if (word ^ place) >> 32 == 0:
+                before = word & M32
+                here = at + _PLACES + k
+                break
+        # what a place has seen more than once, or none of the first places has, is remembered by itself
+        at = self.recall(blend(key, place) | 1)
+        if at < 0:
+            return 1
+        word = self.packets[at + _SEEN]
+        if not self.known:
+            word = 0
+            if here >= 0:
+                word = before << 32 | 1
+        if word == 0 or not ((ident != 0 or kind == _TCP) and self.is_copy(now, word >> 32, ident)):
+            word += 1
+        word = now << 32 | (word & M32)
+        self.packets[at + _SEEN] = word
+        return word & M32
 
     @cython.cfunc
     @cython.nogil
@@ -986,13 +1013,12 @@ class Tally:
         old: cython.longlong,
         leg: cython.longlong,
         back: cython.longlong,
-        slot: cython.longlong,
+        sent: cython.ulonglong,
         size: cython.longlong,
     ) -> cython.longlong:
         """Count a packet for another conversation than so far."""
-        word: cython.ulonglong = self.packets[8 * slot + _SENT]
-        times: cython.longlong = word & M32
-        anew: cython.longlong = word >> 32
+        times: cython.longlong = sent & M32
+        anew: cython.longlong = sent >> 32
         self.count(old, back, -times, size)
         self.count(leg, back, times, size)
         if old >= 0:
@@ -1014,9 +1040,8 @@ class Tally:
         if form == 1 and other_form == 0:
             if self.legs[leg * _LEG + _ALIAS] == 0:
                 self.legs[leg * _LEG + _ALIAS] = other + 1
-        elif form == 0 and other_form == 1:
-            if self.legs[other * _LEG + _ALIAS] == 0:
-                self.legs[other * _LEG + _ALIAS] = leg + 1
+        elif form == 0 and other_form == 1 and self.legs[other * _LEG + _ALIAS] == 0:
+            self.legs[other * _LEG + _ALIAS] = leg + 1
         return 0
 
     # --- replies: by the load balancer or past it, as any of their sightings shows ------------------------------------
@@ -1052,11 +1077,11 @@ class Tally:
         for k in range(self.waiting_count):
             slot = self.waiting[2 * k + 1]
             way = self.ways[2 * self.way_of[self.waiting[2 * k]] + 1]
-            if way & _OWN and self.packets[8 * slot + _STATE] & _BIT_TO_LB:  # passed on, not its own
-                self.packets[8 * slot + _STATE] |= _BIT_TOUCHED
+            if way & _OWN and self.packets[slot + _STATE] & _BIT_TO_LB:  # passed on, not its own
+                self.packets[slot + _STATE] |= _BIT_TOUCHED
         for k in range(self.waiting_count):
             i = self.waiting[2 * k]
-            state = self.packets[8 * self.waiting[2 * k + 1] + _STATE]
+            state = self.packets[self.waiting[2 * k + 1] + _STATE]
             if state & _BIT_TOUCHED:
                 self.sums[self.leg_of[i] * _LEG + _MARKS] |= _VIA
             elif state & _BIT_PAST:

@@ -51,7 +51,9 @@ def fragments(f: Frames, direction: Ints, undecided: Ints, *, addressless: bool)
     rows = np.flatnonzero(f.fragment & f.has_l4 & (direction == 0) & np.isin(f.proto, (TCP, UDP)))
     up = target[rows] < source[rows]
     direction[rows] = np.where(up, REQUEST, REPLY)
-    client[rows], service[rows] = (np.where(up, a[rows], b[rows]) for a, b in ((f.source, f.target), (f.target, f.source)))
+    client[rows], service[rows] = (
+        np.where(up, a[rows], b[rows]) for a, b in ((f.source, f.target), (f.target, f.source))
+    )
     _follow(f, direction, client, service)
     _by_address(f, direction, client, service)
     who = np.where(known == REQUEST, f.source, np.where(known == REPLY, f.target, 0))

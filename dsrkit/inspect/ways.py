@@ -63,7 +63,8 @@ class Ways:
             out[seen] |= bit
         found = servers_of(f, flows, scene, np.arange(f.n))
         found[(out & _TELL) == 0] = -1
-        return (out | served.form << bits.WAY_FORM | (found + 1) << 32).astype(np.uint64)
+        out |= served.form << bits.WAY_FORM | (found + 1) << 32
+        return out.astype(np.uint64)
 
     def _beside(self, f: Frames, served: Service) -> Any:
         """At which taps a reply must go back to the load balancer: where that hands requests to servers."""
