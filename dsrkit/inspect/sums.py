@@ -23,6 +23,11 @@ LEG: Final = np.dtype(
         ("client_lo", _U8),
         ("service_hi", _U8),
         ("service_lo", _U8),
+        ("ports", _U8),
+        ("classes", _U8),
+        ("server_low", np.int32),
+        ("server_high", np.int32),
+        ("alias", _I8),
         ("packets", _I8),
         ("octets", _I8),
         ("packets_back", _I8),
@@ -31,11 +36,6 @@ LEG: Final = np.dtype(
         ("last", _I8),
         ("repeats", _I8),
         ("marks", _I8),
-        ("server_low", _I8),
-        ("server_high", _I8),
-        ("ports", _U8),
-        ("classes", _U8),
-        ("alias", _I8),
     ]
 )
 """One conversation. `server_low` and `server_high` are the least and the greatest index of a real server that was seen
@@ -103,7 +103,7 @@ class Sums:
         legs, ways, packets = self._tally.counted
         if legs + rows > self._capacity < self._most or not self._capacity:
             self._capacity = min(max(2 * self._capacity, legs + rows, _LEAST), max(self._most, 1))
-            table = np.zeros(self._capacity, LEG)
+            table = _lines(self._module.LEG_WORDS * self._capacity).view(LEG)
             table[: len(self._table)] = self._table
             self._table = table
             slots = 1 << (2 * self._capacity).bit_length()

@@ -83,19 +83,19 @@ _UDP = cython.declare(cython.longlong, UDP_KIND)
 _ECHO = cython.declare(cython.longlong, ECHO_KIND)
 _FRAGMENT = cython.declare(cython.longlong, FRAGMENT_KIND)
 
-# words of a conversation, as `dsrkit.inspect.sums.LEG` has them
-LEG_WORDS = 17
+# words of a conversation, two cache lines, as `dsrkit.inspect.sums.LEG` has them: both addresses first
+LEG_WORDS = 16
 _LEG = cython.declare(cython.longlong, LEG_WORDS)
-_PACKETS = cython.declare(cython.longlong, 4)  # octets behind them, then both of the other direction
-_FIRST = cython.declare(cython.longlong, 8)
-_LAST = cython.declare(cython.longlong, 9)
-_REPEATS = cython.declare(cython.longlong, 10)
-_MARKS = cython.declare(cython.longlong, 11)
-_LOW = cython.declare(cython.longlong, 12)
+_PORTS = cython.declare(cython.longlong, 4)
+_CLASSES = cython.declare(cython.longlong, 5)
+_LOW = cython.declare(cython.longlong, 12)  # in half words, as what follows it
 _HIGH = cython.declare(cython.longlong, 13)
-_PORTS = cython.declare(cython.longlong, 14)
-_CLASSES = cython.declare(cython.longlong, 15)
-_ALIAS = cython.declare(cython.longlong, 16)
+_ALIAS = cython.declare(cython.longlong, 7)
+_PACKETS = cython.declare(cython.longlong, 8)  # octets behind them, then both of the other direction
+_FIRST = cython.declare(cython.longlong, 12)
+_LAST = cython.declare(cython.longlong, 13)
+_REPEATS = cython.declare(cython.longlong, 14)
+_MARKS = cython.declare(cython.longlong, 15)
 
 # words of a packet that is remembered, a cache line: its identity (or that at one place, once it is needed);
 # form << 56 | bits << 40 | conversation + 1; times sent anew << 32 | times sent; when a place saw it last << 32 |
@@ -184,6 +184,7 @@ class Tally:
     ways: cython.ulonglong[::1]
     legs: cython.ulonglong[::1]
     sums: cython.longlong[::1]
+    servers: cython.int[::1]
     leg_slots: cython.ulonglong[::1]
     packets: cython.ulonglong[::1]
     packets_before: cython.ulonglong[::1]
@@ -202,6 +203,7 @@ class Tally:
     fresh_count: cython.longlong
     waiting_count: cython.longlong
     fragments: cython.longlong
+    added: cython.longlong
     # results besides the conversations
     errors: cython.longlong
     rest: cython.longlong
@@ -222,6 +224,7 @@ class Tally:
         self.errors = self.rest = self.rest_octets = 0
         self.cut_headers = self.cut_bodies = self.known = 0
         self.age = 0
+        self.added = 0
 
     # --- memory: writable contiguous memoryviews of octets, tables a power of two of entries long, at first zero ------
 
@@ -253,6 +256,7 @@ class Tally:
         at: cython.longlong
         self.legs = table.cast("Q")
         self.sums = table.cast("q")
+        self.servers = table.cast("i")
         self.leg_slots = slots.cast("Q")
         self.legs_most = most
         with cython.nogil:
@@ -352,7 +356,10 @@ class Tally:
     # --- the first look: direction, conversation and way of each row --------------------------------------------------
 
     def look(self, octets, rows: cython.longlong):
-        """Look at `rows` rows; returns (rows left to `decide`, among them fragments, rows whose ways are new)."""
+        """Look at `rows` rows; returns (rows left to `decide`, among them fragments, rows whose ways are new).
+
+        Rows are added up at once as long as none is left and no way is new; `add` adds the others.
+        """
         i: cython.longlong
         self.o8 = octets
         self.o16 = octets.cast("H")
@@ -362,8 +369,14 @@ class Tally:
         self.rows = rows
         self.todo_count = self.fresh_count = self.waiting_count = self.fragments = 0
         with cython.nogil:
+            self.added = rows
             for i in range(rows):
                 self.sight(i, 0, 0)
+                if i < self.added:
+                    if self.todo_count or self.fresh_count:
+                        self.added = i
+                    elif self.way_of[i] >= 0:
+                        self.take(i, 0)
         return self.todo_count, self.fragments, self.fresh_count
 
     def again(self):
@@ -684,8 +697,8 @@ class Tally:
         self.legs[at + _PORTS] = ports
         self.sums[at + _FIRST] = 0x7FFFFFFFFFFFFFFF
         self.sums[at + _LAST] = -0x7FFFFFFFFFFFFFFF
-        self.sums[at + _LOW] = 0x7FFFFFFFFFFFFFFF
-        self.sums[at + _HIGH] = -1
+        self.servers[2 * at + _LOW] = 0x7FFFFFFF
+        self.servers[2 * at + _HIGH] = -1
         word = self.class_of(client_key)
         self.legs[at + _CLASSES] = word << 32 | self.class_of(service_key)
         return leg
@@ -693,13 +706,13 @@ class Tally:
     # --- the second look: what each row adds --------------------------------------------------------------------------
 
     def add(self, identities):
-        """Add all rows up; `identities` are those of fragments, 0 for other rows, or None."""
+        """Add the other rows up; `identities` are those of fragments, 0 for other rows, or None."""
         i: cython.longlong
         with_given: cython.longlong = identities is not None
         if identities is not None:
             self.given = identities.cast("Q")
         with cython.nogil:
-            for i in range(self.rows):
+            for i in range(self.added, self.rows):
                 if self.way_of[i] >= 0:
                     if with_given:
                         self.take(i, self.given[i])
@@ -894,10 +907,10 @@ class Tally:
                 self.sums[at + _LAST] = ts
             self.sums[at + _MARKS] |= marks_
             if server >= 0:
-                if server < self.sums[at + _LOW]:
-                    self.sums[at + _LOW] = server
-                if server > self.sums[at + _HIGH]:
-                    self.sums[at + _HIGH] = server
+                if server < self.servers[2 * at + _LOW]:
+                    self.servers[2 * at + _LOW] = server
+                if server > self.servers[2 * at + _HIGH]:
+                    self.servers[2 * at + _HIGH] = server
         if given:
             key = given if self.fullnat else blend(given, self.client_of[i])
         else:
