@@ -76,7 +76,8 @@ class Sums:
         sizes = (self._module.PACKET_WORDS * _PACKETS, self._module.BITMAP_WORDS)
         self._packets = [tuple(_lines(size) for size in sizes) for _ in range(2)]
         self._tally.keep_segments(_octets(_lines(self._module.SEGMENT_WORDS * _SEGMENTS)))
-        self._tally.keep_ends(_octets(np.zeros(_ENDS, np.uint64)))
+        self._ends = 0
+        self._serving(len(known.services))
         self._tally.keep_ways(_octets(self._way_table))
         self._forget()
         self._teach()
@@ -100,7 +101,7 @@ class Sums:
 
     def _room(self, rows: int) -> None:
         """Have room for what so many rows may bring."""
-        legs, ways, packets = self._tally.counted
+        legs, ways, packets, ends = self._tally.counted
         if legs + rows > self._capacity < self._most or not self._capacity:
             self._capacity = min(max(2 * self._capacity, legs + rows, _LEAST), max(self._most, 1))
             table = _lines(self._module.LEG_WORDS * self._capacity).view(LEG)
@@ -108,6 +109,7 @@ class Sums:
             self._table = table
             slots = 1 << (2 * self._capacity).bit_length()
             self._tally.keep_legs(_octets(table), _octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
+        self._serving(ends)
         if ways > _MOST_WAYS or self._ways.changed:
             self._ways.changed = False
             self._way_table.fill(0)
@@ -118,8 +120,14 @@ class Sums:
             self._scratched = rows
             self._numbers = np.zeros(6 * rows, np.int64)
             self._seen = np.zeros(2 * rows, np.uint8)
-            hashes = np.zeros(2 * rows, np.uint64)
+            hashes = np.zeros(3 * rows, np.uint64)
             self._tally.scratch(*map(_octets, (self._numbers, hashes, self._seen)))
+
+    def _serving(self, ends: int) -> None:
+        """Have room for more endpoints that serve: few as a rule, so that their table is small and near."""
+        if 4 * ends >= self._ends < _ENDS:
+            self._ends = min(max(_LEAST, 1 << (16 * ends).bit_length()), _ENDS)
+            self._tally.keep_ends(_octets(np.zeros(self._ends, np.uint64)))
 
     def _forget(self) -> None:
         """Begin to remember packets anew; those so far are still known until the next time."""

@@ -75,6 +75,9 @@ ENCAP_GRE = cython.declare(cython.longlong, layout.ENCAP_GRE)
 ENCAP_GUE = cython.declare(cython.longlong, layout.ENCAP_GUE)
 ENCAP_GUE1 = cython.declare(cython.longlong, layout.ENCAP_GUE1)
 
+_CHUNK = cython.declare(cython.longlong, 32)
+"""Rows that are added up together: all of them stay in the nearest cache."""
+
 # kinds of packets
 OTHER_KIND, TCP_KIND, UDP_KIND, ECHO_KIND, FRAGMENT_KIND = 0, 1, 2, 3, 4
 _OTHER = cython.declare(cython.longlong, OTHER_KIND)
@@ -172,6 +175,7 @@ class Tally:
     leg_of: cython.longlong[::1]
     place_of: cython.ulonglong[::1]
     client_of: cython.ulonglong[::1]
+    key_of: cython.ulonglong[::1]
     direction: cython.uchar[::1]
     kind: cython.uchar[::1]
     given: cython.ulonglong[::1]
@@ -204,6 +208,7 @@ class Tally:
     waiting_count: cython.longlong
     fragments: cython.longlong
     added: cython.longlong
+    touched: cython.ulonglong
     # results besides the conversations
     errors: cython.longlong
     rest: cython.longlong
@@ -229,18 +234,24 @@ class Tally:
     # --- memory: writable contiguous memoryviews of octets, tables a power of two of entries long, at first zero ------
 
     def scratch(self, numbers, hashes, octets):
-        """Room for what is found out of each row: six numbers, two hashes and two octets each."""
+        """Room for what is found out of each row: six numbers, three hashes and two octets each."""
         count = len(octets) // 2
         numbers, hashes = numbers.cast("q"), hashes.cast("Q")
         self.way_of, self.leg_of = numbers[:count], numbers[count : 2 * count]
         self.todo, self.fresh = numbers[2 * count : 3 * count], numbers[3 * count : 4 * count]
         self.waiting = numbers[4 * count :]
-        self.place_of, self.client_of = hashes[:count], hashes[count:]
+        self.place_of, self.client_of = hashes[:count], hashes[count : 2 * count]
+        self.key_of = hashes[2 * count :]
         self.direction, self.kind = octets[:count], octets[count:]
 
     def keep_ends(self, table):
-        """The endpoints that serve."""
+        """The endpoints that serve; those so far are kept."""
+        before = self.ends if self.ends_count else None
         self.ends = table.cast("Q")
+        self.ends_count = 0
+        for key in before or ():
+            if key:
+                self.note_end(key)
 
     def keep_special(self, table):
         """Hashes of addresses and MACs that machines of the set-up have."""
@@ -281,8 +292,8 @@ class Tally:
 
     @property
     def counted(self):
-        """(conversations, ways, packets) that are there."""
-        return self.legs_count, self.ways_count, self.packets_count
+        """(conversations, ways, packets, endpoints) that are there."""
+        return self.legs_count, self.ways_count, self.packets_count, self.ends_count
 
     @property
     def left(self):
@@ -361,6 +372,8 @@ class Tally:
         Rows are added up at once as long as none is left and no way is new; `add` adds the others.
         """
         i: cython.longlong
+        first: cython.longlong = 0
+        last: cython.longlong
         self.o8 = octets
         self.o16 = octets.cast("H")
         self.o32 = octets.cast("I")
@@ -369,14 +382,16 @@ class Tally:
         self.rows = rows
         self.todo_count = self.fresh_count = self.waiting_count = self.fragments = 0
         with cython.nogil:
-            self.added = rows
-            for i in range(rows):
+            while first < rows and not self.todo_count and not self.fresh_count:
+                last = min(first + _CHUNK, rows)
+                for i in range(first, last):
+                    self.sight(i, 0, 0)
+                if not self.todo_count and not self.fresh_count:
+                    self.take_all(first, last, 0)
+                    first = last
+            self.added = first
+            for i in range(min(first + _CHUNK, rows), rows):
                 self.sight(i, 0, 0)
-                if i < self.added:
-                    if self.todo_count or self.fresh_count:
-                        self.added = i
-                    elif self.way_of[i] >= 0:
-                        self.take(i, 0)
         return self.todo_count, self.fragments, self.fresh_count
 
     def again(self):
@@ -707,36 +722,65 @@ class Tally:
 
     def add(self, identities):
         """Add the other rows up; `identities` are those of fragments, 0 for other rows, or None."""
-        i: cython.longlong
+        first: cython.longlong = self.added
         with_given: cython.longlong = identities is not None
         if identities is not None:
             self.given = identities.cast("Q")
         with cython.nogil:
-            for i in range(self.added, self.rows):
-                if self.way_of[i] >= 0:
-                    if with_given:
-                        self.take(i, self.given[i])
-                    else:
-                        self.take(i, 0)
+            while first < self.rows:
+                self.take_all(first, min(first + _CHUNK, self.rows), with_given)
+                first += _CHUNK
             self.settle()
 
     @cython.cfunc
     @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def take_all(
+        self, first: cython.longlong, last: cython.longlong, with_given: cython.longlong
+    ) -> cython.longlong:
+        """Add some rows up. What is remembered of their packets is far off: it is asked for all at once, not in turn."""
+        i: cython.longlong
+        key: cython.ulonglong
+        mask: cython.longlong = len(self.packets) // 8 - 1
+        touched: cython.ulonglong = 0
+        for i in range(first, last):
+            if self.way_of[i] >= 0:
+                key = self.given[i] if with_given else 0
+                if key:
+                    key = key if self.fullnat else blend(key, self.client_of[i])
+                else:
+                    key = self.identity(i)
+                self.key_of[i] = key if key else 1
+        for i in range(first, last):
+            touched |= self.packets[(self.key_of[i] & mask) * 8]
+        self.touched = touched
+        for i in range(first, last):
+            if self.way_of[i] >= 0:
+                self.take(i)
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
     @cython.exceptval(-1, check=True)
-    def identity(self, i: cython.longlong, way: cython.ulonglong, level: cython.longlong) -> cython.ulonglong:
+    def identity(self, i: cython.longlong) -> cython.ulonglong:
         """What stays the same of a packet from its sender to its receiver; as `dsrkit.verify.flows.identities`."""
         r8: cython.longlong = i * ROW
         r16: cython.longlong = i * (ROW // 2)
         r32: cython.longlong = i * (ROW // 4)
         r64: cython.longlong = i * (ROW // 8)
+        level: cython.longlong = self.o8[r8 + DEPTH] - 1
         kind: cython.longlong = self.kind[i]
+        way: cython.ulonglong = self.ways[2 * self.way_of[i] + 1]
         word: cython.ulonglong = self.direction[i]
         part: cython.ulonglong
         key: cython.ulonglong
         size: cython.ulonglong = self.o32[r32 + PAYLOAD_LEN]
-        ident: cython.ulonglong = self.o32[r32 + IP_ID + level]
+        ident: cython.ulonglong
         flags: cython.ulonglong = self.o16[r16 + TCP_FLAGS]
         number: cython.ulonglong = self.o32[r32 + SEQ]
+        if level >= LEVELS:
+            level = LEVELS - 1
+        ident = self.o32[r32 + IP_ID + level]
         if kind == _TCP:
             key = blend(FACTOR, number << 32 | self.o32[r32 + ACK_NO])
             key = blend(key, size << 32 | flags << 8 | word)
@@ -846,7 +890,7 @@ class Tally:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def take(self, i: cython.longlong, given: cython.ulonglong) -> cython.longlong:
+    def take(self, i: cython.longlong) -> cython.longlong:
         """Add one row up."""
         r8: cython.longlong = i * ROW
         r16: cython.longlong = i * (ROW // 2)
@@ -911,12 +955,7 @@ class Tally:
                     self.servers[2 * at + _LOW] = server
                 if server > self.servers[2 * at + _HIGH]:
                     self.servers[2 * at + _HIGH] = server
-        if given:
-            key = given if self.fullnat else blend(given, self.client_of[i])
-        else:
-            key = self.identity(i, way, level)
-        if key == 0:
-            key = 1
+        key = self.key_of[i]
         at = self.recall(key)
         if at < 0:
             return self.count(leg, back, 1, size)
