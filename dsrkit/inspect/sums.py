@@ -47,8 +47,9 @@ _ENDS: Final = 1 << 18
 _WAYS: Final = 1 << 16
 _MOST_WAYS: Final = 1 << 15
 _PACKETS: Final = 1 << 16
-_SEGMENTS: Final = 1 << 17
+_SEGMENTS: Final = 1 << 16
 """Slots of the tables: endpoints that serve, ways, packets and segments that were seen of late."""
+_MOST_PACKETS: Final = 32_768
 _PROTO_SHIFT: Final = 56
 _MASK: Final = (1 << 64) - 1
 _COUNTED: Final = ("packets", "octets", "packets_back", "octets_back", "repeats")
@@ -114,7 +115,7 @@ class Sums:
             self._ways.changed = False
             self._way_table.fill(0)
             self._tally.keep_ways(_octets(self._way_table))
-        if packets + rows > _PACKETS * 3 // 4:
+        if packets + rows > _MOST_PACKETS:
             self._forget()
         if rows > self._scratched:
             self._scratched = rows
