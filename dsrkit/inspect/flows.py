@@ -112,9 +112,10 @@ def table(
     vip: Collection[str] = (),
     gue_ports: Collection[int] = GUE_PORTS,
     most: int = MOST_FLOWS,
+    first: int | None = None,
     watch: Watch | None = None,
 ) -> FlowTable:
-    """The conversations of a capture; those beyond `most` are counted, not listed.
+    """The conversations of a capture; those beyond `most` are counted, not listed. Of these the `first`, if given.
 
     Raises: DsrkitError as `Survey`.
     """
@@ -126,7 +127,7 @@ def table(
     sums = Sums(known, taps, most)
     for rec in _batches(head, watch):
         sums.add(rec)
-    return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known))
+    return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known, first))
 
 
 def _batches(head: Head, watch: Watch | None) -> Iterator[Rows]:
@@ -148,10 +149,10 @@ def _batches(head: Head, watch: Watch | None) -> Iterator[Rows]:
         yield np.concatenate(held)
 
 
-def _flows(sums: Sums, known: Known) -> list[Flow]:
+def _flows(sums: Sums, known: Known, first: int | None) -> list[Flow]:
     """The rows as people read them: a capture may have very many."""
     rows = sums.rows()
-    rows = rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")]
+    rows = rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")][:first]
     # who is the client is not known: then the one who sends
     turned = (rows["packets"] == 0) & (rows["marks"] == 0)
     there, back = ([np.where(turned, rows[b], rows[a]).tolist() for a, b in pairs] for pairs in (_THERE, _BACK))

@@ -735,10 +735,8 @@ class Tally:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def take_all(
-        self, first: cython.longlong, last: cython.longlong, with_given: cython.longlong
-    ) -> cython.longlong:
-        """Add some rows up. What is remembered of their packets is far off: it is asked for all at once, not in turn."""
+    def take_all(self, first: cython.longlong, last: cython.longlong, with_given: cython.longlong) -> cython.longlong:
+        """Add some rows up. What is remembered of their packets is far off, so it is asked for at once, not in turn."""
         i: cython.longlong
         key: cython.ulonglong
         mask: cython.longlong = len(self.packets) // 8 - 1
