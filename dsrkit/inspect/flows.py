@@ -45,8 +45,8 @@ from dsrkit.wire.dissect.protocols import PROTOCOLS
 from dsrkit.wire.scanner import GUE_PORTS
 
 MOST_FLOWS: Final = 100_000
-_BATCH_ROWS: Final = 16_384
-_WHOLE_ROWS: Final = 4096
+_BATCH_ROWS: Final = 2048
+_WHOLE_ROWS: Final = 512
 """Rows from which a window is a portion of its own; smaller ones are put together."""
 
 Cell: TypeAlias = str | int | float | None
