@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-COMPILED = ["dsrkit.wire.scan", "dsrkit.verify.join"]
+COMPILED = ["dsrkit.inspect.tally", "dsrkit.verify.join", "dsrkit.wire.scan"]
 """Modules in Cython's pure Python mode; add a name and it is built from its .py file."""
 
 

@@ -83,7 +83,7 @@ OUTSIDE: dict[str, set[str]] = {
     "verify": {"numpy", "cython"},
     "mechanisms": {"numpy"},
     "diagnose": {"numpy"},
-    "inspect": {"numpy", "pyarrow"},
+    "inspect": {"numpy", "cython", "pyarrow"},
     "compare": {"numpy"},
     "cluster": {"numpy", "distributed"},
     "verification": set(),

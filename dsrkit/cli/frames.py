@@ -51,15 +51,15 @@ def texts(
         yield from _fields(table or Table(_IN_CSV), picked, output_format, paint)
 
 
-def flow_texts(found: FlowTable, output_format: str, paint: Paint, *, most: int | None, quiet: bool) -> Iterator[str]:
-    """The table of connections, the first `most` of them."""
+def flow_texts(found: FlowTable, output_format: str, paint: Paint, *, quiet: bool) -> Iterator[str]:
+    """The table of connections."""
     from dsrkit.inspect.flows import NAMES, RIGHT
 
     if output_format in ("json", "jsonl"):
-        values = [column[:most] for column in found.values()]
+        values = found.values()
         yield from rows.as_json(NAMES, [values]) if output_format == "json" else rows.as_jsonl(NAMES, [values])
         return
-    columns: list[Sequence[str]] = [column[:most] for column in found.texts()]
+    columns: list[Sequence[str]] = [*found.texts()]
     if output_format == "csv":
         yield from rows.as_csv(NAMES, [columns])
         return

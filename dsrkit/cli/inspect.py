@@ -165,8 +165,9 @@ def command(
                     from dsrkit.inspect.flows import table as flow_table
                     from dsrkit.wire.scanner import GUE_PORTS
 
-                found = flow_table(capture, gue_ports=GUE_PORTS.union(gue_port or ()), watch=watch.step, **stated)
-                _write(output, flow_texts(found, output_format, paint, most=count, quiet=quiet), watch)
+                ports = GUE_PORTS.union(gue_port or ())
+                found = flow_table(capture, gue_ports=ports, first=count, watch=watch.step, **stated)
+                _write(output, flow_texts(found, output_format, paint, quiet=quiet), watch)
                 _notes(found.notes)
                 return
             with loading():

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
+from functools import cache, partial
 from typing import IO, Any, Final, TypeAlias
 
 import numpy as np
 
-from dsrkit.classes import dataclass
 from dsrkit.inspect.head import Head, Known, Taps, know
 from dsrkit.inspect.listing import heading
-from dsrkit.inspect.packets import endpoint
-from dsrkit.inspect.portion import (
+from dsrkit.inspect.marks import (
     ANSWERED,
     BACK,
     CHECK,
@@ -33,22 +32,21 @@ from dsrkit.inspect.portion import (
     RST_THERE,
     SYN_BACK,
     SYN_THERE,
-    Portion,
 )
-from dsrkit.inspect.repeats import Repeats
+from dsrkit.inspect.packets import endpoint
 from dsrkit.inspect.service import DIRECT
 from dsrkit.inspect.sums import Sums
 from dsrkit.inspect.survey import file_name
 from dsrkit.model.spec import Spec
-from dsrkit.verify.frames import TCP, AddressBook, Frames, Ints
+from dsrkit.verify.frames import TCP
 from dsrkit.wire.address import ip_text, mac_text
-from dsrkit.wire.capture import Window, read
+from dsrkit.wire.capture import Rows, read
 from dsrkit.wire.dissect.protocols import PROTOCOLS
 from dsrkit.wire.scanner import GUE_PORTS
 
 MOST_FLOWS: Final = 100_000
-_BATCH_ROWS: Final = 16_384
-_WHOLE_ROWS: Final = 4096
+_BATCH_ROWS: Final = 2048
+_WHOLE_ROWS: Final = 512
 """Rows from which a window is a portion of its own; smaller ones are put together."""
 
 Cell: TypeAlias = str | int | float | None
@@ -114,9 +112,10 @@ def table(
     vip: Collection[str] = (),
     gue_ports: Collection[int] = GUE_PORTS,
     most: int = MOST_FLOWS,
+    first: int | None = None,
     watch: Watch | None = None,
 ) -> FlowTable:
-    """The conversations of a capture; those beyond `most` are counted, not listed.
+    """The conversations of a capture; those beyond `most` are counted, not listed. Of these the `first`, if given.
 
     Raises: DsrkitError as `Survey`.
     """
@@ -125,79 +124,86 @@ def table(
     taps = Taps(capture, file_name(capture.path), loaded)
     head = Head(capture)
     known = know(head, taps, spec=loaded, mode=mode, vip=vip)
-    sums = Sums(known, most)
-    repeats = Repeats()
-    for f in _batches(head, taps, known, watch):
-        sums.add(Portion(f, known, repeats.see(f)))
-    return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known))
+    sums = Sums(known, taps, most)
+    for rec in _batches(head, watch):
+        sums.add(rec)
+    return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known, first))
 
 
-def _batches(head: Head, taps: Taps, known: Known, watch: Watch | None) -> Iterator[Frames]:
+def _batches(head: Head, watch: Watch | None) -> Iterator[Rows]:
     """All packets in portions, without their octets."""
-    held: list[tuple[Any, Any, Ints]] = []
+    held: list[Rows] = []
     rows = 0
     for window in head:
-        part = (window.rec, taps.column(window), _numbered(window))
         if not held and len(window.rec) >= _WHOLE_ROWS:
-            yield _frames([part], known)
+            yield window.rec
         else:
-            held.append((part[0].copy(), *part[1:]))
+            held.append(window.rec.copy())
             rows += len(window.rec)
         if rows >= _BATCH_ROWS:
-            yield _frames(held, known)
+            yield np.concatenate(held)
             held, rows = [], 0
         if watch is not None:
             watch(window.base + len(window.buf), window.first_row + len(window.rec))
     if held:
-        yield _frames(held, known)
+        yield np.concatenate(held)
 
 
-def _numbered(window: Window) -> Ints:
-    return np.arange(len(window.rec), dtype=np.int64) + window.first_row + 1
-
-
-def _frames(held: list[tuple[Any, Any, Ints]], known: Known) -> Frames:
-    rec, tap, numbers = held[0] if len(held) == 1 else (np.concatenate([part[k] for part in held]) for k in range(3))
-    return Frames(AddressBook(known.scene.book), rec, tap, numbers)
-
-
-def _flows(sums: Sums, known: Known) -> list[Flow]:
-    """The rows as people read them."""
+def _flows(sums: Sums, known: Known, first: int | None) -> list[Flow]:
+    """The rows as people read them: a capture may have very many."""
     rows = sums.rows()
-    if not len(rows):
-        return []
-    start = sums.started
+    rows = rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")][:first]
+    # who is the client is not known: then the one who sends
+    turned = (rows["packets"] == 0) & (rows["marks"] == 0)
+    there, back = ([np.where(turned, rows[b], rows[a]).tolist() for a, b in pairs] for pairs in (_THERE, _BACK))
+    ports = rows["ports"].tolist()
+    ends = [_ends(rows, side, shift, ports) for side, shift in (("client", 32), ("service", 16))]
+    start = (rows["first"] - sums.started).tolist()
+    lasting = (rows["last"] - rows["first"]).tolist()
     servers = [_server(known, i) for i in range(len(known.scene.role("real-server")))]
-    out = []
-    for row in rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")]:
-        proto = int(row["proto"])
-        ends = [ip_text(row[f"{end}_hi"], row[f"{end}_lo"]) for end in ("client", "service")]
-        if int(row["service_port"]):
-            ends = [endpoint(end, int(row[f"{k}_port"])) for end, k in zip(ends, ("client", "service"), strict=True)]
-        packets, octets = (int(row[name]) for name in ("packets", "octets"))
-        packets_back, octets_back = (int(row[f"{name}_back"]) for name in ("packets", "octets"))
-        if not packets and not int(row["marks"]):  # who is the client is not known: then the one who sends
-            ends.reverse()
-            packets, octets, packets_back, octets_back = packets_back, octets_back, packets, octets
-        found = {int(row["server_low"]), int(row["server_high"])} if int(row["server_high"]) >= 0 else set()
-        out.append(
-            Flow(
-                client=ends[0],
-                service=ends[1],
-                server=" or ".join(servers[i] for i in sorted(found)),
-                protocol=PROTOCOLS.get(proto, str(proto)),
-                state=_state(int(row["marks"])) if proto == TCP else "",
-                packets=packets,
-                octets=octets,
-                packets_back=packets_back,
-                octets_back=octets_back,
-                start=round((int(row["first"]) - start) / 1e9, 9),
-                duration=round((int(row["last"]) - int(row["first"])) / 1e9, 9),
-                retransmissions=int(row["repeats"]),
-                path=_path(int(row["marks"]), known),
-            )
+    found = zip(rows["server_low"].tolist(), rows["server_high"].tolist(), strict=True)
+    states, paths = cache(_state), cache(partial(_path, known=known))
+    return [
+        Flow(
+            client=ends[turn][i],
+            service=ends[not turn][i],
+            server=_either(servers, low, high),
+            protocol=PROTOCOLS.get(port & 0xFF, str(port & 0xFF)),
+            state=states(mark) if port & 0xFF == TCP else "",
+            packets=there[0][i],
+            octets=there[1][i],
+            packets_back=back[0][i],
+            octets_back=back[1][i],
+            start=start[i] / 1e9,
+            duration=lasting[i] / 1e9,
+            retransmissions=repeats,
+            path=paths(mark),
         )
-    return out
+        for i, (turn, port, (low, high), mark, repeats) in enumerate(
+            zip(turned.tolist(), ports, found, rows["marks"].tolist(), rows["repeats"].tolist(), strict=True)
+        )
+    ]
+
+
+_THERE: Final = (("packets", "packets_back"), ("octets", "octets_back"))
+_BACK: Final = (("packets_back", "packets"), ("octets_back", "octets"))
+
+
+def _ends(rows: Any, side: str, shift: int, ports: list[int]) -> list[str]:
+    """The endpoints of one side; an address is put into words once."""
+    text = cache(ip_text)
+    halves = zip(rows[f"{side}_hi"].tolist(), rows[f"{side}_lo"].tolist(), ports, strict=True)
+    return [
+        endpoint(text(hi, lo), port >> shift & 0xFFFF) if port >> 16 & 0xFFFF else text(hi, lo)
+        for hi, lo, port in halves
+    ]
+
+
+def _either(servers: list[str], low: int, high: int) -> str:
+    """The servers that were seen in a conversation."""
+    if high < 0:
+        return ""
+    return servers[low] if low == high else f"{servers[low]} or {servers[high]}"
 
 
 def _server(known: Known, index: int) -> str:

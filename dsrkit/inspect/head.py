@@ -101,9 +101,10 @@ class Taps:
         self._capture, self._file, self._spec = capture, TapInfo(name, capture.path), spec
         self._number: dict[int, int] = {}
         for interface in range(len(capture.interfaces)):
-            self._of(interface)
+            self.of(interface)
 
-    def _of(self, interface: int) -> int:
+    def of(self, interface: int) -> int:
+        """The tap of an interface."""
         if interface not in self._number:
             self._number[interface] = len(self.known)
             self.known.append(tap_of(self._file, self._capture, interface, self.known, self._spec))
@@ -112,7 +113,7 @@ class Taps:
     def column(self, window: Window) -> Ints:
         """The tap of each packet."""
         used, place = np.unique(window.rec["iface"], return_inverse=True)
-        return np.asarray([self._of(int(i)) for i in used], np.int64)[place]
+        return np.asarray([self.of(int(i)) for i in used], np.int64)[place]
 
 
 def frames_of(window: Window, taps: Taps, book: AddressBook) -> Frames:

@@ -5,6 +5,7 @@ Everything is read from one row of the scan, and, where a header names more than
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -85,6 +86,10 @@ LINKTYPES: Final = {
 """Names of link types that are not decoded. Source: www.tcpdump.org/linktypes.html."""
 
 
+_ip_text = lru_cache(maxsize=1 << 14)(ip_text)
+"""The same few addresses stand in most packets."""
+
+
 def packet_text(f: Frames, i: int, *, outer: bool = True, known: str = "") -> str:
     """One frame; `outer` shows the headers around the innermost packet, and what `known` says is not said again."""
     rec = f.rec[i]
@@ -124,7 +129,7 @@ def _ends(rec: np.void, level: int) -> str:
 
 def address(rec: np.void, side: str, level: int) -> str:
     """An address of a header, ``src`` or ``dst``."""
-    return ip_text(rec[f"{side}_hi"][level], rec[f"{side}_lo"][level])
+    return _ip_text(int(rec[f"{side}_hi"][level]), int(rec[f"{side}_lo"][level]))
 
 
 def _packet(f: Frames, i: int, level: int, known: str) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from dsrkit.classes import dataclass
+from dsrkit.inspect.marks import COPY_NS, TWIN_NS
 from dsrkit.verify.frames import Frames, Ints, Mask, Words, mix
 
 _KEPT: Final = 200_000
 """Segments that are remembered from one window to the next."""
 _FIN, _SYN, _RST = 1, 2, 4
-_COPY_NS: Final = 200_000_000
-_TWIN_NS: Final = 1_000_000
-"""A copy comes sooner than the least time-out of a retransmission, and one without an IP id to tell it by at once.
-Source: Linux TCP_RTO_MIN."""
 
 
 @dataclass(slots=True)
@@ -84,5 +81,5 @@ def copies(f: Frames, rows: Ints, keys: Words) -> Mask:
     same = (key[1:] == key[:-1]) & (ident[1:] == ident[:-1])
     gap = np.abs(ts[1:] - ts[:-1])
     out = np.zeros(len(rows), bool)
-    out[order[1:]] = same & (gap < np.where(ident[1:] != 0, _COPY_NS, _TWIN_NS))
+    out[order[1:]] = same & (gap < np.where(ident[1:] != 0, COPY_NS, TWIN_NS))
     return out

@@ -6,17 +6,15 @@ tells is not said.
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
-from dsrkit.classes import dataclass
 from dsrkit.inspect.head import Known
 from dsrkit.inspect.packets import address, flag_words, tunnel_name
 from dsrkit.inspect.words import Words
 from dsrkit.model.names import REWRITES
-from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, Frames, Ints, Mask, mix
 from dsrkit.verify.frames import Words as Hashes
@@ -35,6 +33,20 @@ class Replies:
     past: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What frames by themselves show of replies of the service. Shape: (n,) each.
+
+    `own` may be the load balancer's own replies, unless it was seen to take them in; `handled` by it for certain;
+    `sent` by a server past it, where it should have got them.
+    """
+
+    mine: Mask
+    own: Mask
+    handled: Mask
+    sent: Mask
+
+
 def _out_of_tunnels(f: Frames, flows: Flows, form: Ints) -> Ints:
     """Forms, with all requests at an interface behind a tunnel as such: offload may have joined some of them, which
     then are no packets that were seen in the tunnel."""
@@ -42,7 +54,7 @@ def _out_of_tunnels(f: Frames, flows: Flows, form: Ints) -> Ints:
     if not inside.any():
         return form
     place = mix(f.tap, f.port_of_tap)
-    there = among(place, distinct(place[inside])) & (flows.direction == REQUEST) & (form == PLAIN)
+    there = np.isin(place, np.unique(place[inside])) & (flows.direction == REQUEST) & (form == PLAIN)
     return np.where(there, DECAPSULATED, form)
 
 
@@ -55,7 +67,7 @@ class Service:
         self.form = _out_of_tunnels(f, flows, forms(f, flows, scene))
         self.balanced = scene.mode in REWRITES
         self.ports = known.ports
-        servers_ask = among(flows.client >> 16, sorted(scene.ips("real-server")))
+        servers_ask = np.isin(flows.client >> 16, sorted(scene.ips("real-server")))
         self.served = in_service(f, flows, scene, self.form) | ((self.form == BOUNCED) & self._to_vip() & ~servers_ask)
         if f.fragment.any():  # later fragments have no identity of their own, but belong to the service
             parts = replace(flows, identity=np.where(f.fragment, np.uint64(1), flows.identity))
@@ -64,11 +76,12 @@ class Service:
         if not self.balanced:
             self.served &= self._to_vip()
         self.lb = sorted(scene.macs("lb") - {0})
-        self.from_lb, self.to_lb = among(f.eth_src, self.lb), among(f.eth_dst, self.lb)
+        self.from_lb, self.to_lb = np.isin(f.eth_src, self.lb), np.isin(f.eth_dst, self.lb)
         servers = sorted(scene.macs("real-server") - {0})
-        self.from_server, self.to_server = among(f.eth_src, servers), among(f.eth_dst, servers)
+        self.from_server, self.to_server = np.isin(f.eth_src, servers), np.isin(f.eth_dst, servers)
         self.replies = Replies()
         self.own = np.zeros(f.n, bool)  # replies that the load balancer gives itself
+        self.steps = self._steps()
         self.via_lb, self.past_lb = self._ways(before)
 
     def _tunnel_parts(self) -> Mask:
@@ -76,40 +89,48 @@ class Service:
         f, scene = self.f, self.scene
         if scene.mode != "l3dsr-tunnel" or not f.fragment.any():
             return np.zeros(f.n, bool)
-        ends = among(f.src, sorted(scene.ips("lb"))) & among(f.dst, sorted(scene.ips("real-server")))
+        ends = np.isin(f.src, sorted(scene.ips("lb"))) & np.isin(f.dst, sorted(scene.ips("real-server")))
         return np.asarray(f.fragment & ends & ~f.has_l4, bool)
 
     def _to_vip(self) -> Mask:
-        return among(self.flows.server >> 16, sorted(self.scene.vips))
+        return np.isin(self.flows.server >> 16, sorted(self.scene.vips))
+
+    def _steps(self) -> Steps:
+        """What each frame by itself shows of a reply's way."""
+        f = self.f
+        mine = self.served & (self.flows.direction == REPLY)
+        handled = mine & (self.from_lb | self.to_lb)
+        unspent = np.isin(f.ttl, INITIAL_TTLS)
+        own = mine & self.from_lb & unspent if self.scene.mode in DIRECT else np.zeros(f.n, bool)
+        if self.scene.mode in ("nat", "fullnat"):
+            handled |= mine & (self.form == PLAIN)
+        elsewhere = mine & f.has_eth_dst & ~handled & bool(self.lb)
+        # A packet that has not lost a hop was sent by the machine whose MAC its frame has.
+        if self.scene.mode in DIRECT:
+            return Steps(mine, own, handled & ~own, elsewhere & (self.from_server | unspent))
+        return Steps(mine, own, handled, elsewhere & self.from_server & (self.form == REWRITTEN))
 
     def _ways(self, before: Replies) -> tuple[Mask, Mask]:
         """Replies that crossed the load balancer, and those known to have gone past it."""
-        f, identity = self.f, self.flows.identity
-        mine = self.served & (self.flows.direction == REPLY)
-        touched = mine & (self.from_lb | self.to_lb)
-        if self.scene.mode in DIRECT:  # what it passes on has lost a hop, or was seen coming in
-            passed_on = among(identity, identity[mine & self.to_lb])
-            self.own = np.asarray(mine & self.from_lb & among(f.ttl, INITIAL_TTLS) & ~passed_on, bool)
-            touched &= ~self.own
-        if self.scene.mode in ("nat", "fullnat"):
-            touched |= mine & (self.form == PLAIN)
-        elsewhere = mine & f.has_eth_dst & ~touched & ~self.own & bool(self.lb)
-        if self.scene.mode in DIRECT:
-            # A packet that has not lost a hop was sent by the machine whose MAC its frame has.
-            sent = elsewhere & (self.from_server | among(f.ttl, INITIAL_TTLS))
-        else:
-            sent = elsewhere & self.from_server & (self.form == REWRITTEN) & self._beside_lb()
+        identity, steps = self.flows.identity, self.steps
+        passed_on = np.isin(identity, identity[steps.mine & self.to_lb])  # was seen coming in
+        self.own = np.asarray(steps.own & ~passed_on, bool)
+        touched = steps.handled | (steps.own & passed_on)
+        sent = steps.sent
+        if self.scene.mode not in DIRECT:
+            sent = sent & np.isin(self.f.tap, np.unique(self.f.tap[self.handed]))
         self.replies = Replies(identity[touched], identity[sent])
         through = np.concatenate([before.through, self.replies.through])
         past = np.concatenate([before.past, self.replies.past])
-        known = mine & (identity != 0)
-        via = touched | (known & among(identity, through))
-        return np.asarray(via, bool), np.asarray(~via & (sent | (known & among(identity, past))), bool)
+        known = steps.mine & (identity != 0)
+        via = touched | (known & np.isin(identity, through))
+        return np.asarray(via, bool), np.asarray(~via & (sent | (known & np.isin(identity, past))), bool)
 
-    def _beside_lb(self) -> Mask:
-        """Frames at taps where the load balancer hands requests to servers: there replies must go back to it."""
+    @property
+    def handed(self) -> Mask:
+        """Requests that the load balancer hands to servers: where they are seen, replies must go back to it."""
         handed = self.served & (self.flows.direction == REQUEST) & (self.form == REWRITTEN) & self.from_lb
-        return among(self.f.tap, distinct(self.f.tap[handed & self.to_server]))
+        return np.asarray(handed & self.to_server, bool)
 
     def text(self, i: int) -> str:
         """The role of one packet of the service; empty for others."""

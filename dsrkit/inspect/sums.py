@@ -1,192 +1,230 @@
-"""Sums over conversations: portions of packets added to one row for each conversation."""
+"""Sums over conversations: the packets of a capture added to one row for each conversation, in constant memory."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import cache
+from types import ModuleType
+from typing import Any, Final, cast
 
 import numpy as np
 
-from dsrkit.inspect.head import Known
-from dsrkit.inspect.portion import BACK, CHECK, ROW, SERVED, Portion
-from dsrkit.inspect.repeats import copies
-from dsrkit.verify.arrays import among, distinct, distinct_columns
-from dsrkit.verify.frames import REPLY, REQUEST, TCP, UDP, Frames, Ints, Mask, Words, mix
-from dsrkit.verify.journeys import PLAIN, REWRITTEN, servers_of
+from dsrkit.inspect.head import Known, Taps
+from dsrkit.inspect.turns import Turns, fragments, talks
+from dsrkit.inspect.ways import Ways, ends_of, machines
+from dsrkit.verify.flows import Flows
+from dsrkit.verify.frames import REQUEST, AddressBook, Frames, Ints, Words
+from dsrkit.wire import _cython
+from dsrkit.wire.capture import Rows
 
-_I8: Final = np.int64
-_NONE: Final = np.iinfo(_I8).max
-_SETTLE_NS: Final = 1_000_000_000
-_MOST_CARRIED: Final = 100_000
-_MOST_ALIASES: Final = 200_000
-_MOST_SERVICES: Final = 100_000
-_SHIFT: Final = 56
-_SIGHTING: Final = np.dtype([("ts", np.int64), ("identity", np.uint64), ("spot", np.uint64)])
+_I8, _U8 = np.int64, np.uint64
+LEG: Final = np.dtype(
+    [
+        ("client_hi", _U8),
+        ("client_lo", _U8),
+        ("service_hi", _U8),
+        ("service_lo", _U8),
+        ("ports", _U8),
+        ("classes", _U8),
+        ("server_low", np.int32),
+        ("server_high", np.int32),
+        ("alias", _I8),
+        ("packets", _I8),
+        ("octets", _I8),
+        ("packets_back", _I8),
+        ("octets_back", _I8),
+        ("first", _I8),
+        ("last", _I8),
+        ("repeats", _I8),
+        ("marks", _I8),
+    ]
+)
+"""One conversation. `server_low` and `server_high` are the least and the greatest index of a real server that was seen
+in it; the latter is -1 where none was. `ports` is ``client << 32 | service << 16 | protocol``; `alias` the number, from
+1, of the conversation in front of the load balancer that it is, 0 for none."""
+
+_LEAST: Final = 4096
+_ENDS: Final = 1 << 18
+_WAYS: Final = 1 << 16
+_MOST_WAYS: Final = 1 << 15
+_PACKETS: Final = 1 << 16
+_SEGMENTS: Final = 1 << 16
+"""Slots of the tables: endpoints that serve, ways, packets and segments that were seen of late."""
+_MOST_PACKETS: Final = 32_768
+_PROTO_SHIFT: Final = 56
+_MASK: Final = (1 << 64) - 1
+_COUNTED: Final = ("packets", "octets", "packets_back", "octets_back", "repeats")
+
+
+@cache
+def _module() -> ModuleType:
+    return _cython.load("dsrkit.inspect.tally")[0]
 
 
 class Sums:
     """All conversations so far, at most so many; what belongs to others is counted together."""
 
-    def __init__(self, known: Known, most: int) -> None:
-        self._known, self._most = known, most
-        self._table = np.zeros(0, ROW)  # by key
-        self._late = np.zeros(0, _SIGHTING)  # of the last second
-        self._seen = np.zeros(0, np.uint64)  # their identities, and those with their places
-        self._seen_at = np.zeros(0, np.uint64)
-        self._aliases: dict[int, int] = {}  # key of a conversation behind the load balancer -> its key in front
+    def __init__(self, known: Known, taps: Taps, most: int, *, interpreted: bool = False) -> None:
+        self._known, self._taps, self._most = known, taps, most
+        self._module = _cython.load("dsrkit.inspect.tally", interpreted=True)[0] if interpreted else _module()
+        mode = known.scene.mode
+        self._fullnat = mode == "fullnat"
+        self._tally = self._module.Tally(int(self._fullnat), int(mode in ("nat", "fullnat", "l3dsr-dscp")))
+        self._ways = Ways(known, self._module)
+        self._capacity = self._scratched = 0
+        self._tap_of = np.zeros(0, np.int64)
+        self._table = np.zeros(0, LEG)
+        self._way_table = np.zeros(2 * _WAYS, np.uint64)
+        sizes = (self._module.PACKET_WORDS * _PACKETS, self._module.BITMAP_WORDS)
+        self._packets = [tuple(_lines(size) for size in sizes) for _ in range(2)]
+        self._tally.keep_segments(_octets(_lines(self._module.SEGMENT_WORDS * _SEGMENTS)))
+        self._ends = 0
+        self._serving(len(known.services))
+        self._tally.keep_ways(_octets(self._way_table))
+        self._forget()
+        self._teach()
+        self._errors = 0
         self.started = 0
-        self.rest = 0
-        self.rest_octets = 0
-        self.errors = 0
 
-    def add(self, b: Portion) -> None:
+    def _teach(self) -> None:
+        """Tell the tally who serves, and which machines there are."""
+        tally, book = self._tally, self._known.scene.book
+        for code in self._known.services.tolist():
+            end = code & ((1 << _PROTO_SHIFT) - 1)
+            tally.serve(*book.halves(end >> 16), end & 0xFFFF, code >> _PROTO_SHIFT)
+        addresses, macs = machines(self._known)
+        slots = 1 << max(6, (4 * (len(addresses) + len(macs))).bit_length())
+        tally.keep_special(_octets(np.zeros(2 * slots, np.uint64)))
+        keys = [tally.address(*book.halves(number)) for number in sorted(addresses)]
+        for number, key in enumerate([*keys, *(tally.mac(mac) for mac in sorted(macs))], 1):
+            tally.note_special(key, number)
+
+    # --- memory -------------------------------------------------------------------------------------------------------
+
+    def _room(self, rows: int) -> None:
+        """Have room for what so many rows may bring."""
+        legs, ways, packets, ends = self._tally.counted
+        if legs + rows > self._capacity < self._most or not self._capacity:
+            self._capacity = min(max(2 * self._capacity, legs + rows, _LEAST), max(self._most, 1))
+            table = _lines(self._module.LEG_WORDS * self._capacity).view(LEG)
+            table[: len(self._table)] = self._table
+            self._table = table
+            slots = 1 << (2 * self._capacity).bit_length()
+            self._tally.keep_legs(_octets(table), _octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
+        self._serving(ends)
+        if ways > _MOST_WAYS or self._ways.changed:
+            self._ways.changed = False
+            self._way_table.fill(0)
+            self._tally.keep_ways(_octets(self._way_table))
+        if packets + rows > _MOST_PACKETS:
+            self._forget()
+        if rows > self._scratched:
+            self._scratched = rows
+            self._numbers = np.zeros(6 * rows, np.int64)
+            self._seen = np.zeros(2 * rows, np.uint8)
+            hashes = np.zeros(3 * rows, np.uint64)
+            self._tally.scratch(*map(_octets, (self._numbers, hashes, self._seen)))
+
+    def _serving(self, ends: int) -> None:
+        """Have room for more endpoints that serve: few as a rule, so that their table is small and near."""
+        if 4 * ends >= self._ends < _ENDS:
+            self._ends = min(max(_LEAST, 1 << (16 * ends).bit_length()), _ENDS)
+            self._tally.keep_ends(_octets(np.zeros(self._ends, np.uint64)))
+
+    def _forget(self) -> None:
+        """Begin to remember packets anew; those so far are still known until the next time."""
+        self._packets.reverse()
+        for table in self._packets[0]:
+            table.fill(0)
+        self._tally.keep_packets(*(_octets(table) for pair in self._packets for table in pair))
+
+    def _tap_table(self, rec: Rows) -> None:
+        last = int(rec["iface"].max())
+        if last >= len(self._tap_of):
+            self._tap_of = np.asarray([self._taps.of(i) for i in range(last + 1)], np.int64)
+            self._tally.see_taps(_octets(self._tap_of))
+
+    # --- packets ------------------------------------------------------------------------------------------------------
+
+    def add(self, rec: Rows) -> None:
         """Take in the next packets."""
-        if b.f.n and not self.started:
-            self.started = int(b.f.ts[0])
-        self.errors += int((b.f.is_error & b.f.has_ip).sum())
-        legs, leg = b.legs
-        rows = np.flatnonzero(b.wanted)
-        if not len(rows):
+        if not len(rec):
             return
-        packet, count, leader, size = self._packets(b, rows)
-        self._alias(b, legs, leg, rows, packet)
-        part = legs.copy()
-        part["first"], part["server_low"], part["server_high"] = _NONE, _NONE, -1
-        part["last"] = np.iinfo(_I8).min
-        lead, back = leg[leader], b.direction[leader] == REPLY
-        for way, suffix in ((~back, ""), (back, "_back")):
-            part[f"packets{suffix}"] = np.bincount(lead[way], count[way], len(legs)).astype(_I8)
-            part[f"octets{suffix}"] = np.bincount(lead[way], (count * size)[way], len(legs)).astype(_I8)
-        np.minimum.at(part["first"], leg[rows], b.f.ts[rows])
-        np.maximum.at(part["last"], leg[rows], b.f.ts[rows])
-        marks = b.marks()
-        np.bitwise_or.at(part["marks"], leg[rows], marks[rows])
-        found = servers_of(b.f, b.flows, self._known.scene, rows)
-        found[(marks[rows] & (SERVED | CHECK | BACK)) == 0] = -1
-        told = found >= 0
-        np.minimum.at(part["server_low"], leg[rows][told], found[told])
-        np.maximum.at(part["server_high"], leg[rows][told], found[told])
-        part["repeats"] = np.bincount(lead, self._repeats(b, rows, packet, count), len(legs)).astype(_I8)
-        self._merge(part)
-        self._remember(b, rows)
+        if not self.started:
+            self.started = int(rec["ts_ns"][0])
+        self._room(len(rec))
+        self._tap_table(rec)
+        tally, count = self._tally, self._scratched
+        left, parts, fresh = tally.look(_octets(rec), len(rec))
+        if left:
+            left, parts, fresh = tally.again()
+        ports: dict[int, int] = {}
+        turns = None
+        if left:
+            rows = self._numbers[2 * count : 2 * count + left].copy()
+            turns = self._fragments(rec, rows) if parts else talks(self._frames(rec, rows))
+            fresh = self._decide(rows, turns, ports, every=parts > 0)
+        if fresh:
+            self._judge(rec, self._numbers[3 * count : 3 * count + fresh], ports)
+        tally.add(None if turns is None or turns.identity is None else _octets(turns.identity))
 
-    def _packets(self, b: Portion, rows: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-        """The packets among sightings: (packet of each row; how many times it was sent; a row of each; its octets).
+    def _frames(self, rec: Rows, rows: Ints | slice) -> Frames:
+        part = rec[rows]
+        taps = self._tap_of[part["iface"]]
+        return Frames(AddressBook(self._known.scene.book), part, taps, np.zeros(len(part), np.int64))
 
-        A packet was sent as often as the place saw it that saw it most often; it is told in the form of its client.
-        """
-        f = b.f
-        identity, place = b.identity[rows], b.place[rows]
-        _, packet = np.unique(identity, return_inverse=True)
-        sighting = mix(identity, place)
-        spots, first, spot, seen = np.unique(sighting, return_index=True, return_inverse=True, return_counts=True)
-        copied = copies(f, rows, sighting) & ((f.ip_id[rows] != 0) | f.is_tcp[rows])
-        seen = seen - np.bincount(spot[copied], minlength=len(spots))
-        known = among(identity[first], self._seen) & ~among(spots, self._seen_at)
-        total = int(packet.max()) + 1
-        count = np.zeros(total, np.int64)
-        np.maximum.at(count, packet[first], np.where(known, 0, seen))
-        # Another sighting of what the batch before has counted: whatever this one holds of it is no new packet.
-        if known.any():
-            again = np.zeros(total, bool)
-            again[packet[first][known]] = True
-            count[again & ~self._anew(packet[first], spots, total)] = 0
-        order = np.lexsort((rows, b.served.form[rows] != PLAIN, packet))
-        fresh = np.append(True, packet[order][1:] != packet[order][:-1])
-        leader = rows[order[fresh]]
-        return packet, count, leader, f.ip_len[leader]
+    def _fragments(self, rec: Rows, rows: Ints) -> Turns:
+        """The turns of all rows, where some are fragments."""
+        tally, count = self._module, self._scratched
+        direction = self._seen[: len(rec)].astype(np.int64)
+        kind = self._seen[count : count + len(rec)]
+        direction[kind == tally.OTHER_KIND] = 0
+        undecided = rows[kind[rows] != tally.FRAGMENT_KIND]
+        return fragments(self._frames(rec, slice(None)), direction, undecided, addressless=self._fullnat)
 
-    def _anew(self, packet: Ints, spots: Words, total: int) -> Mask:
-        """Packets that a place sees again which saw them before: they were sent again."""
-        out = np.zeros(total, bool)
-        out[packet[among(spots, self._seen_at)]] = True
-        return out
+    def _decide(self, rows: Ints, turns: Turns, ports: dict[int, int], *, every: bool) -> int:
+        """Tell the tally the turns of rows that it could not decide on; how many rows stand for new ways."""
+        fresh = 0
+        at = rows if every else np.arange(len(rows))
+        both = turns.client_port[at] << 16 | turns.service_port[at]
+        for row, direction, pair in zip(rows.tolist(), turns.direction[at].tolist(), both.tolist(), strict=True):
+            if not direction:
+                self._errors += 1
+                continue
+            ports[row] = pair
+            serves = direction == REQUEST and self._seen[self._scratched + row] != self._module.FRAGMENT_KIND
+            fresh = self._tally.decide(row, direction, pair, int(serves))
+        return fresh
 
-    def _alias(self, b: Portion, legs: Any, leg: Ints, rows: Ints, packet: Ints) -> None:
-        """Which conversation in front of the load balancer one behind it is, by packets seen on both sides."""
-        if self._known.scene.mode not in ("nat", "fullnat", "l3dsr-dscp") or len(self._aliases) >= _MOST_ALIASES:
-            return
-        form = b.served.form[rows]
-        total = int(packet.max()) + 1
-        front, behind = np.full(total, -1, np.int64), np.full(total, -1, np.int64)
-        for column, wanted in ((front, form == PLAIN), (behind, form == REWRITTEN)):
-            mine = wanted & b.served.served[rows]
-            column[packet[mine]] = leg[rows][mine]
-        both = (front >= 0) & (behind >= 0)
-        for here, there in distinct_columns(np.stack([behind[both], front[both]]))[0].T.tolist():
-            self._aliases.setdefault(int(legs["key"][here]), int(legs["key"][there]))
-
-    def _repeats(self, b: Portion, rows: Ints, packet: Ints, count: Ints) -> Ints:
-        """How often each packet is a retransmission: as often as the place saw it as one that saw it most."""
-        mine = (b.repeated.of[rows] != 0) & ~b.repeated.copied[rows]
-        out = np.zeros(len(count), np.int64)
-        if mine.any():
-            _, first, seen = np.unique(mix(packet[mine], b.place[rows[mine]]), return_index=True, return_counts=True)
-            np.maximum.at(out, packet[mine][first], seen)
-        return np.minimum(out, count)
-
-    def _merge(self, part: Any) -> None:
-        """Add a batch's rows to the table."""
-        part = part[np.argsort(part["key"])]
-        table = self._table
-        at = np.searchsorted(table["key"], part["key"])
-        old = np.zeros(len(part), bool)
-        inside = at < len(table)
-        old[inside] = table["key"][at[inside]] == part["key"][inside]
-        where, mine = at[old], part[old]
-        for name in ("packets", "octets", "packets_back", "octets_back", "repeats"):
-            table[name][where] += mine[name]
-        table["marks"][where] |= mine["marks"]
-        for name, least in (("first", True), ("last", False), ("server_low", True), ("server_high", False)):
-            pick = np.minimum if least else np.maximum
-            table[name][where] = pick(table[name][where], mine[name])
-        new = part[~old]
-        room = max(0, self._most - len(table))
-        if len(new) > room:
-            new = new[np.argsort(new["first"], kind="stable")]
-            left = new[room:]
-            self.rest += int(left["packets"].sum() + left["packets_back"].sum())
-            self.rest_octets += int(left["octets"].sum() + left["octets_back"].sum())
-            new = new[:room]
-        if len(new):
-            table = np.concatenate([table, new])
-            self._table = table[np.argsort(table["key"], kind="stable")]
-
-    def _remember(self, b: Portion, rows: Ints) -> None:
-        """Keep the last second's identities, and the servers, for the batches to come."""
-        part = np.zeros(len(rows), _SIGHTING)
-        part["ts"], part["identity"] = b.f.ts[rows], b.identity[rows]
-        part["spot"] = mix(b.identity[rows], b.place[rows])
-        late = np.concatenate([self._late, part])[-_MOST_CARRIED:]
-        self._late = late[late["ts"] > int(part["ts"].max()) - _SETTLE_NS]
-        self._seen, self._seen_at = distinct(self._late["identity"]), distinct(self._late["spot"])
-        known = self._known
-        served = (b.flows.direction == REQUEST) & among(b.f.proto, (TCP, UDP)) & ((b.flows.server & 0xFFFF) != 0)
-        if len(known.services) < _MOST_SERVICES:
-            ends = distinct_columns(np.stack([b.f.proto[served], b.flows.server[served]]))[0]
-            codes = [proto << _SHIFT | self._kept(b.f, end) for proto, end in ends.T.tolist()]
-            known.services = distinct(np.concatenate([known.services, np.asarray(codes, np.int64)]))
-
-    def _kept(self, f: Frames, end: int) -> int:
-        """An endpoint by the number that its address has in the book that outlives the batch."""
-        hi, lo = f.book.halves(end >> 16)
-        book = self._known.scene.book
-        number = int(book.intern(np.asarray([hi], np.uint64), np.asarray([lo], np.uint64))[0])
-        return number << 16 | end & 0xFFFF
+    def _judge(self, rec: Rows, rows: Ints, ports: dict[int, int]) -> None:
+        """Say what the ways are that rows stand for."""
+        f = self._frames(rec, rows)
+        direction = self._seen[rows].astype(np.int64)
+        kind = self._seen[self._scratched + rows]
+        with_ports = np.isin(kind, (self._module.TCP_KIND, self._module.UDP_KIND))
+        client, server = ends_of(f, direction, *(np.where(with_ports, f.field(name), 0) for name in ("sport", "dport")))
+        for k in np.flatnonzero(kind == self._module.FRAGMENT_KIND).tolist():
+            pair = ports[int(rows[k])]
+            client[k], server[k] = client[k] | pair >> 16, server[k] | pair & 0xFFFF
+        identity = (kind != self._module.OTHER_KIND).astype(np.uint64) * np.arange(1, f.n + 1, dtype=np.uint64)
+        words = self._ways.words(f, Flows(direction, client, server, identity))
+        for row, word in zip(rows.tolist(), words.tolist(), strict=True):
+            self._tally.answer(row, word)
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     def rows(self) -> Any:
-        """The conversations, both sides of a load balancer as one. Dtype: `ROW`."""
-        table = self._table
-        if not self._aliases or not len(table):
+        """The conversations, both sides of a load balancer as one. Dtype: `LEG`."""
+        table = self._table[: self._tally.counted[0]]
+        if not table["alias"].any():
             return table
-        key = np.asarray([self._aliases.get(k, k) for k in table["key"].tolist()], np.uint64)
-        names, member = np.unique(key, return_inverse=True)
+        own = np.arange(len(table))
         # The conversation in front gives the addresses; one that is only known from behind gives its own.
-        order = np.lexsort((table["key"] != key, member))
+        key = np.where(table["alias"] > 0, table["alias"] - 1, own)
+        names, member = np.unique(key, return_inverse=True)
+        order = np.lexsort((key != own, member))
         fresh = np.append(True, member[order][1:] != member[order][:-1])
         out = table[order[fresh]].copy()
-        for name in ("packets", "octets", "packets_back", "octets_back", "repeats"):
+        for name in _COUNTED:
             out[name] = np.bincount(member, table[name], len(names)).astype(_I8)
         for name, pick in (("first", np.minimum), ("last", np.maximum)):
             pick.at(out[name], member, table[name])
@@ -198,12 +236,26 @@ class Sums:
     @property
     def notes(self) -> list[str]:
         """What the table leaves out."""
+        rest, rest_octets, errors = self._tally.left
+        errors += self._errors
         out = []
-        if self.rest:
+        if rest:
             out.append(
-                f"only the first {self._most:,} conversations are listed; the others have {self.rest:,} packets with "
-                f"{self.rest_octets:,} octets"
+                f"only the first {self._most:,} conversations are listed; the others have {rest:,} packets with "
+                f"{rest_octets:,} octets"
             )
-        if self.errors:
-            out.append(f"{self.errors:,} ICMP errors belong to no conversation")
+        if errors:
+            out.append(f"{errors:,} ICMP errors belong to no conversation")
         return out
+
+
+def _octets(array: Any) -> memoryview:
+    """The memory of an array."""
+    return memoryview(cast(Any, array.view(np.uint8)))
+
+
+def _lines(words: int) -> Words:
+    """Zeros that begin where a cache line does."""
+    room = np.zeros(words + 7, np.uint64)
+    skip = -(room.ctypes.data // 8) % 8
+    return room[skip : skip + words]

@@ -37,7 +37,7 @@ class Described:
         self._frames = frames
         self._known = known
         self._before = before
-        self._said = -1, ""
+        self._said: dict[int, str] = {}  # a list asks for all roles first, and then for the packets beside them
         if before is not None:
             before._before = None  # one window back is enough, and memory has an end
 
@@ -50,14 +50,14 @@ class Described:
 
     def role(self, i: int) -> str:
         """What the frame is in load-balancing terms; empty for traffic that has nothing to do with it."""
-        if self._said[0] != i:
+        if i not in self._said:
             words = [self._roles.text(i)]
             earlier = int(self.repeated.of[i])
             if earlier:
                 words.append(f"{'copy' if self.repeated.copied[i] else 'retransmission'} of frame {earlier}")
             words.append(self.defect(i))
-            self._said = i, ", ".join(word for word in words if word)
-        return self._said[1]
+            self._said[i] = ", ".join(word for word in words if word)
+        return self._said[i]
 
     def summary(self, i: int) -> str:
         """Addresses, ports and flags, outer headers first, and what the payload begins with."""

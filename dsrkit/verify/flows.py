@@ -69,9 +69,9 @@ def _directions(f: Frames, services: Ints | None) -> Ints:
     direction[from_server & ~to_server] = REPLY
     undecided = talk & (to_server == from_server)
     if undecided.any():
-        direction[undecided] = _by_first_word(f, source, target, np.flatnonzero(undecided))
+        direction[undecided] = by_first_word(f, source, target, np.flatnonzero(undecided))
     _echoes(f, direction)
-    _fragments(f, direction)
+    direct_fragments(f, direction)
     return direction
 
 
@@ -80,7 +80,7 @@ def _serving(f: Frames, source: Ints, target: Ints) -> Ints:
     return distinct(np.concatenate([target[is_syn(f)], source[is_synack(f)]]))
 
 
-def _by_first_word(f: Frames, source: Ints, target: Ints, rows: Ints) -> Ints:
+def by_first_word(f: Frames, source: Ints, target: Ints, rows: Ints) -> Ints:
     """Who speaks first in a pair is its client; each endpoint is then what it is in most of its pairs."""
     a, b = source[rows], target[rows]
     low, high = np.minimum(a, b), np.maximum(a, b)
@@ -115,7 +115,7 @@ def _echoes(f: Frames, direction: Ints) -> None:
     direction[f.is_echo & ~asks] = REPLY
 
 
-def _fragments(f: Frames, direction: Ints) -> None:
+def direct_fragments(f: Frames, direction: Ints) -> None:
     """Fragments carry no ports (but the first): they follow the addresses that serve."""
     rows = f.has_ip & f.fragment
     if not rows.any():
@@ -165,11 +165,11 @@ def identities(f: Frames, direction: Ints, client: Ints, *, addressless: bool = 
     identity[udp] = mix((direction << 8 | 17)[udp], who[udp], f.ip_id[udp], f.payload_len[udp], body[udp])
     echo = known & f.is_echo
     identity[echo] = mix((direction << 8 | 1)[echo], where[echo], f.seq[echo], f.ip_id[echo], f.payload_len[echo])
-    _identify_fragments(f, direction, where, known, identity)
+    identify_fragments(f, direction, where, known, identity)
     return identity
 
 
-def _identify_fragments(f: Frames, direction: Ints, where: Ints, known: Mask, identity: Words) -> None:
+def identify_fragments(f: Frames, direction: Ints, where: Ints, known: Mask, identity: Words) -> None:
     """Fragments by datagram and offset. A load balancer may put a datagram together: its whole image is then the same
     packet as the first fragment, and the other fragments have none."""
     part = known & f.fragment & f.has_ip
