@@ -151,8 +151,8 @@ def verify(
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, metavar="N", help="Decode so many files at once.", show_default=True)
-    ] = 1,
+        int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Decode so many files at once [default: 1].")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False,
@@ -186,7 +186,7 @@ def verify(
             select=split(select),
             ignore=split(ignore),
             baseline=baseline,
-            jobs=jobs,
+            jobs=jobs or 1,
             cluster=cluster,
         )
         show(report, output_format, output, quiet=quiet, verbose=verbose, no_color=no_color)

@@ -15,6 +15,7 @@ from dsrkit.inspect.head import Known
 from dsrkit.inspect.packets import address, flag_words, tunnel_name
 from dsrkit.inspect.words import Words
 from dsrkit.model.names import REWRITES
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, Frames, Ints, Mask, mix
 from dsrkit.verify.frames import Words as Hashes
@@ -54,7 +55,7 @@ def _out_of_tunnels(f: Frames, flows: Flows, form: Ints) -> Ints:
     if not inside.any():
         return form
     place = mix(f.tap, f.port_of_tap)
-    there = np.isin(place, np.unique(place[inside])) & (flows.direction == REQUEST) & (form == PLAIN)
+    there = among(place, distinct(place[inside])) & (flows.direction == REQUEST) & (form == PLAIN)
     return np.where(there, DECAPSULATED, form)
 
 
@@ -67,7 +68,7 @@ class Service:
         self.form = _out_of_tunnels(f, flows, forms(f, flows, scene))
         self.balanced = scene.mode in REWRITES
         self.ports = known.ports
-        servers_ask = np.isin(flows.client >> 16, sorted(scene.ips("real-server")))
+        servers_ask = among(flows.client >> 16, sorted(scene.ips("real-server")))
         self.served = in_service(f, flows, scene, self.form) | ((self.form == BOUNCED) & self._to_vip() & ~servers_ask)
         if f.fragment.any():  # later fragments have no identity of their own, but belong to the service
             parts = replace(flows, identity=np.where(f.fragment, np.uint64(1), flows.identity))
@@ -76,9 +77,9 @@ class Service:
         if not self.balanced:
             self.served &= self._to_vip()
         self.lb = sorted(scene.macs("lb") - {0})
-        self.from_lb, self.to_lb = np.isin(f.eth_src, self.lb), np.isin(f.eth_dst, self.lb)
+        self.from_lb, self.to_lb = among(f.eth_src, self.lb), among(f.eth_dst, self.lb)
         servers = sorted(scene.macs("real-server") - {0})
-        self.from_server, self.to_server = np.isin(f.eth_src, servers), np.isin(f.eth_dst, servers)
+        self.from_server, self.to_server = among(f.eth_src, servers), among(f.eth_dst, servers)
         self.replies = Replies()
         self.own = np.zeros(f.n, bool)  # replies that the load balancer gives itself
         self.steps = self._steps()
@@ -89,18 +90,18 @@ class Service:
         f, scene = self.f, self.scene
         if scene.mode != "l3dsr-tunnel" or not f.fragment.any():
             return np.zeros(f.n, bool)
-        ends = np.isin(f.src, sorted(scene.ips("lb"))) & np.isin(f.dst, sorted(scene.ips("real-server")))
+        ends = among(f.src, sorted(scene.ips("lb"))) & among(f.dst, sorted(scene.ips("real-server")))
         return np.asarray(f.fragment & ends & ~f.has_l4, bool)
 
     def _to_vip(self) -> Mask:
-        return np.isin(self.flows.server >> 16, sorted(self.scene.vips))
+        return among(self.flows.server >> 16, sorted(self.scene.vips))
 
     def _steps(self) -> Steps:
         """What each frame by itself shows of a reply's way."""
         f = self.f
         mine = self.served & (self.flows.direction == REPLY)
         handled = mine & (self.from_lb | self.to_lb)
-        unspent = np.isin(f.ttl, INITIAL_TTLS)
+        unspent = among(f.ttl, INITIAL_TTLS)
         own = mine & self.from_lb & unspent if self.scene.mode in DIRECT else np.zeros(f.n, bool)
         if self.scene.mode in ("nat", "fullnat"):
             handled |= mine & (self.form == PLAIN)
@@ -113,18 +114,18 @@ class Service:
     def _ways(self, before: Replies) -> tuple[Mask, Mask]:
         """Replies that crossed the load balancer, and those known to have gone past it."""
         identity, steps = self.flows.identity, self.steps
-        passed_on = np.isin(identity, identity[steps.mine & self.to_lb])  # was seen coming in
+        passed_on = among(identity, identity[steps.mine & self.to_lb])  # was seen coming in
         self.own = np.asarray(steps.own & ~passed_on, bool)
         touched = steps.handled | (steps.own & passed_on)
         sent = steps.sent
         if self.scene.mode not in DIRECT:
-            sent = sent & np.isin(self.f.tap, np.unique(self.f.tap[self.handed]))
+            sent = sent & among(self.f.tap, distinct(self.f.tap[self.handed]))
         self.replies = Replies(identity[touched], identity[sent])
         through = np.concatenate([before.through, self.replies.through])
         past = np.concatenate([before.past, self.replies.past])
         known = steps.mine & (identity != 0)
-        via = touched | (known & np.isin(identity, through))
-        return np.asarray(via, bool), np.asarray(~via & (sent | (known & np.isin(identity, past))), bool)
+        via = touched | (known & among(identity, through))
+        return np.asarray(via, bool), np.asarray(~via & (sent | (known & among(identity, past))), bool)
 
     @property
     def handed(self) -> Mask:

@@ -11,6 +11,7 @@ import numpy as np
 from dsrkit.inspect.head import Known, Taps
 from dsrkit.inspect.turns import Turns, fragments, talks
 from dsrkit.inspect.ways import Ways, ends_of, machines
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REQUEST, AddressBook, Frames, Ints, Words
 from dsrkit.wire import _cython
@@ -200,7 +201,7 @@ class Sums:
         f = self._frames(rec, rows)
         direction = self._seen[rows].astype(np.int64)
         kind = self._seen[self._scratched + rows]
-        with_ports = np.isin(kind, (self._module.TCP_KIND, self._module.UDP_KIND))
+        with_ports = among(kind, (self._module.TCP_KIND, self._module.UDP_KIND))
         client, server = ends_of(f, direction, *(np.where(with_ports, f.field(name), 0) for name in ("sport", "dport")))
         for k in np.flatnonzero(kind == self._module.FRAGMENT_KIND).tolist():
             pair = ports[int(rows[k])]

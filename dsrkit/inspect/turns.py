@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import by_first_word, direct_fragments, identify_fragments
 from dsrkit.verify.frames import REPLY, REQUEST, TCP, UDP, Frames, Ints, Words, endpoint_address, mix
 
@@ -48,7 +49,7 @@ def fragments(f: Frames, direction: Ints, undecided: Ints, *, addressless: bool)
     client = np.where(request, f.source, np.where(direction == REPLY, f.target, 0))
     service = np.where(request, f.target, np.where(direction == REPLY, f.source, 0))
     # Where nothing but fragments tells who serves, the lower port does.
-    rows = np.flatnonzero(f.fragment & f.has_l4 & (direction == 0) & np.isin(f.proto, (TCP, UDP)))
+    rows = np.flatnonzero(f.fragment & f.has_l4 & (direction == 0) & among(f.proto, (TCP, UDP)))
     up = target[rows] < source[rows]
     direction[rows] = np.where(up, REQUEST, REPLY)
     client[rows], service[rows] = (

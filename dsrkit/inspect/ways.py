@@ -13,6 +13,7 @@ from dsrkit.inspect.head import Known
 from dsrkit.inspect.marks import BACK, CHECK, FRONT, REPLY_VIA, REQUEST_PAST, REQUEST_VIA, SERVED
 from dsrkit.inspect.service import DIRECT, Replies, Service
 from dsrkit.inspect.talks import Checks, Proxied
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REPLY, REQUEST, Frames, Ints, Words
 from dsrkit.verify.journeys import REWRITTEN, servers_of
@@ -42,7 +43,7 @@ class Ways:
         checks = Checks(f, flows, known, known.words)
         proxied = Proxied(f, flows, known, known.words)
         sent = served.steps.sent & self._beside(f, served)
-        own_address = np.isin(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
+        own_address = among(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
         out = np.zeros(f.n, np.int64)
         for seen, bit in (
             (after | (request & served.to_lb), REQUEST_VIA),
@@ -70,10 +71,10 @@ class Ways:
         """At which taps a reply must go back to the load balancer: where that hands requests to servers."""
         if self._known.scene.mode in DIRECT:
             return True
-        handed = np.union1d(self._handed, f.tap[served.handed])
+        handed = distinct(np.concatenate([self._handed, f.tap[served.handed]]))
         self.changed |= len(handed) > len(self._handed)
         self._handed = handed
-        return np.isin(f.tap, handed)
+        return among(f.tap, handed)
 
 
 def machines(known: Known) -> tuple[set[int], set[int]]:

@@ -20,6 +20,7 @@ from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
 from dsrkit.verify.ahead import ahead
+from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
 from dsrkit.wire.capture import Capture, read
@@ -249,7 +250,7 @@ class Input:
             if not f.windows:
                 continue
             mine = set(f.taps.values())
-            asked = [p.rec["offset"][np.isin(p.tap, list(mine))] for p in self.awaited]
+            asked = [p.rec["offset"][among(p.tap, list(mine))] for p in self.awaited]
             first = min((int(o.min()) for o in [*(p.rec["offset"] for p in pieces), *asked] if len(o)), default=None)
             f.windows = [(base, buf) for base, buf in f.windows if first is not None and base + len(buf) > first]
 

@@ -20,6 +20,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify import roles
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.batches import LATER_ROWS, MOST_TAPS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Records, Words
@@ -251,7 +252,7 @@ class FastPath:
         ref = self._memory["e_ref"][entries]
         number, row = ref >> 32, ref & 0xFFFF_FFFF
         out = []
-        for i in np.unique(number).tolist():
+        for i in distinct(number).tolist():
             mine = number == i
             out.append(pieces[i].take(row[mine]))
             if past:
@@ -284,10 +285,10 @@ class FastPath:
         ref = self._memory["e_ref"][opened[:, 2]]
         number, row = ref >> 32, ref & 0xFFFF_FFFF
         servers = np.zeros(int(opened[:, 0].max()) + 1, np.int64)
-        kinds = np.unique(opened[:, 0])
+        kinds = distinct(opened[:, 0])
         servers[kinds] = [self._kinds[kind].server for kind in kinds.tolist()]
         when, tap = np.zeros(len(opened), np.int64), np.zeros(len(opened), np.int64)
-        for i in np.unique(number).tolist():
+        for i in distinct(number).tolist():
             mine = np.flatnonzero(number == i)
             when[mine], tap[mine] = pieces[i].rec["ts_ns"][row[mine]], pieces[i].tap[row[mine]]
             self._clients(pieces[i], row[mine])
@@ -380,13 +381,13 @@ class FastPath:
         """All packets of some journeys, and which of those each belongs to."""
         count = self._join.numbers()[0]
         of = self._memory["e_journey"][:count]
-        entries = np.flatnonzero(np.isin(of, journeys))
+        entries = np.flatnonzero(among(of, journeys))
         order = np.argsort(journeys)
         journey = order[np.searchsorted(journeys[order], of[entries])]
         ref = self._memory["e_ref"][entries]
         number, row = ref >> 32, ref & 0xFFFF_FFFF
         parts, whose = [], []
-        for i in np.unique(number).tolist():
+        for i in distinct(number).tolist():
             parts.append(pieces[i].take(row[number == i]))
             whose.append(journey[number == i])
         return self._data.frames(parts), np.concatenate(whose)

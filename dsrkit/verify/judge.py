@@ -14,7 +14,7 @@ from dsrkit.model.names import REWRITES
 from dsrkit.tables import PROFILES
 from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import cell_id
-from dsrkit.verify.arrays import distinct
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import DIRECTIONS, ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
@@ -243,7 +243,7 @@ class Judge:
                 seen = way.rows[:, i] >= 0
                 rows = way.rows[seen, i]
                 if len(rows):
-                    ends = np.unique(np.concatenate([f.eth_src[rows], f.eth_dst[rows]]))
+                    ends = distinct(np.concatenate([f.eth_src[rows], f.eth_dst[rows]]))
                     self.link_macs[point.tap] |= set(ends.tolist()) - {0}
                     self.forms_at[point.tap].add(point.form)
 
@@ -254,14 +254,14 @@ class Judge:
             if not len(way.rows):
                 continue
             length = f.ip_len[way.rows.max(axis=1)] if octets is None else octets[direction]
-            through = np.isin(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
+            through = among(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
             # A request in the form for servers has been through the load balancer; a reply in the form for clients
             # has, where the load balancer makes it.
             made = REWRITTEN if way.direction == REQUEST else PLAIN if self.scene.mode in ("nat", "fullnat") else None
             for i, point in enumerate(way.points):
                 seen = way.rows[:, i] >= 0
                 rows = way.rows[seen, i]
-                through[seen] |= np.isin(f.eth_dst[rows], lb) | np.isin(f.eth_src[rows], lb)
+                through[seen] |= among(f.eth_dst[rows], lb) | among(f.eth_src[rows], lb)
                 if point.form == made:
                     through[seen] = True
             if way.direction == REQUEST:
@@ -319,6 +319,6 @@ def _horizon(when: Ints, until: int | None) -> int | None:
 
 def without_clients(f: Frames, flows: Flows, scene: Scene) -> Flows:
     """Full NAT replaces the client's address, so nothing but TCP's numbers, ids and payload identify a packet."""
-    own = np.isin(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
+    own = among(flows.server >> 16, list(scene.vips | scene.ips("real-server")))
     bare = identities(f, flows.direction, flows.client, addressless=True)
     return Flows(flows.direction, flows.client, flows.server, np.where(own, bare, flows.identity))

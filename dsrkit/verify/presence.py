@@ -463,14 +463,14 @@ class Presence:
     def _frames_for_vip(self, f: Frames, flows: Flows, leaving: Mask) -> None:
         lb = self._lb()
         sent = leaving & (flows.direction == REQUEST) & among(f.eth_src, lb)
-        self._lb_out |= set(np.unique(f.tap[sent]).tolist())
+        self._lb_out |= set(distinct(f.tap[sent]).tolist())
         plain = self._to_vip(f, flows, leaving)
         right = plain & among(f.eth_dst, lb)
-        self._lb_in |= set(np.unique(f.tap[right]).tolist())
-        for sender in np.unique(f.eth_src[right]).tolist():
+        self._lb_in |= set(distinct(f.tap[right]).tolist())
+        for sender in distinct(f.eth_src[right]).tolist():
             self._to_lb[sender] += f.count(right & (f.eth_src == sender))
         past = plain & among(f.eth_dst, self._servers())
-        for sender in np.unique(f.eth_src[past]).tolist():
+        for sender in distinct(f.eth_src[past]).tolist():
             _count_frames(f, np.flatnonzero(past & (f.eth_src == sender)), self._past_lb[sender])
 
     def _claims_by_servers(self, f: Frames, leaving: Mask) -> None:
