@@ -441,6 +441,8 @@ def _expected(f: Frames, scene: Scene, name: str, rule: Rule, rows: Ints) -> str
             base, known = column(f, source, rows)
             if not known[0]:
                 return f"as {source}"
+            if low == high == 0:  # a fingerprint has any sign
+                return show(f, name, int(base[0]))
             ends = sorted({max(int(base[0]) + low, 0), max(int(base[0]) + high, 0)})
             return " to ".join(show(f, name, e) for e in ends)
         case Affine(Const(value), low, high):
