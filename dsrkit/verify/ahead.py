@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-_DEPTH: Final = 2
+_DEPTH: Final = 4
 _MOMENT_S: Final = 0.05
 """How soon a thread notices that nobody asks any more."""
 

@@ -53,10 +53,14 @@ class Piece:
     tap: Ints
     number: Ints
     past: Records | None = None  # as `Frames.past`
+    ts: Ints = field(init=False)  # near each other, where rows are wide
+
+    def __post_init__(self) -> None:
+        self.ts = np.ascontiguousarray(self.rec["ts_ns"])
 
     def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
         """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
-        early = self.rec["ts_ns"] + offset <= until
+        early = self.ts <= until - offset
         if early.all():
             return self, self.take(slice(0, 0))
         first = int(early.argmin())
@@ -183,7 +187,7 @@ class Input:
                     live.remove(i)
                     continue
                 held[i].append(piece)
-                reached[i] = max(reached[i], int(piece.rec["ts_ns"].max()) + self._files[i].offset)
+                reached[i] = max(reached[i], int(piece.ts.max()) + self._files[i].offset)
                 count += len(piece.rec)
             until = min((reached[i] for i in live), default=None)
             pieces = self._cut(held, until)

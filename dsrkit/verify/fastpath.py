@@ -42,6 +42,7 @@ EDGE_NS: Final = 5_000_000
 """A second sighting at the same place (a mirror port's copy, a loop) comes within this time."""
 SETTLE_NS: Final = 1_000_000_000
 _MOST_WAITING: Final = 30_000
+_MANY_NEWS: Final = 10_000
 _SHOWN: Final = 16
 _MOST_CLASSES: Final = 4_000
 _MOST_FLOWS: Final = 1 << 17
@@ -104,6 +105,7 @@ class FastPath:
         self._known = (0, 0)
         self.evidence = roles.Evidence()
         """What was seen, for roles: of all packets, for those that are counted by their examples."""
+        self._news: list[tuple[Ints, Ints, Ints]] = []
         self._told: Counter[int] = Counter()
         self._handshakes: Counter[tuple[int, int]] = Counter()
         self.forgotten = 0
@@ -292,8 +294,17 @@ class FastPath:
             mine = np.flatnonzero(number == i)
             when[mine], tap[mine] = pieces[i].rec["ts_ns"][row[mine]], pieces[i].tap[row[mine]]
             self._clients(pieces[i], row[mine])
-        for observer in self._judge.observers:
-            observer.began(servers[opened[:, 0]], when, tap)
+        self._news.append((servers[opened[:, 0]], when, tap))
+        if sum(len(when) for _, when, _ in self._news) > _MANY_NEWS:
+            self._tell_news()
+
+    def _tell_news(self) -> None:
+        """Tell the observers of connections that began."""
+        if self._news:
+            server, when, tap = (np.concatenate(column) for column in zip(*self._news, strict=True))
+            for observer in self._judge.observers:
+                observer.began(server, when, tap)
+            self._news.clear()
 
     def _tell_handshakes(self) -> None:
         connections = self._judge.presence.connections
@@ -440,6 +451,7 @@ class FastPath:
                 f"{self.forgotten:,} open connections rested too long to be remembered among so many: "
                 "a later packet of theirs counts as a connection of its own"
             )
+        self._tell_news()
         self._tell_handshakes()
         numbers = [number for number in self._kinds if self._memory["c_count"][number]]
         if not numbers:

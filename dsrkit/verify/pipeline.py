@@ -8,7 +8,9 @@ fast path, evidence is gathered in a pass of its own. From a pipe, which cannot 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +30,7 @@ from dsrkit.verify.observer import Observer
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.stated import scene_of
 
+_SWITCH_S: Final = 0.0002
 _ATTEMPTS: Final = 3
 """Roles that keep changing with what is looked at are decided in a pass of their own."""
 
@@ -66,8 +69,21 @@ def examine(
         data.start_over()
         return Judge(scene, data.taps, [observer(scene, data.taps, loaded) for observer in observers])
 
-    judged = _judged(data, scene, judge)
+    with _handing_over(jobs):
+        judged = _judged(data, scene, judge)
     return conclude(judged, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
+
+
+@contextmanager
+def _handing_over(jobs: int) -> Iterator[None]:
+    """Let threads that scan for a fraction of a millisecond have the interpreter soon when they need it."""
+    before = sys.getswitchinterval()
+    if jobs > 1:
+        sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def known(what: str, value: str | None, words: Collection[str]) -> None:
