@@ -129,8 +129,10 @@ class FastPath:
             memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
         memory["f_key"] = np.zeros(_MOST_FLOWS, np.uint64)
-        for name in ("last", "bits", "server", "acked", "hits", "syn", "answer", "open", "held", "round"):
+        for name in ("last", "acked", "hits"):
             memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, np.int64)
+        for name in ("bits", "server", "syn", "answer", "open", "held", "round"):
+            memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, np.int32)
         for name, size in (("h", 1 << 14), ("c", 1 << 14)):
             memory[f"{name}_key"] = np.zeros(size, np.uint64)
         memory["h_server"] = np.full(1 << 14, -1, np.int64)
