@@ -113,6 +113,7 @@ class Connection:
     server: int = -1
     answered: bool = False
     opened: bool = False  # its client was seen to acknowledge the answer
+    counted: bool = False  # it began on the fast path, which has counted it as answered
     answer_at: list[Point] = field(default_factory=list)
     answer_to: set[int] = field(default_factory=set)  # MACs that answers were sent to
     answer_time: dict[int, int] = field(default_factory=dict)  # tap -> when the first answer passed
@@ -220,6 +221,19 @@ class Connections:
                 # Between server and load balancer an answer is in the server's own name, as it must be.
                 self.judged_answers[tap] += count if mac not in lbs else 0
 
+    def conversed(self, requests: Frames, server: int, count: int) -> None:
+        """Count UDP conversations that were answered: sightings of a request of theirs."""
+        first = int(np.argmin(requests.tap))
+        self.answered[server, UDP, self._vport(int(requests.target[first]) & 0xFFFF)] += count
+
+    def heard(self, answer: Frames, asked: set[int], count: int) -> None:
+        """Count the first answers of such conversations: sightings of one, and the taps that show requests too."""
+        lbs = self.scene.macs("lb") if self.scene.mode in ("nat", "fullnat") else set()
+        for tap, mac in zip(answer.tap.tolist(), answer.eth_dst.tolist(), strict=True):
+            if tap in asked:
+                self.two_way.add((UDP, tap))
+                self.judged_answers[tap] += count if mac not in lbs else 0
+
     def finish(self) -> list[Connection]:
         """The connections that got no answer."""
         scanners = {c.client for c in self._tcp.values() if c.scans}
@@ -240,7 +254,7 @@ class Connections:
         return any(len(self._low[tap, mac, c.client >> 16]) > 1 for tap, ttl, mac, _ in c.sent if ttl < _TRACING_TTL)
 
     def _close(self, c: Connection) -> None:
-        self.answered[c.group] += 1
+        self.answered[c.group] += not c.counted
         asks_on = c.proto == TCP and not c.opened and c.copies >= COPIES and c.repeated_after_answer
         if asks_on and len(self.unheard) < _MOST_OPEN:
             self.unheard.append(c)
@@ -342,6 +356,7 @@ class Connections:
             c = self._udp.get((client, port))
             if c is None:
                 c = self._udp[client, port] = Connection(UDP, client, port)
+                c.answered = c.counted = f.past is not None and int(f.past["last"][row]) > 0
             self._ask(f, journeys, c, row, n)
         answers = np.flatnonzero(f.is_udp_head & (flows.direction == REPLY) & leaving)
         _, first = np.unique(mix(flows.client[answers], f.tap[answers], flows.server[answers]), return_index=True)

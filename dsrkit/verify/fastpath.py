@@ -10,7 +10,7 @@ that belong to no conversation with the service (ARP, ICMP, DNS, health checks, 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Final, cast
@@ -23,7 +23,7 @@ from dsrkit.verify import roles
 from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.batches import LATER_ROWS, MOST_TAPS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import PAST, REPLY, REQUEST, Frames, Ints, Records, Words
+from dsrkit.verify.frames import PAST, REPLY, REQUEST, UDP, Frames, Ints, Records, Words
 from dsrkit.verify.journeys import Beside, Journeys, Way, servers_of
 from dsrkit.verify.judge import Judge
 from dsrkit.verify.observer import Bulk
@@ -313,6 +313,15 @@ class FastPath:
         for (asked, answered), n in self._handshakes.items():
             begins, says = self._kinds[asked], self._kinds.get(answered)
             connections.began(self._alone(begins), self._alone(says) if says else None, begins.server, n)
+        taps: dict[int, set[int]] = defaultdict(set)
+        datagrams = [(number, kind) for number, kind in self._kinds.items() if kind.proto == UDP]
+        for number, kind in datagrams:
+            if kind.direction == REQUEST and (n := int(self._memory["c_begun"][number])):
+                connections.conversed(self._alone(kind), kind.server, n)
+                taps[kind.server] |= set(kind.tap.tolist())
+        for number, kind in datagrams:
+            if kind.direction == REPLY and (n := int(self._memory["c_begun"][number])):
+                connections.heard(self._alone(kind), taps[kind.server], n)
 
     def _alone(self, kind: Kind) -> Frames:
         return Frames(self._scene.book, kind.rec, kind.tap, kind.number)

@@ -71,12 +71,13 @@ VARIANTS = 4
 """How a row is read: by the depth of its innermost header (1 or 2) and its direction."""
 
 # what is remembered of a flow, as bits
-SLOW, ANSWERED, BEGUN, COUNTED, CLOSED, LOST = 1, 2, 4, 8, 16, 32
+SLOW, ANSWERED, BEGUN, COUNTED, CLOSED, LOST, HEARD = 1, 2, 4, 8, 16, 32, 64
 _SLOW = cython.declare(cython.longlong, SLOW)
 _ANSWERED = cython.declare(cython.longlong, ANSWERED)
 _BEGUN = cython.declare(cython.longlong, BEGUN)
 _COUNTED = cython.declare(cython.longlong, COUNTED)
 _CLOSED = cython.declare(cython.longlong, CLOSED)
+_HEARD = cython.declare(cython.longlong, HEARD)
 
 # states of a class of journeys
 UNKNOWN, RIGHT, WRONG = 0, 1, 2
@@ -894,6 +895,9 @@ class Join:
             self.f_acked[flow] = self.acknowledges(n, what)
         if (what >> 16) & 1 == 0 and (what & 2) == 0 and (self.f_bits[flow] & _BEGUN) == 0:
             self.f_bits[flow] |= _BEGUN
+            self.c_begun[kind] += 1
+        elif (what >> 20) & 0xFF == 17 and (what >> 16) & 1 != 0 and (self.f_bits[flow] & _HEARD) == 0:
+            self.f_bits[flow] |= _HEARD
             self.c_begun[kind] += 1
         if (what & 1) != 0:
             self.f_bits[flow] |= _CLOSED

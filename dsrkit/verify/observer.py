@@ -39,7 +39,8 @@ class Outcome:
 @dataclass(slots=True)
 class Bulk:
     """What the fast path counted of one direction, by journey: packets (`count`), their octets, connections that began
-    with such a packet, and those whose first word after the handshake it was. Shape: (journeys,) each."""
+    with such a packet, and those whose first word after the handshake it was; of UDP, the first request or the first
+    answer. Shape: (journeys,) each."""
 
     count: Ints
     octets: Ints

@@ -145,6 +145,29 @@ def test_faults_among_healthy_traffic_are_found(mode: str, tunnel: str | None, s
     assert min(sizes.counted) > 2000
 
 
+@pytest.mark.parametrize(("mode", "loss"), [("nat", 0.0), ("nat", 0.03), ("l3dsr-tunnel", 0.0), ("l3dsr-tunnel", 0.03)])
+def test_conversations_over_udp_are_counted_as_answered(mode: str, loss: float, sizes: Sizes, tmp_path: Path) -> None:
+    """What is lost of many conversations is measured by all of them, and they are no TCP connections."""
+    file = tmp_path / "udp.pcapng"
+    dsrkit.craft(mode, flows=2000, clients=50, rate=2000, protocol="udp", loss=loss).write(file)
+    sizes.whole()
+    whole = dsrkit.verify(file)
+    sizes.portions(1500)
+    parts = dsrkit.verify(file)
+    assert sum(sizes.counted) > 2000
+    assert findings(parts) == findings(whole) == []
+    assert presence(parts) == presence(whole)
+
+
+def presence(report: dsrkit.Report) -> list[tuple[str, str, str, int, int]]:
+    names = ("answered", "answered-by-vip", "flow-kept")
+    return sorted(
+        (cell.cell, cell.hop, cell.verdict, cell.checked, cell.failed)
+        for cell in report.cells
+        if cell.cell.rpartition(".")[2] in names
+    )
+
+
 def test_jobs_change_nothing(sizes: Sizes, tmp_path: Path) -> None:
     truth = generate.generate(Plan(mode="nat", packets=3000, connection=30, faults=1), tmp_path)
     files = [str(path) for path in truth.files.values()]

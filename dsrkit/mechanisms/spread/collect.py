@@ -89,7 +89,8 @@ class Collector:
                 _add(packets, service, who, many.count[known])
                 _add(octets, service, who, many.octets[known])
                 _add(counts.connections, service, who, many.began[known])
-            for one, n in zip(service.tolist(), many.spoke[known].tolist(), strict=True):
+            sure = known & p.tcp
+            for one, n in zip(p.service[sure].tolist(), many.spoke[sure].tolist(), strict=True):
                 self.judged[one] += n
 
     def _within_bounds(self, service: Ints) -> Mask:
