@@ -182,6 +182,8 @@ class Connections:
             c = self._tcp.get(key)
             if c is None:
                 c = self._tcp[key] = Connection(TCP, int(flows.client[row]), int(flows.server[row]) & 0xFFFF)
+                if f.past is not None and f.past["last"][row] > 0 and f.past["isn"][row] == f.seq[row]:
+                    c.answered = c.counted = True
             self._ask(f, journeys, c, row, 1)
         back = (f.ack - 1) & 0xFFFF_FFFF
         for row, key in _keyed(back, whom, np.flatnonzero(is_synack(f) & leaving)):

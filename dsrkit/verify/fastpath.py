@@ -46,6 +46,9 @@ _MANY_NEWS: Final = 10_000
 _SHOWN: Final = 16
 _MOST_CLASSES: Final = 4_000
 _MOST_FLOWS: Final = 1 << 17
+_LONG: Final = ("last", "acked", "begin", "hits")
+_SHORT: Final = ("bits", "server", "syn", "answer", "open", "held", "round")
+"""What is remembered of a flow, in 64 bits and in 32."""
 _NEVER: Final = (1 << 63) - 1
 
 _ANYWHERE: Final = ("eth_src", "eth_dst", "iface", "ifindex", "linktype", "eth_type", "ethertype", "vlan0", "vlan1")
@@ -129,10 +132,9 @@ class FastPath:
             memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
         memory["f_key"] = np.zeros(_MOST_FLOWS, np.uint64)
-        for name in ("last", "acked", "hits"):
-            memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, np.int64)
-        for name in ("bits", "server", "syn", "answer", "open", "held", "round"):
-            memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, np.int32)
+        for names, kind in ((_LONG, np.int64), (_SHORT, np.int32)):
+            for name in names:
+                memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, kind)
         for name, size in (("h", 1 << 14), ("c", 1 << 14)):
             memory[f"{name}_key"] = np.zeros(size, np.uint64)
         memory["h_server"] = np.full(1 << 14, -1, np.int64)
@@ -171,7 +173,7 @@ class FastPath:
         gone[kept] = False
         over = (memory["f_bits"][:flows] & self._module.CLOSED) != 0
         self.forgotten += int((gone & ~over).sum())
-        for name in ("key", "last", "bits", "server", "acked", "hits", "syn", "answer", "open", "held", "round"):
+        for name in ("key", *_LONG, *_SHORT):
             column = memory[f"f_{name}"]
             column[: len(kept)] = column[kept]
         memory["f_table"][:] = 0
@@ -275,6 +277,7 @@ class FastPath:
         bits = memory["f_bits"][flow]
         out["last"] = np.where(counted, memory["f_last"][flow] - memory["t_shift"][tap], 0)
         out["server"] = np.where(counted, memory["f_server"][flow], -1)
+        out["isn"] = np.where(counted, memory["f_begin"][flow], -1)
         out["begun"] = counted & ((bits & module.BEGUN) != 0)
         out["closed"] = counted & ((bits & module.CLOSED) != 0)
         return out

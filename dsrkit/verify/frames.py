@@ -124,9 +124,12 @@ Reader: TypeAlias = Callable[[int, int, int], bytes]
 """Octets of a tap's file by tap, offset and size."""
 
 
-PAST: Final = np.dtype([("last", np.int64), ("server", np.int16), ("begun", np.bool_), ("closed", np.bool_)])
+PAST: Final = np.dtype(
+    [("last", np.int64), ("isn", np.int64), ("server", np.int16), ("begun", np.bool_), ("closed", np.bool_)]
+)
 """What is known of the earlier packets of a packet's flow, where the fast path has counted them: time of the last one
-(ns; 0: none), index of the real server (-1: unknown), whether the client has spoken, whether anybody has closed."""
+(ns; 0: none), its SYN's sequence number (-1: not seen), index of the real server (-1: unknown), whether the client has
+spoken, whether anybody has closed."""
 
 
 class Frames:

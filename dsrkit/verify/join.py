@@ -148,6 +148,7 @@ class Join:
     f_bits: cython.int[::1]
     f_server: cython.int[::1]
     f_acked: cython.longlong[::1]
+    f_begin: cython.longlong[::1]
     f_open: cython.int[::1]
     f_held: cython.int[::1]
     f_hits: cython.longlong[::1]
@@ -207,6 +208,7 @@ class Join:
         self.j_outer = memory["j_outer"]
         self.f_table, self.f_key, self.f_last = memory["f_table"], memory["f_key"], memory["f_last"]
         self.f_bits, self.f_server, self.f_acked = memory["f_bits"], memory["f_server"], memory["f_acked"]
+        self.f_begin = memory["f_begin"]
         self.f_hits, self.f_syn, self.f_answer = memory["f_hits"], memory["f_syn"], memory["f_answer"]
         self.f_round, self.f_open, self.f_held = memory["f_round"], memory["f_open"], memory["f_held"]
         self.h_key, self.h_server = memory["h_key"], memory["h_server"]
@@ -457,6 +459,7 @@ class Join:
             self.f_bits[flow] = _SLOW
         self.f_server[flow] = -1
         self.f_acked[flow] = -1
+        self.f_begin[flow] = -1
         self.f_hits[flow] = 0
         self.f_round[flow] = -1
         self.f_held[flow] = -1
@@ -647,7 +650,8 @@ class Join:
                 self.f_open[flow] = 0
             if (what & 2) != 0:
                 if (what & 0x10) == 0:
-                    if (what >> 16) & 1 != 0 or self.f_syn[flow] >= 0:
+                    # one that is sent again begins nothing
+                    if (what >> 16) & 1 != 0 or self.f_syn[flow] >= 0 or self.f_begin[flow] == self.half(n, 32):
                         self.f_bits[flow] |= _SLOW
                     self.f_syn[flow] = j
                 elif (what >> 16) & 1 != 0:
@@ -886,6 +890,7 @@ class Join:
                 self.r_open[self.opened * 3 + 1] = self.j_class[self.f_answer[flow]]
             self.r_open[self.opened * 3 + 2] = n
             self.opened += 1
+            self.f_begin[flow] = self.half(n, 32)
             self.f_bits[flow] = (self.f_bits[flow] | _COUNTED) & ~(_BEGUN | _CLOSED)
             self.c_fresh[kind] += 1
         elif (self.f_bits[flow] & _COUNTED) == 0 and self.f_syn[flow] < 0:

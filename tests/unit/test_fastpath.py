@@ -159,6 +159,20 @@ def test_conversations_over_udp_are_counted_as_answered(mode: str, loss: float, 
     assert presence(parts) == presence(whole)
 
 
+def test_a_syn_that_is_sent_again_later_begins_no_second_connection(sizes: Sizes, tmp_path: Path) -> None:
+    file = tmp_path / "lossy.pcapng"
+    dsrkit.craft("l2dsr", flows=300, clients=20, rate=2000, loss=0.02).write(file)
+    sizes.whole()
+    whole = dsrkit.verify(file)
+    sizes.portions(1500)
+    parts = dsrkit.verify(file)
+    assert sum(sizes.counted) > 1000
+    assert (
+        [service.connections for service in parts.spread] == [service.connections for service in whole.spread] == [300]
+    )
+    assert presence(parts) == presence(whole)
+
+
 def presence(report: dsrkit.Report) -> list[tuple[str, str, str, int, int]]:
     names = ("answered", "answered-by-vip", "flow-kept")
     return sorted(

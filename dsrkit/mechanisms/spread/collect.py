@@ -178,6 +178,7 @@ class Collector:
         counted = ~known & (past["last"] > 0)
         for column in ("server", "counted"):
             old[column][counted] = past["server"][counted]
+        old["isn"][counted] = past["isn"][counted]
         old["begun"][counted] = past["begun"][counted]
         old["closed"][counted] = np.where(past["closed"][counted], CLIENT_DONE, 0)
         old["balancer"][counted] = p.balancer[rows][counted]
