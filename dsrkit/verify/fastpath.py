@@ -387,7 +387,7 @@ class FastPath:
         if new:
             journeys = memory["r_new"][:new].copy()
             frames, journey = self._sightings(pieces, journeys)
-            flows = self._judge.orient(frames)
+            flows = self._judge.orient(frames, learn=False)
             found = servers_of(frames, flows, self._scene, np.arange(frames.n))
             own = np.full(len(journeys), -1, np.int64)
             np.maximum.at(own, journey, found)
@@ -491,7 +491,7 @@ class FastPath:
         )
         frames.weight = np.repeat(counted, sizes)
         starts = np.cumsum(sizes) - sizes
-        flows = self._judge.orient(frames)
+        flows = self._judge.orient(frames, learn=False)
         ways: dict[int, Way] = {}
         of: dict[int, Ints] = {}
         server, at = np.full(frames.n, -1, np.int64), np.full(frames.n, -1, np.int64)

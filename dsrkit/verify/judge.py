@@ -134,7 +134,7 @@ class Judge:
         `journey` is that of each packet, `server` each journey's real server, -1 if it is not known. Points are those
         that are known; a journey past another one is not right.
         """
-        flows = self.orient(f)
+        flows = self.orient(f, learn=False)
         form = forms(f, flows, self.scene)
         count = len(server)
         direction = np.zeros(count, np.int64)
@@ -184,12 +184,15 @@ class Judge:
         for observer in self.observers:
             observer.weigh(f, flows, journeys, bulk)
 
-    def orient(self, f: Frames) -> Flows:
-        """Directions and identities, with what earlier batches showed to be servers."""
+    def orient(self, f: Frames, *, learn: bool = True) -> Flows:
+        """Directions and identities, with what earlier batches showed to be servers.
+
+        `learn`: what is a server here is one from now on. A few packets out of many are no ground for that.
+        """
         flows = oriented(f, self._services)
         served = flows.direction == REQUEST
         tagged = (f.proto << 56 | flows.server)[served]
-        if len(self._services) < 100_000:
+        if learn and len(self._services) < 100_000:
             self._services = distinct(np.concatenate([self._services, tagged]))
         return without_clients(f, flows, self.scene) if self.scene.mode == "fullnat" else flows
 

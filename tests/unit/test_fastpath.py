@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 import dsrkit
 from dsrkit.verify import batches, fastpath
 from dsrkit.verify.fastpath import FastPath
+from dsrkit.verify.frames import AddressBook
+from dsrkit.verify.judge import Judge
+from dsrkit.verify.scene import Scene
 from dsrkit.wire import _cython
 from dsrkit.wire.capture import read
 
@@ -171,6 +174,19 @@ def test_a_syn_that_is_sent_again_later_begins_no_second_connection(sizes: Sizes
         [service.connections for service in parts.spread] == [service.connections for service in whole.spread] == [300]
     )
     assert presence(parts) == presence(whole)
+
+
+def test_a_few_examples_do_not_teach_who_serves(tmp_path: Path) -> None:
+    """One answer from a server's own address looks like a request: that is not remembered."""
+    file = tmp_path / "own.pcapng"
+    dsrkit.craft("l3dsr-tunnel", flows=2, protocol="udp", fault="DSR321").write(file)
+    data = batches.Input(AddressBook(), [("all", str(file))], None)
+    frames = data.frames(next(data.portions()).pieces)
+    judge = Judge(Scene(data.book), data.taps)
+    judge.orient(frames, learn=False)
+    assert not len(judge._services)
+    judge.orient(frames)
+    assert len(judge._services)
 
 
 def presence(report: dsrkit.Report) -> list[tuple[str, str, str, int, int]]:
