@@ -190,8 +190,8 @@ def _node_of(cell: str) -> str:
 
 
 def _finding(taps: list[TapInfo], group: list[Verdict]) -> Finding:
-    # The cell with most failures leads; an address or a tag before the checksum that follows from it.
-    leading = ("ip.dst", "ip.src", "ip.dsfield.dscp", "ip.ttl")
+    # The cell with most failures leads; an address, a tag or the payload before the checksum that follows from it.
+    leading = ("ip.dst", "ip.src", "ip.dsfield.dscp", "ip.ttl", "l4.payload")
     lead = max(group, key=lambda v: (_SEVERITIES.index(v.severity), v.failed, v.field in leading))
     frames: list[FrameRef] = []
     for v in group:
