@@ -475,7 +475,37 @@ def forms(f: Frames, flows: Flows, scene: Scene) -> Ints:
         form[decapsulated(f, flows)] = DECAPSULATED
     elif scene.mode in ("nat", "fullnat", "l3dsr-dscp"):
         form[among(server, list(scene.ips("real-server") - scene.vips))] = REWRITTEN
+        left = np.flatnonzero(left_as_it_came(f, flows, scene, form))
+        form[left[_of_the_vip(f, flows, scene, left)]] = PLAIN
     return form
+
+
+def left_as_it_came(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
+    """Replies that the load balancer sends on towards clients in a server's own name.
+
+    So does one that routes what clients ask a server itself.
+    """
+    if scene.mode not in ("nat", "fullnat"):
+        return np.zeros(f.n, bool)
+    out = (flows.direction == REPLY) & (form == REWRITTEN)
+    out &= among(f.eth_src, list({mac for _, mac, _ in scene.answers_leave}))
+    rows = np.flatnonzero(out)
+    ways = zip(f.tap[rows].tolist(), f.eth_src[rows].tolist(), f.eth_dst[rows].tolist(), strict=True)
+    out[rows] = [way in scene.answers_leave for way in ways]
+    return np.asarray(out, bool)
+
+
+def _of_the_vip(f: Frames, flows: Flows, scene: Scene, rows: Ints) -> Mask:
+    """Which of some replies are to clients that ask the VIP, and no server itself. Shape: as `rows`."""
+    if not len(rows):
+        return np.zeros(0, bool)
+    who, server = mix(flows.client, f.proto), flows.server >> 16
+    asks = flows.direction == REQUEST
+    of_vip = among(who[rows], distinct(who[asks & among(server, list(scene.vips))]))
+    if f.past is not None:
+        of_vip |= f.past["last"][rows] > 0
+    past_lb = asks & ~among(server, list(scene.vips)) & ~among(f.eth_src, list(scene.macs("lb")))
+    return np.asarray(of_vip & ~among(who[rows], distinct(who[past_lb])), bool)
 
 
 def in_service(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
@@ -487,7 +517,9 @@ def in_service(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
     vip = among(server, list(scene.vips))
     if scene.mode == "l3dsr-tunnel":
         vip &= (f.tunnel == 0) | (f.tunnel == scene.tunnel) | (scene.tunnel == 0)
-    real = among(server, list(scene.ips("real-server"))) & (form == REWRITTEN)
+    real = among(server, list(scene.ips("real-server")))
+    if scene.mode not in ("nat", "fullnat"):  # there the load balancer may have left a reply as it came
+        real &= form == REWRITTEN
     if scene.services:
         real &= among(f.proto << 16 | port, scene.port_codes()) | f.fragment
     # The load balancer's own conversations with servers are checks, not traffic (full NAT apart).

@@ -28,6 +28,7 @@ from dsrkit.verify.journeys import (
     Way,
     forms,
     in_service,
+    left_as_it_came,
     pair_counts,
     servers_named,
 )
@@ -144,6 +145,7 @@ class Judge:
         strange = [i for i, point in enumerate(points) if point is None]
         fine[journey[strange]] = False
         fine[journey[~in_service(f, flows, self.scene, form)]] = False
+        fine[journey[left_as_it_came(f, flows, self.scene, form)]] = False  # whether rightly so, the others tell
         fine[journey[flows.direction != direction[journey]]] = False
         fine &= _of_one_server(journey, servers_named(f, flows, self.scene, np.arange(f.n)), count)
         ways = {}

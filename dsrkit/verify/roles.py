@@ -233,6 +233,7 @@ class _Inference:
         self._clients()
         self._routers()
         self._services()
+        self._ways_out()
         self._number()
 
     # mode
@@ -589,6 +590,19 @@ class _Inference:
                 if answer.dscp and answer.asked != answer.answered and answer.answered in self.s.vips:
                     self.s.tags.setdefault((answer.answered, answer.asked), Counter())[answer.dscp] += n
 
+    def _ways_out(self) -> None:
+        """Links on which a load balancer sends replies in the VIP's name to somebody who is neither server nor load
+        balancer."""
+        lbs, servers = self.s.macs("lb"), self.s.macs("real-server")
+        self.s.answers_leave = {
+            (sight.tap, sight.eth_src, sight.eth_dst)
+            for sight, direction, _ in self.places
+            if direction == REPLY
+            and sight.server in self.s.vips
+            and sight.eth_src in lbs - servers
+            and sight.eth_dst not in lbs | servers | {0}
+        }
+
     def _number(self) -> None:
         """Give inferred machines of a role the order of their addresses, so that names do not depend on the input's."""
         for role, stem in (("real-server", "rs"), ("lb", "lb"), ("router", "router")):
@@ -745,7 +759,7 @@ def alike(a: Scene, b: Scene) -> bool:
 
 def adopt(a: Scene, b: Scene) -> None:
     """Let `b`, which is like `a`, have what `a` knows besides: all clients and claims."""
-    b.claims = a.claims
+    b.claims, b.answers_leave = a.claims, a.answers_leave
     b.parties = [p for p in b.parties if p.role != "client"] + [p for p in a.parties if p.role == "client"]
 
 

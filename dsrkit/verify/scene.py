@@ -59,6 +59,8 @@ class Scene:
     tags: dict[tuple[int, int], Counter[int]] = field(default_factory=dict)  # (VIP, RIP) -> DSCP seen or stated
     tag_of_vip: dict[int, int] = field(default_factory=dict)  # DSCP -> VIP, as stated by a spec
     claims: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)  # (address, MAC) -> how it was claimed
+    answers_leave: set[tuple[int, int, int]] = field(default_factory=set)
+    """(tap, MAC of a load balancer, next MAC) of frames that take replies in a VIP's name to clients."""
     path_request: tuple[str, ...] = ()
     path_reply: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
