@@ -490,8 +490,9 @@ def left_as_it_came(f: Frames, flows: Flows, scene: Scene, form: Ints) -> Mask:
     out = (flows.direction == REPLY) & (form == REWRITTEN)
     out &= among(f.eth_src, list({mac for _, mac, _ in scene.answers_leave}))
     rows = np.flatnonzero(out)
-    ways = zip(f.tap[rows].tolist(), f.eth_src[rows].tolist(), f.eth_dst[rows].tolist(), strict=True)
-    out[rows] = [way in scene.answers_leave for way in ways]
+    if len(rows):
+        ways = np.asarray(sorted(scene.answers_leave), np.int64).T
+        out[rows] = among(mix(f.tap[rows], f.eth_src[rows], f.eth_dst[rows]), mix(*ways))
     return np.asarray(out, bool)
 
 

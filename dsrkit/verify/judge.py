@@ -35,6 +35,7 @@ from dsrkit.verify.journeys import (
 from dsrkit.verify.observer import Bulk, Observer
 from dsrkit.verify.presence import Presence
 from dsrkit.verify.scene import Scene, TapInfo
+from dsrkit.verify.strays import Strays
 from dsrkit.verify.verdicts import Point, Tally, Verdict
 from dsrkit.wire.rows import joined as joined_rows
 
@@ -73,6 +74,7 @@ class Judge:
     observers: Sequence[Observer] = ()
     joiner: Joiner = field(init=False)
     presence: Presence = field(init=False)
+    strays: Strays = field(init=False)
     cells: Tally = field(default_factory=Tally)
     clocks: Clocks = field(default_factory=Clocks)
     pairs: Counter[tuple[int, int, str]] = field(default_factory=Counter)  # ids of points, protocol -> packets at both
@@ -89,6 +91,7 @@ class Judge:
     def __post_init__(self) -> None:
         self.joiner = Joiner(self.scene, self.taps)
         self.presence = Presence(self.scene, self.taps, self.joiner)
+        self.strays = Strays(self.scene, self.taps)
 
     def feed(self, new: Frames, until: int | None, beside: Mapping[int, Beside] | None = None) -> Flows:
         """Judge one batch; `until` is the time up to which it is complete, None for the last one. Returns its flows.
@@ -108,6 +111,7 @@ class Judge:
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
             self.cells.add(verdict)
         self.presence.feed(f, flows, settled, ~waiting)
+        self.strays.feed(f, flows, ~waiting)
         for observer in self.observers:
             observer.follow(f, flows, settled, ~waiting)
         self._count(f, flows, settled)
@@ -201,6 +205,8 @@ class Judge:
     def verdicts(self) -> list[Verdict]:
         """Everything that was judged; call once, after the last batch."""
         self.joiner.name_points()
+        for verdict in self.strays.judge(self.cells.all()):
+            self.cells.add(verdict)
         return [*self._mode(), *self._in_order(self.cells.all()), *self.presence.verdicts()]
 
     def _in_order(self, verdicts: list[Verdict]) -> list[Verdict]:

@@ -234,6 +234,7 @@ class _Inference:
         self._routers()
         self._services()
         self._ways_out()
+        self._ways_in()
         self._number()
 
     # mode
@@ -603,6 +604,19 @@ class _Inference:
             and sight.eth_dst not in lbs | servers | {0}
         }
 
+    def _ways_in(self) -> None:
+        """Where frames for real servers go, and which servers are on the link."""
+        scene, lbs = self.s, self.s.macs("lb") - {0}
+        servers = scene.ips("real-server") - scene.vips
+        for sight, direction, n in self.places:
+            place = sight.tap, sight.server
+            if sight.server not in servers or sight.tunnel:
+                continue
+            if direction == REQUEST and sight.eth_src in lbs and sight.eth_dst:
+                scene.frames_to.setdefault(place, Counter())[sight.eth_dst] += n
+            elif direction == REPLY and sight.eth_src and sight.ttl in INITIAL_TTLS:
+                scene.beside.add((*place, sight.eth_src))
+
     def _number(self) -> None:
         """Give inferred machines of a role the order of their addresses, so that names do not depend on the input's."""
         for role, stem in (("real-server", "rs"), ("lb", "lb"), ("router", "router")):
@@ -759,7 +773,7 @@ def alike(a: Scene, b: Scene) -> bool:
 
 def adopt(a: Scene, b: Scene) -> None:
     """Let `b`, which is like `a`, have what `a` knows besides: all clients and claims."""
-    b.claims, b.answers_leave = a.claims, a.answers_leave
+    b.claims, b.answers_leave, b.frames_to, b.beside = a.claims, a.answers_leave, a.frames_to, a.beside
     b.parties = [p for p in b.parties if p.role != "client"] + [p for p in a.parties if p.role == "client"]
 
 

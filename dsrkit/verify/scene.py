@@ -61,6 +61,10 @@ class Scene:
     claims: dict[tuple[int, int], Counter[str]] = field(default_factory=dict)  # (address, MAC) -> how it was claimed
     answers_leave: set[tuple[int, int, int]] = field(default_factory=set)
     """(tap, MAC of a load balancer, next MAC) of frames that take replies in a VIP's name to clients."""
+    frames_to: dict[tuple[int, int], Counter[int]] = field(default_factory=dict)
+    """(tap, real server's address) -> the MACs that load balancers send requests for it to."""
+    beside: set[tuple[int, int, int]] = field(default_factory=set)
+    """(tap, real server's address, MAC) of replies that no router has passed on."""
     path_request: tuple[str, ...] = ()
     path_reply: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
