@@ -102,12 +102,32 @@ def test_data_that_goes_to_another_server(nat: Nat, tmp_path: Path) -> None:
     report = nat.verified(tmp_path)
     assert (kept(report).verdict, kept(report).checked, kept(report).failed) == ("fail", 3, 1)
     (finding,) = [finding for finding in report.findings if f"nat.{FLOW_KEPT}" in finding.symptoms]
-    assert finding.code == "NAT207"
+    assert finding.code == f"nat.{FLOW_KEPT}"  # nothing was silent, so nothing tells why
     assert finding.severity == CHECKS[FLOW_KEPT].severity == "error"
     assert f"{CLIENT} port 2000" in finding.message
     assert [ref.frame for ref in finding.frames] == [len(nat.frames) - 2, len(nat.frames)]
     assert by_address(report, tcp_of(report)) == {"a": 2, "b": 1}
     assert tcp_of(report).moved == 1
+
+
+def test_data_that_goes_to_another_server_after_a_silence_was_forgotten(nat: Nat, tmp_path: Path) -> None:
+    nat.connect("a", 2000, 70_000)
+    nat.now += 900
+    nat.tcp("b", 2000, 70_011, "PA", 10)
+    (finding,) = nat.verified(tmp_path).findings
+    assert finding.code == "NAT207"
+    assert "had sent nothing for 900 s" in finding.message
+
+
+@pytest.mark.parametrize("silence", [0, 900])
+def test_a_packet_that_goes_astray_was_not_forgotten(nat: Nat, silence: int, tmp_path: Path) -> None:
+    nat.connect("a", 2000, 70_000)
+    nat.tcp("b", 2000, 70_011, "PA", 10)
+    nat.now += silence
+    nat.tcp("a", 2000, 70_021, "PA", 10)
+    (finding,) = nat.verified(tmp_path).findings
+    assert finding.code == f"nat.{FLOW_KEPT}"
+    assert "goes to the first server again" in finding.message
 
 
 def test_a_port_used_again_is_a_new_connection(nat: Nat, tmp_path: Path) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import agreeing, balancer, in_order, names, share, sightings, spoken, unanswered
+from dsrkit.tables.checks.spread import AT_ONCE, ELSEWHERE, RESTED, STRAYED
 from dsrkit.verify.connections import Connection
 from dsrkit.verify.verdicts import Verdict
 from dsrkit.wire.address import mac_text
-
-_NEW_OWNER: Final = "Another load balancer"
 
 
 def way(case: Case) -> Iterator[Diagnosis]:
@@ -181,10 +179,12 @@ def _swapped(case: Case) -> Iterator[Diagnosis]:
 def _moved(case: Case) -> Iterator[Diagnosis]:
     """Connections that continue at another server than they began at, as the load spread found them."""
     for verdict in case.failed(".flow-kept"):
-        elsewhere = _NEW_OWNER in verdict.message
-        option = case.mode == "l3dsr-tunnel" and "the SYN of" in verdict.message
+        elsewhere = ELSEWHERE in verdict.signs
+        option = case.mode == "l3dsr-tunnel" and AT_ONCE in verdict.signs
         forgot = "DSR314" if case.direct else "NAT207"
         codes = ("TUN414", "DSR314") if option else ("DSR318",) if elsewhere else (forgot,)
+        if codes == (forgot,) and (STRAYED in verdict.signs or not (case.direct or RESTED in verdict.signs)):
+            continue  # nothing was forgotten, or nothing tells why: the check itself says what is seen
         yield Diagnosis(
             codes,
             verdict.message,

@@ -145,6 +145,7 @@ class Collector:
         course = Course(
             service,
             int(before["seq"]),
+            int(before["last"]),
             int(before["server"]),
             int(before["balancer"]),
             bool(before["begun"]),
@@ -182,6 +183,7 @@ class Collector:
         old["begun"][counted] = past["begun"][counted]
         old["closed"][counted] = np.where(past["closed"][counted], CLIENT_DONE, 0)
         old["balancer"][counted] = p.balancer[rows][counted]
+        old["last"][counted] = past["last"][counted]
         return old, known | counted
 
     def _carried_on(self, p: Packets, rows: Ints) -> tuple[Ints, Ints, Ints, Mask, States, States]:

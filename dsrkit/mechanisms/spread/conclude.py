@@ -10,13 +10,16 @@ from dsrkit.mechanisms.spread.moves import Move
 from dsrkit.mechanisms.statistics import fairness
 from dsrkit.model.sections import Spread
 from dsrkit.model.sections.spread import Evenness, Fairness, Load
-from dsrkit.tables.checks.spread import CHECKS, FLOW_KEPT
+from dsrkit.tables.checks.spread import AT_ONCE, CHECKS, ELSEWHERE, FLOW_KEPT, RESTED, STRAYED
 from dsrkit.verify.frames import PROTOCOLS, REQUEST, TCP
 from dsrkit.verify.observer import Told
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.verify.verdicts import Verdict
 
 _MOST_PAIRS: Final = 3
+_SECOND: Final = 1_000_000_000
+_REST_NS: Final = _SECOND
+"""No timeout of a load balancer is shorter than this: what moves after less was not forgotten for its silence."""
 
 
 def section(scene: Scene, collector: Collector) -> tuple[Spread, ...]:
@@ -84,30 +87,70 @@ def verdicts(scene: Scene, collector: Collector, told: Told) -> list[Verdict]:
         verdict.tap = moves[0].after[0]
         verdict.expected, verdict.actual = (f"{_server(scene, moves[0].servers[i])}" for i in (0, 1))
         verdict.show(frame for move in moves for frame in (move.before, move.after) if frame is not None)
-        verdict.message = _message(scene, collector, bool(told.sections.get("takeovers")))
+        sign = _sign(moves)
+        verdict.signs = frozenset({sign} - {""})
+        verdict.message = _message(scene, collector, sign, bool(told.sections.get("takeovers")))
         suspects = {b for move in moves for b in move.balancers if b >= 0}
         verdict.nodes = tuple(p.name for i, p in enumerate(scene.role("lb")) if not suspects or i in suspects)
     return [verdict]
 
 
-def _message(scene: Scene, collector: Collector, takeover: bool) -> str:
+def _sign(moves: list[Move]) -> str:
+    """What tells the cause of moves; "" where nothing does."""
+    if all(move.at_once for move in moves):
+        return AT_ONCE
+    if any(-1 not in m.balancers and m.balancers[0] != m.balancers[1] for m in moves):
+        return ELSEWHERE
+    back = {id(move) for pair in _round_trips(moves) for move in pair}
+    for_good = [move for move in moves if id(move) not in back]
+    if not for_good:
+        return STRAYED
+    return RESTED if all(move.silence >= _REST_NS for move in for_good) else ""
+
+
+def _round_trips(moves: list[Move]) -> list[tuple[Move, Move]]:
+    """Moves of a connection that was not silent, and those by which it is back at its server."""
+    away: dict[tuple[int, int], Move] = {}
+    out = []
+    for move in sorted(moves, key=lambda move: move.when):
+        connection = move.service, move.client
+        left = away.pop(connection, None)
+        if left is not None and left.servers == move.servers[::-1] and left.silence < _REST_NS:
+            out.append((left, move))
+        else:
+            away[connection] = move
+    return out
+
+
+def _message(scene: Scene, collector: Collector, sign: str, takeover: bool) -> str:
     moves = collector.moves
     many = collector.moved.total()
     what = "connection was" if many == 1 else "connections were"
+    if sign == STRAYED:
+        moves = [left for left, _ in _round_trips(moves)]
+        what = "connection was for some packets" if many == 1 else "connections were for some packets"
     ways = _ways(scene, moves)
     first = min(moves, key=lambda move: move.when)
     example = f"the first is that of {scene.address(first.client >> 16)} port {first.client & 0xFFFF}"
     if len(moves) > 1:
-        span = (max(m.when for m in moves) - min(m.when for m in moves)) / 1e9
+        span = (max(m.when for m in moves) - min(m.when for m in moves)) / _SECOND
         example += f", all within {span:.3g} s"
-    if all(move.at_once for move in moves):
+    if sign == AT_ONCE:
         syns = f"the SYN of {many:,} connection{'' if many == 1 else 's'}"
         return f"{syns} went to one real server and what followed to another ({ways}); {example}"
     text = f"{many:,} {what} sent to another real server in the middle ({ways}); {example}. "
-    if any(-1 not in m.balancers and m.balancers[0] != m.balancers[1] for m in moves):
+    if sign == ELSEWHERE:
         cause = "the VIP was taken over" if takeover else "the path to the VIP changed (equal-cost routes, say)"
         return text + f"Another load balancer got their packets because {cause}, and did not know where they belong"
-    return text + "The load balancer stayed the same and had forgotten where they belong"
+    if sign == STRAYED:
+        return text + "What follows goes to the first server again: the load balancer has not forgotten it"
+    if sign == RESTED:
+        least = min(move.silence for move in moves) / _SECOND
+        return text + (
+            f"The load balancer stayed the same and had forgotten where they belong: their clients had sent nothing for"
+            f" {least:.3g} s or more"
+        )
+    return text + "The load balancer stayed the same, and not all of them had been silent"
 
 
 def _ways(scene: Scene, moves: list[Move]) -> str:

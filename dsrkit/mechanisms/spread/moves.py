@@ -30,6 +30,7 @@ class Move:
     servers: tuple[int, int]
     balancers: tuple[int, int]
     at_once: bool  # only the SYN went to the first server
+    silence: int  # how long the client had sent nothing. Units: ns
     before: Frame | None
     after: Frame
 
@@ -40,6 +41,7 @@ class Course:
 
     service: int
     seq: int  # of the last packet; -1: none yet
+    last: int  # when that was; 0: none yet
     server: int
     balancer: int
     begun: bool
@@ -55,6 +57,8 @@ class Course:
         beginning = not self.begun
         for i in rows:
             server, balancer = int(p.server[i]), int(p.balancer[i])
+            when, last = int(p.when[i]), self.last or int(p.when[i])
+            self.last = when
             if server < 0 or self.closed == OVER:
                 continue
             frame = f.ref(int(p.row[i]))
@@ -81,9 +85,8 @@ class Course:
             elif self.server not in (-1, server):
                 servers, balancers = (self.server, server), (self.balancer, balancer)
                 at_once = beginning and not self.begun
-                self.moves.append(
-                    Move(int(p.when[i]), self.service, int(p.client[i]), servers, balancers, at_once, before, frame)
-                )
+                client, silence = int(p.client[i]), when - last
+                self.moves.append(Move(when, self.service, client, servers, balancers, at_once, silence, before, frame))
             elif self.server == server and balancer >= 0 and self.balancer not in (-1, balancer):
                 self.handed_over = True
             self.begun, self.server = True, server

@@ -107,8 +107,16 @@ class Finder:
             f.seq[last],
             f.payload_len[last] > 0,
             f.ip_len[last],
-            None if f.past is None else f.past[last],
+            self._past(f, last),
         )
+
+    def _past(self, f: Frames, rows: Ints) -> Records | None:
+        """What the fast path knows of flows, its times like those of all taps."""
+        if f.past is None:
+            return None
+        past = f.past[rows]
+        past["last"] += np.where(past["last"] > 0, self._shift[f.tap[rows]], 0)
+        return past
 
     def _services(self, f: Frames, flows: Flows, named: Ints) -> tuple[Ints, Mask]:
         """The service of each packet, and whether its VIP is certain."""

@@ -19,3 +19,9 @@ CHECKS: Final[dict[str, Check]] = {
 }
 """By ``node.check``. A client's port that is used again, a SYN that is sent again before the handshake is over, and
 datagrams that get another server are new decisions of the load balancer and pass."""
+
+AT_ONCE: Final = "only the SYN went to the first server"
+ELSEWHERE: Final = "another load balancer has the connection"
+STRAYED: Final = "the first server gets what follows"
+RESTED: Final = "the connection was silent before"
+"""Signs by which causes of `FLOW_KEPT` are told apart."""
