@@ -6,6 +6,7 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 from dsrkit.classes import dataclass
@@ -196,8 +197,12 @@ def _fast(task: CheckTask) -> tuple[Judge, SliceInput, Gathered] | None:
     if next(data.portions()).until is None:  # one batch holds all
         return None
     portions = data.portions(fastpath.HEAD_ROWS, fastpath.PORTION_ROWS, passing=True)
+    head = next(portions)
+    judge.rehearse(data.frames(head.pieces))
+    everything = chain([head], portions)
+    del head
     path = FastPath(judge, data, module)
-    if not path.run(next(portions), portions):
+    if not path.run(everything):
         return None
     return judge, data, Gathered(path.evidence)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from types import ModuleType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from dsrkit.verify.flows import Flows
 from dsrkit.verify.frames import REQUEST, AddressBook, Frames, Ints, Words
 from dsrkit.wire import _cython
 from dsrkit.wire.capture import Rows
+from dsrkit.wire.rows import octets
 
 _I8, _U8 = np.int64, np.uint64
 LEG: Final = np.dtype(
@@ -77,10 +78,10 @@ class Sums:
         self._way_table = np.zeros(2 * _WAYS, np.uint64)
         sizes = (self._module.PACKET_WORDS * _PACKETS, self._module.BITMAP_WORDS)
         self._packets = [tuple(_lines(size) for size in sizes) for _ in range(2)]
-        self._tally.keep_segments(_octets(_lines(self._module.SEGMENT_WORDS * _SEGMENTS)))
+        self._tally.keep_segments(octets(_lines(self._module.SEGMENT_WORDS * _SEGMENTS)))
         self._ends = 0
         self._serving(len(known.services))
-        self._tally.keep_ways(_octets(self._way_table))
+        self._tally.keep_ways(octets(self._way_table))
         self._forget()
         self._teach()
         self._errors = 0
@@ -94,7 +95,7 @@ class Sums:
             tally.serve(*book.halves(end >> 16), end & 0xFFFF, code >> _PROTO_SHIFT)
         addresses, macs = machines(self._known)
         slots = 1 << max(6, (4 * (len(addresses) + len(macs))).bit_length())
-        tally.keep_special(_octets(np.zeros(2 * slots, np.uint64)))
+        tally.keep_special(octets(np.zeros(2 * slots, np.uint64)))
         keys = [tally.address(*book.halves(number)) for number in sorted(addresses)]
         for number, key in enumerate([*keys, *(tally.mac(mac) for mac in sorted(macs))], 1):
             tally.note_special(key, number)
@@ -110,12 +111,12 @@ class Sums:
             table[: len(self._table)] = self._table
             self._table = table
             slots = 1 << (2 * self._capacity).bit_length()
-            self._tally.keep_legs(_octets(table), _octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
+            self._tally.keep_legs(octets(table), octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
         self._serving(ends)
         if ways > _MOST_WAYS or self._ways.changed:
             self._ways.changed = False
             self._way_table.fill(0)
-            self._tally.keep_ways(_octets(self._way_table))
+            self._tally.keep_ways(octets(self._way_table))
         if packets + rows > _MOST_PACKETS:
             self._forget()
         if rows > self._scratched:
@@ -123,26 +124,26 @@ class Sums:
             self._numbers = np.zeros(6 * rows, np.int64)
             self._seen = np.zeros(2 * rows, np.uint8)
             hashes = np.zeros(3 * rows, np.uint64)
-            self._tally.scratch(*map(_octets, (self._numbers, hashes, self._seen)))
+            self._tally.scratch(octets(self._numbers), octets(hashes), octets(self._seen))
 
     def _serving(self, ends: int) -> None:
         """Have room for more endpoints that serve: few as a rule, so that their table is small and near."""
         if 4 * ends >= self._ends < _ENDS:
             self._ends = min(max(_LEAST, 1 << (16 * ends).bit_length()), _ENDS)
-            self._tally.keep_ends(_octets(np.zeros(self._ends, np.uint64)))
+            self._tally.keep_ends(octets(np.zeros(self._ends, np.uint64)))
 
     def _forget(self) -> None:
         """Begin to remember packets anew; those so far are still known until the next time."""
         self._packets.reverse()
         for table in self._packets[0]:
             table.fill(0)
-        self._tally.keep_packets(*(_octets(table) for pair in self._packets for table in pair))
+        self._tally.keep_packets(*(octets(table) for pair in self._packets for table in pair))
 
     def _tap_table(self, rec: Rows) -> None:
         last = int(rec["iface"].max())
         if last >= len(self._tap_of):
             self._tap_of = np.asarray([self._taps.of(i) for i in range(last + 1)], np.int64)
-            self._tally.see_taps(_octets(self._tap_of))
+            self._tally.see_taps(octets(self._tap_of))
 
     # --- packets ------------------------------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class Sums:
         self._room(len(rec))
         self._tap_table(rec)
         tally, count = self._tally, self._scratched
-        left, parts, fresh = tally.look(_octets(rec), len(rec))
+        left, parts, fresh = tally.look(octets(rec), len(rec))
         if left:
             left, parts, fresh = tally.again()
         ports: dict[int, int] = {}
@@ -166,7 +167,7 @@ class Sums:
             fresh = self._decide(rows, turns, ports, every=parts > 0)
         if fresh:
             self._judge(rec, self._numbers[3 * count : 3 * count + fresh], ports)
-        tally.add(None if turns is None or turns.identity is None else _octets(turns.identity))
+        tally.add(None if turns is None or turns.identity is None else octets(turns.identity))
 
     def _frames(self, rec: Rows, rows: Ints | slice) -> Frames:
         part = rec[rows]
@@ -248,11 +249,6 @@ class Sums:
         if errors:
             out.append(f"{errors:,} ICMP errors belong to no conversation")
         return out
-
-
-def _octets(array: Any) -> memoryview:
-    """The memory of an array."""
-    return memoryview(cast(Any, array.view(np.uint8)))
 
 
 def _lines(words: int) -> Words:

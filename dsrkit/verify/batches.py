@@ -68,8 +68,8 @@ class Piece:
             return self.take(slice(0, first)), self.take(slice(first, None))
         return self.take(early), self.take(~early)
 
-    def take(self, mask: Mask | slice) -> Piece:
-        return Piece(taken(self.rec, mask), self.tap[mask], self.number[mask])
+    def take(self, rows: Mask | Ints | slice) -> Piece:
+        return Piece(taken(self.rec, rows), self.tap[rows], self.number[rows])
 
 
 @dataclass(slots=True)

@@ -125,9 +125,7 @@ def _direction(number: int) -> Direction:
 
 def _journeys(judge: Judge) -> tuple[Journey, ...]:
     """Pairs of points in the order of the path, by protocol."""
-    rank: dict[int, int] = {}
-    for direction in DIRECTIONS:
-        rank |= {id(p): i for i, p in enumerate(judge.joiner.points(direction))}
+    rank = judge.joiner.ranks()
     keys = [k for k in judge.pairs if judge.pairs[k]]
     keys.sort(key=lambda k: (judge.ends[k[:2]][0].direction, rank[k[0]], rank[k[1]], k[2]))
     out = []

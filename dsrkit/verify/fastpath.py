@@ -9,7 +9,6 @@ that belong to no conversation with the service (ARP, ICMP, DNS, health checks, 
 
 from __future__ import annotations
 
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
@@ -19,43 +18,36 @@ import numpy as np
 
 from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
-from dsrkit.verify import roles
+from dsrkit.verify import looks, roles
 from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.batches import LATER_ROWS, MOST_TAPS, Input, Piece, Portion
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import PAST, REPLY, REQUEST, UDP, Frames, Ints, Records, Words
-from dsrkit.verify.journeys import Beside, Journeys, Way, servers_of
-from dsrkit.verify.judge import Judge
+from dsrkit.verify.frames import PAST, REPLY, REQUEST, UDP, Frames, Ints, Records
+from dsrkit.verify.journeys import Beside, Journeys, by_row, servers_of
+from dsrkit.verify.judge import Judge, horizon
 from dsrkit.verify.observer import Bulk
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import Point
 from dsrkit.wire import _cython
-from dsrkit.wire.layout import RECORD
+from dsrkit.wire.rows import octets
 
 PORTION_ROWS: Final = 16_000
 """Packets that are put together at once: their rows still lie in the processor's caches."""
 HEAD_ROWS: Final = 6_000
-"""Packets at the beginning that the judge sees in any case: they show roles, and most chains."""
+"""Packets at the beginning that show roles and points, before anything is counted."""
 RIPE_NS: Final = 50_000_000
 """After so long, a packet has been at all points that it comes to."""
 EDGE_NS: Final = 5_000_000
 """A second sighting at the same place (a mirror port's copy, a loop) comes within this time."""
-SETTLE_NS: Final = 1_000_000_000
-_MOST_WAITING: Final = 30_000
 _MANY_NEWS: Final = 10_000
 _SHOWN: Final = 16
-_MOST_CLASSES: Final = 4_000
+_SLOTS: Final = 1 << 14
+"""Of the tables of endpoints, chains and classes: a few of each are the rule."""
 _MOST_FLOWS: Final = 1 << 17
 _LONG: Final = ("last", "acked", "begin", "hits")
 _SHORT: Final = ("bits", "server", "syn", "answer", "open", "held", "round")
 """What is remembered of a flow, in 64 bits and in 32."""
 _NEVER: Final = (1 << 63) - 1
-
-_ANYWHERE: Final = ("eth_src", "eth_dst", "iface", "ifindex", "linktype", "eth_type", "ethertype", "vlan0", "vlan1")
-_ANYWHERE_TOO: Final = ("l3_at", "in_at", "tcp_flags", "has", "pkttype", "nvlan", "nstag", "depth", "proto")
-_STATES: Final = ("l4_state", "tun_state", "tun_hlen")
-_OF_A_LEVEL: Final = ("tos", "ttl", "ver", "nxt", "nh", "sum_state", "encap", "hdr_len", "frag")
-_OF_A_TUNNEL: Final = ("tun_word", "tun_key", "tun_dport")
 
 
 def possible(scene: Scene) -> bool:
@@ -119,15 +111,16 @@ class FastPath:
 
     def _allocate(self) -> None:
         memory = self._memory
-        for name, words in zip(("key", "place"), (_keys(), _places()), strict=True):
+        for name, words in zip(("key", "place"), (looks.keys(), looks.places()), strict=True):
             memory[f"{name}_from"] = np.asarray(np.cumsum([0, *map(len, words)]), np.int64)
             flat = [word for variant in words for word in variant]
             memory[f"{name}_word"] = np.asarray([at for at, _, _ in flat], np.int64)
-            memory[f"{name}_shift"] = np.asarray([shift for _, shift, _ in flat], np.int64)
+            if name == "key":
+                memory["key_shift"] = np.asarray([shift for _, shift, _ in flat], np.int64)
             memory[f"{name}_mask"] = np.asarray([mask for _, _, mask in flat], np.uint64)
-            longest = _factors(max(map(len, words)))
+            longest = looks.factors(max(map(len, words)))
             memory[f"{name}_factor"] = np.concatenate([longest[: len(variant)] for variant in words])
-        memory["serving"] = np.zeros(1 << 14, np.uint64)
+        memory["serving"] = np.zeros(_SLOTS, np.uint64)
         for name in ("packets", "octets", "shift"):
             memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
@@ -135,12 +128,9 @@ class FastPath:
         for names, kind in ((_LONG, np.int64), (_SHORT, np.int32)):
             for name in names:
                 memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, kind)
-        for name, size in (("h", 1 << 14), ("c", 1 << 14)):
-            memory[f"{name}_key"] = np.zeros(size, np.uint64)
-        memory["h_server"] = np.full(1 << 14, -1, np.int64)
-        memory["c_table"] = np.zeros(1 << 14, np.int64)
-        for name in ("state", "count", "octets", "fresh", "begun", "round", "first", "last"):
-            memory[f"c_{name}"] = np.zeros(1 << 14, np.int64)
+        memory["h_key"], memory["c_key"] = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.uint64)
+        for name in ("h_server", "c_table", "c_state", "c_count", "c_octets", "c_fresh", "c_begun", "c_round"):
+            memory[name] = np.zeros(_SLOTS, np.int64)
         self._make_room(2 * PORTION_ROWS)
 
     def _make_room(self, rows: int) -> None:
@@ -153,7 +143,7 @@ class FastPath:
             memory[name] = np.zeros(size, np.uint64)
         for name in ("flow", "ts", "ref", "outer", "what", "journey"):
             memory[f"e_{name}"] = np.zeros(size, np.int64)
-        for name in ("outer", "first", "last", "entry", "class", "fate"):
+        for name in ("outer", "last", "entry", "class", "fate"):
             memory[f"j_{name}"] = np.zeros(size, np.int64)
         memory["j_table"] = np.zeros(2 * size, np.int64)
         for name, width in (("slow", 1), ("wait", 1), ("open", 3), ("new", 1)):
@@ -162,13 +152,12 @@ class FastPath:
 
     def _forget_flows(self, rows: int) -> None:
         """Keep the younger half of the flows where so many new ones might not fit."""
-        memory, (_, flows, _, _) = self._memory, self._join.numbers()
+        memory, (_, flows, _) = self._memory, self._join.numbers()
         if flows + rows <= _MOST_FLOWS:
             return
         last = np.where(memory["f_bits"][:flows] & self._module.SLOW, _NEVER, memory["f_last"][:flows])
-        kept = np.sort(
-            np.argsort(last, kind="stable")[flows - max(0, min(flows, _MOST_FLOWS // 2, _MOST_FLOWS - rows)) :]
-        )
+        room = max(0, min(flows, _MOST_FLOWS // 2, _MOST_FLOWS - rows))
+        kept = np.sort(np.argsort(last, kind="stable")[flows - room :])
         gone = np.ones(flows, bool)
         gone[kept] = False
         over = (memory["f_bits"][:flows] & self._module.CLOSED) != 0
@@ -177,18 +166,14 @@ class FastPath:
             column = memory[f"f_{name}"]
             column[: len(kept)] = column[kept]
         memory["f_table"][:] = 0
-        self._join.keep_flows(len(kept))
-        self._join.rebuild()
+        self._join.rebuild(len(kept))
 
     # --- taking in ----------------------------------------------------------------------------------------------------
 
-    def run(self, head: Portion, portions: Iterator[Portion]) -> bool:
+    def run(self, portions: Iterator[Portion]) -> bool:
         """Go through everything; False where that was given up, because what an observer has seen must be looked at
         packet by packet, and the input can be read again."""
-        self._judge.rehearse(self._data.frames(head.pieces))
-        self.serve()
-        self.feed(head)
-        del head
+        self._serve()
         for portion in portions:
             if self._doubtful():
                 return False
@@ -201,8 +186,8 @@ class FastPath:
         doubts = self.mistaken > 0 or any(observer.doubts() for observer in self._judge.observers)
         return self._data.rewindable and doubts
 
-    def serve(self) -> None:
-        """Learn which endpoints serve, from the scene and what the judge has seen."""
+    def _serve(self) -> None:
+        """Tell the join which endpoints serve, as the scene says."""
         scene = self._scene
         addresses = scene.vips | scene.ips("real-server")
         ports = {(code >> 16, code & 0xFFFF) for code in scene.port_codes()}
@@ -231,21 +216,16 @@ class FastPath:
 
     def _enter(self, piece: Piece, number: int, *, fresh: bool) -> None:
         if len(piece.rec):
-            self._join.add(_octets(piece.rec), 0, len(piece.rec), _view(piece.tap), number, fresh)
+            self._join.add(octets(piece.rec), len(piece.rec), memoryview(cast(Any, piece.tap)), number, fresh)
 
     def _settle(self, pieces: list[Piece], until: int | None) -> None:
         memory = self._memory
-        count, _, _, alarms = self._join.numbers()
-        edge = horizon = _NEVER
-        if until is not None:
-            horizon = until - SETTLE_NS
-            late = memory["e_ts"][:count]
-            late = late[late > horizon]
-            if len(late) > _MOST_WAITING:
-                horizon = int(np.partition(late, len(late) - _MOST_WAITING)[len(late) - _MOST_WAITING])
-            edge = max(horizon, until - EDGE_NS)
+        count, _, alarms = self._join.numbers()
+        open_after, edge = horizon(memory["e_ts"][:count], until), _NEVER
+        if until is not None and open_after is not None:
+            edge = max(open_after, until - EDGE_NS)
         self._recognise(pieces, until)
-        slow, wait, opened = self._join.settle(edge, horizon, horizon, int(alarms > 0))
+        slow, wait, opened = self._join.settle(edge, _NEVER if open_after is None else open_after, int(alarms > 0))
         self._began(pieces, memory["r_open"][: 3 * opened].reshape(-1, 3))
         left = self._taken(pieces, memory["r_slow"][:slow], past=True)
         self._data.keep(left)
@@ -255,15 +235,20 @@ class FastPath:
 
     def _taken(self, pieces: list[Piece], entries: Ints, *, past: bool = False) -> list[Piece]:
         """The rows of some entries, copied; with what is known of their flows' `past`."""
-        ref = self._memory["e_ref"][entries]
-        number, row = ref >> 32, ref & 0xFFFF_FFFF
         out = []
-        for i in distinct(number).tolist():
-            mine = number == i
-            out.append(pieces[i].take(row[mine]))
+        for piece, mine, rows in self._by_piece(pieces, entries):
+            out.append(piece.take(rows))
             if past:
                 out[-1].past = self._past(entries[mine], out[-1].tap)
         return out
+
+    def _by_piece(self, pieces: list[Piece], entries: Ints) -> Iterator[tuple[Piece, Ints, Ints]]:
+        """Where some entries come from: a piece, which of the entries are its own, their rows there."""
+        ref = self._memory["e_ref"][entries]
+        number, row = ref >> 32, ref & 0xFFFF_FFFF
+        for i in distinct(number).tolist():
+            mine = np.flatnonzero(number == i)
+            yield pieces[i], mine, row[mine]
 
     def _past(self, entries: Ints, tap: Ints) -> Records | None:
         """What was counted of the flows of some entries before they were given to the judge."""
@@ -289,16 +274,13 @@ class FastPath:
         codes, counts = np.unique(opened[:, 0] << 32 | (opened[:, 1] + 1), return_counts=True)
         for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
             self._handshakes[code >> 32, (code & 0xFFFF_FFFF) - 1] += n
-        ref = self._memory["e_ref"][opened[:, 2]]
-        number, row = ref >> 32, ref & 0xFFFF_FFFF
         servers = np.zeros(int(opened[:, 0].max()) + 1, np.int64)
         kinds = distinct(opened[:, 0])
         servers[kinds] = [self._kinds[kind].server for kind in kinds.tolist()]
         when, tap = np.zeros(len(opened), np.int64), np.zeros(len(opened), np.int64)
-        for i in distinct(number).tolist():
-            mine = np.flatnonzero(number == i)
-            when[mine], tap[mine] = pieces[i].rec["ts_ns"][row[mine]], pieces[i].tap[row[mine]]
-            self._clients(pieces[i], row[mine])
+        for piece, mine, rows in self._by_piece(pieces, opened[:, 2]):
+            when[mine], tap[mine] = piece.ts[rows], piece.tap[rows]
+            self._clients(piece, rows)
         self._news.append((servers[opened[:, 0]], when, tap))
         if sum(len(when) for _, when, _ in self._news) > _MANY_NEWS:
             self._tell_news()
@@ -368,7 +350,7 @@ class FastPath:
         """What was counted so far, by direction."""
         joiner = self._judge.joiner
         out = {REQUEST: Beside(), REPLY: Beside()}
-        rank = {id(point): i for direction in out for i, point in enumerate(joiner.points(direction))}
+        rank = joiner.ranks()
         for number, kind in self._kinds.items():
             count = int(self._memory["c_count"][number])
             out[kind.direction].journeys += count
@@ -409,13 +391,8 @@ class FastPath:
         entries = np.flatnonzero(among(of, journeys))
         order = np.argsort(journeys)
         journey = order[np.searchsorted(journeys[order], of[entries])]
-        ref = self._memory["e_ref"][entries]
-        number, row = ref >> 32, ref & 0xFFFF_FFFF
-        parts, whose = [], []
-        for i in distinct(number).tolist():
-            parts.append(pieces[i].take(row[number == i]))
-            whose.append(journey[number == i])
-        return self._data.frames(parts), np.concatenate(whose)
+        parts = [(piece.take(rows), journey[mine]) for piece, mine, rows in self._by_piece(pieces, entries)]
+        return self._data.frames([piece for piece, _ in parts]), np.concatenate([whose for _, whose in parts])
 
     def _judge_kinds(self, pieces: list[Piece], journeys: Ints, kinds: Ints) -> None:
         """Judge one journey for each class, and register those that are right."""
@@ -490,94 +467,13 @@ class FastPath:
             np.concatenate([kind.number for kind in kinds]),
         )
         frames.weight = np.repeat(counted, sizes)
-        starts = np.cumsum(sizes) - sizes
-        flows = self._judge.orient(frames, learn=False)
-        ways: dict[int, Way] = {}
-        of: dict[int, Ints] = {}
-        server, at = np.full(frames.n, -1, np.int64), np.full(frames.n, -1, np.int64)
-        for direction in (REQUEST, REPLY):
-            points = self._judge.joiner.points(direction)
-            rank = {id(point): i for i, point in enumerate(points)}
-            mine = [i for i, kind in enumerate(kinds) if kind.direction == direction]
-            rows = np.full((len(mine), len(points)), -1, np.int64)
-            for line, i in enumerate(mine):
-                for k, point in enumerate(kinds[i].points):
-                    rows[line, rank[id(point)]] = starts[i] + k
-                    server[starts[i] + k], at[starts[i] + k] = kinds[i].server, rank[id(point)]
-            ways[direction] = Way(
-                direction,
-                points,
-                rows,
-                np.asarray([kinds[i].server for i in mine], np.int64),
-                np.asarray([kinds[i].proto for i in mine], np.int64),
-                np.zeros(len(mine), bool),
-                counted[mine],
-            )
-            of[direction] = np.asarray([numbers[i] for i in mine], np.int64)
-        return frames, flows, Journeys(ways, server, at), of
-
-
-def _octets(rec: Records) -> memoryview:
-    """Rows as octets."""
-    return _view(np.ascontiguousarray(rec).view(np.uint64)).cast("B")
-
-
-def _view(column: Ints | Words) -> memoryview:
-    return memoryview(cast(Any, column))
-
-
-# --- how rows are read ------------------------------------------------------------------------------------------------
-
-
-def _span(name: str, level: int | None) -> tuple[int, int]:
-    """(first octet, octets) of a record field, or of one level of it."""
-    dtype, at = cast(Any, RECORD.fields)[name][:2]
-    size = dtype.base.itemsize
-    return at + size * (level or 0), size
-
-
-def _word(name: str, level: int | None = None) -> tuple[int, int, int]:
-    """A field as (word, shift, mask)."""
-    at, size = _span(name, level)
-    within = at % 8 if sys.byteorder == "little" else 8 - at % 8 - size
-    return at // 8, 8 * within, (1 << 8 * size) - 1
-
-
-def _keys() -> list[list[tuple[int, int, int]]]:
-    """For each variant (depth 1 or 2, then request or reply): the fields that no node on the way changes."""
-    out = []
-    for level in (0, 1):
-        for side, port in (("src", "sport"), ("dst", "dport")):
-            fields = [_word(name, level) for name in (f"{side}_hi", f"{side}_lo", "ip_id", "ip_len", "flow")]
-            fields += [_word(name) for name in (port, "seq", "ack", "payload_len", "window", "urgent")]
-            out.append(fields)
-    return out
-
-
-def _places() -> list[list[tuple[int, int, int]]]:
-    """For each variant: the fields that say where a packet was seen and in which form, as masks over whole words."""
-    out = []
-    for level in (0, 1):
-        for side, port in (("dst", "dport"), ("src", "sport")):
-            spans = [_span(name, None) for name in (*_ANYWHERE, *_ANYWHERE_TOO, *_STATES, port)]
-            spans += [_span(name, i) for name in _OF_A_LEVEL for i in range(level + 1)]
-            spans += [_span(f"{side}_{half}", level) for half in ("hi", "lo")]
-            if level:
-                spans += [_span(name, None) for name in _OF_A_TUNNEL]
-                spans += [_span(f"{end}_{half}", 0) for end in ("src", "dst") for half in ("hi", "lo")]
-            octets = np.zeros(RECORD.itemsize, np.uint8)
-            for at, size in spans:
-                octets[at : at + size] = 0xFF
-            words = octets.view(np.uint64)
-            out.append([(i, 0, int(words[i])) for i in np.flatnonzero(words).tolist()])
-    return out
-
-
-def _factors(count: int) -> Words:
-    """Odd numbers without pattern: steps of a Weyl sequence, stirred (splitmix64)."""
-    step = np.uint64(0x9E37_79B9_7F4A_7C15)
-    with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * step
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
-    return (z ^ (z >> np.uint64(31))) | np.uint64(1)
+        server, proto, direction = (
+            np.asarray([getattr(kind, name) for kind in kinds], np.int64) for name in ("server", "proto", "direction")
+        )
+        points = [point for kind in kinds for point in kind.points]
+        journey = np.repeat(np.arange(len(kinds)), sizes)
+        ways = self._judge.joiner.ways_of(np.arange(frames.n), points, journey, server, proto)
+        of = {one: np.asarray(numbers, np.int64)[direction == one] for one in ways}
+        for one, way in ways.items():
+            way.weight = counted[direction == one]
+        return frames, self._judge.orient(frames, learn=False), by_row(frames, ways), of

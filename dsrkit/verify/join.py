@@ -67,11 +67,8 @@ C3 = cython.declare(cython.ulonglong, 0xA0761D6478BD642F)
 C4 = cython.declare(cython.ulonglong, 0xE7037ED1A0B428DB)
 C5 = cython.declare(cython.ulonglong, 0x8EBC6AF09C88C6E3)
 
-VARIANTS = 4
-"""How a row is read: by the depth of its innermost header (1 or 2) and its direction."""
-
 # what is remembered of a flow, as bits
-SLOW, ANSWERED, BEGUN, COUNTED, CLOSED, LOST, HEARD = 1, 2, 4, 8, 16, 32, 64
+SLOW, ANSWERED, BEGUN, COUNTED, CLOSED, HEARD = 1, 2, 4, 8, 16, 32
 _SLOW = cython.declare(cython.longlong, SLOW)
 _ANSWERED = cython.declare(cython.longlong, ANSWERED)
 _BEGUN = cython.declare(cython.longlong, BEGUN)
@@ -135,7 +132,6 @@ class Join:
     j_key: cython.ulonglong[::1]
     j_chain: cython.ulonglong[::1]
     j_outer: cython.longlong[::1]
-    j_first: cython.longlong[::1]
     j_last: cython.longlong[::1]
     j_entry: cython.longlong[::1]
     j_class: cython.longlong[::1]
@@ -166,8 +162,6 @@ class Join:
     c_fresh: cython.longlong[::1]
     c_begun: cython.longlong[::1]
     c_round: cython.longlong[::1]
-    c_first: cython.longlong[::1]
-    c_last: cython.longlong[::1]
     classes: cython.longlong
     chains: cython.longlong
     served: cython.longlong
@@ -203,7 +197,7 @@ class Join:
         self.e_outer = memory["e_outer"]
         self.t_packets, self.t_octets, self.t_shift = memory["t_packets"], memory["t_octets"], memory["t_shift"]
         self.j_table, self.j_key, self.j_chain = memory["j_table"], memory["j_key"], memory["j_chain"]
-        self.j_first, self.j_last, self.j_entry = memory["j_first"], memory["j_last"], memory["j_entry"]
+        self.j_last, self.j_entry = memory["j_last"], memory["j_entry"]
         self.j_class, self.j_fate = memory["j_class"], memory["j_fate"]
         self.j_outer = memory["j_outer"]
         self.f_table, self.f_key, self.f_last = memory["f_table"], memory["f_key"], memory["f_last"]
@@ -215,7 +209,6 @@ class Join:
         self.c_table, self.c_key, self.c_state = memory["c_table"], memory["c_key"], memory["c_state"]
         self.c_count, self.c_octets = memory["c_count"], memory["c_octets"]
         self.c_fresh, self.c_begun = memory["c_fresh"], memory["c_begun"]
-        self.c_first, self.c_last = memory["c_first"], memory["c_last"]
         self.r_slow, self.r_wait, self.r_open = memory["r_slow"], memory["r_wait"], memory["r_open"]
         self.r_new, self.c_round = memory["r_new"], memory["c_round"]
 
@@ -225,31 +218,25 @@ class Join:
 
     # --- reading rows ---------------------------------------------------------------------------------------------
 
-    def add(
-        self, rows, first: cython.longlong, count: cython.longlong, taps, piece: cython.longlong, fresh: cython.longlong
-    ):
-        """Enter `count` rows of `rows` (octets) from `first` on; `taps` are those of its rows, `piece` its number.
+    def add(self, rows, count: cython.longlong, taps, piece: cython.longlong, fresh: cython.longlong):
+        """Enter the first `count` rows of `rows` (octets); `taps` are those of its rows, `piece` its number.
 
-        `fresh`: rows that were not entered before are counted for their taps. Returns how many were entered: fewer
-        where the entries are full.
+        `fresh`: rows that were not entered before are counted for their taps.
         """
         self.o8 = rows
         self.o16 = rows.cast("H")
         self.o32 = rows.cast("I")
         self.o64 = rows.cast("Q")
         self.i64 = rows.cast("q")
-        done: cython.longlong
         tap_of: cython.longlong[::1] = taps
         with cython.nogil:
-            done = self.enter(first, count, tap_of, piece, fresh)
-        return done
+            self.enter(count, tap_of, piece, fresh)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def enter(
         self,
-        first: cython.longlong,
         count: cython.longlong,
         taps: cython.longlong[::1],
         piece: cython.longlong,
@@ -261,19 +248,19 @@ class Join:
         room: cython.longlong = self.e_key.shape[0]
         tap: cython.longlong = 0
         while i < count and n < room:
-            tap = taps[first + i]
+            tap = taps[i]
             if fresh != 0:
                 self.t_packets[tap] += 1
-                self.t_octets[tap] += self.o32[(first + i) * (ROW // 4) + WIRELEN]
-            self.e_ref[n] = (piece << 32) | (first + i)
-            self.e_ts[n] = self.i64[(first + i) * (ROW // 8) + TS_NS] + self.t_shift[tap]
+                self.t_octets[tap] += self.o32[i * (ROW // 4) + WIRELEN]
+            self.e_ref[n] = (piece << 32) | i
+            self.e_ts[n] = self.i64[i * (ROW // 8) + TS_NS] + self.t_shift[tap]
             self.e_flow[n] = -1
             self.e_what[n] = 0
-            self.sight((first + i), tap, n)
+            self.sight(i, tap, n)
             n += 1
             i += 1
         self.count = n
-        return i
+        return 0
 
     @cython.cfunc
     @cython.nogil
@@ -465,12 +452,13 @@ class Join:
         self.f_held[flow] = -1
         return flow
 
-    def rebuild(self):
-        """Put all flows into an empty table again, after the older ones were dropped."""
+    def rebuild(self, count: cython.longlong):
+        """Put the flows that are left, after the older ones were dropped, into an empty table."""
         size: cython.longlong = self.f_table.shape[0]
         flow: cython.longlong
         at: cython.longlong
-        for flow in range(self.flows):
+        self.flows = count
+        for flow in range(count):
             at = (self.f_key[flow] >> 7) & (size - 1)
             while self.f_table[at] != 0:
                 at = (at + 1) & (size - 1)
@@ -575,18 +563,17 @@ class Join:
         self,
         edge: cython.longlong,
         horizon: cython.longlong,
-        patience: cython.longlong,
         release: cython.longlong,
     ):
         """Decide about all journeys, and empty the entries: counted, to be entered again (`r_wait`), or for the judge
         (`r_slow`).
 
-        Journeys newer than `edge` wait for copies of their packets, unknown ones newer than `horizon` for sightings
-        that are missing, first packets newer than `patience` for their answer; `release`: those do not wait, for
-        something speaks of them. Times are ns.
+        Journeys newer than `edge` wait for copies of their packets; those newer than `horizon`, if they are unknown,
+        for sightings that are missing, and, if they begin a conversation, for its answer. `release`: nothing waits for
+        an answer, for something speaks of such a conversation. Times are ns.
         """
         with cython.nogil:
-            self.decide(edge, horizon, patience, release)
+            self.decide(edge, horizon, release)
             self.hand_out()
         self.count = 0
         self.alarms = 0
@@ -715,7 +702,6 @@ class Join:
                 self.j_table[at] = made
                 self.j_key[j] = key
                 self.j_chain[j] = 0
-                self.j_first[j] = self.e_ts[n]
                 self.j_last[j] = self.e_ts[n]
                 self.j_entry[j] = n
                 self.j_fate[j] = 0
@@ -726,8 +712,6 @@ class Join:
                     self.f_bits[flow] |= _SLOW
                 self.j_outer[j] = self.e_outer[n]
             self.j_chain[j] = (self.j_chain[j] + self.e_place[n]) & m64
-            if self.e_ts[n] < self.j_first[j]:
-                self.j_first[j] = self.e_ts[n]
             if self.e_ts[n] > self.j_last[j]:
                 self.j_last[j] = self.e_ts[n]
             if flow != self.e_flow[self.j_entry[j]]:
@@ -741,9 +725,7 @@ class Join:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def decide(
-        self, edge: cython.longlong, horizon: cython.longlong, patience: cython.longlong, release: cython.longlong
-    ) -> cython.longlong:
+    def decide(self, edge: cython.longlong, horizon: cython.longlong, release: cython.longlong) -> cython.longlong:
         """What becomes of each journey, and which flows leave the fast path."""
         j: cython.longlong = 0
         n: cython.longlong = 0
@@ -771,7 +753,7 @@ class Join:
                 (what >> 20) & 0xFF == 17 and (self.f_bits[flow] & _ANSWERED) == 0
             ):
                 # not answered yet
-                if release == 0 and self.j_last[j] > patience:
+                if release == 0 and self.j_last[j] > horizon:
                     self.j_fate[j] = _WAITS
                 else:
                     self.f_bits[flow] |= _SLOW
@@ -875,10 +857,6 @@ class Join:
         what: cython.longlong = self.e_what[n]
         self.c_count[kind] += 1
         self.c_octets[kind] += what >> 32
-        if self.j_first[j] < self.c_first[kind]:
-            self.c_first[kind] = self.j_first[j]
-        if self.j_last[j] > self.c_last[kind]:
-            self.c_last[kind] = self.j_last[j]
         self.f_hits[flow] += 1
         if self.j_last[j] > self.f_last[flow]:
             self.f_last[flow] = self.j_last[j]
@@ -911,9 +889,5 @@ class Join:
     # --- for fastpath ---------------------------------------------------------------------------------------------
 
     def numbers(self):
-        """Entries, flows, classes, and rows that speak of others (ICMP errors, resets) since the last settlement."""
-        return self.count, self.flows, self.classes, self.alarms
-
-    def keep_flows(self, count: cython.longlong):
-        """How many flows are left after the older ones were dropped."""
-        self.flows = count
+        """Entries, flows, and rows that speak of others (ICMP errors, resets) since the last settlement."""
+        return self.count, self.flows, self.alarms

@@ -7,6 +7,7 @@ stay apart. A `Joiner` works batch by batch: what it learns about points, their 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import field
 from typing import Final
 
@@ -16,7 +17,7 @@ from dsrkit.classes import dataclass
 from dsrkit.model.names import REWRITES
 from dsrkit.verify.arrays import among, distinct, distinct_columns, median
 from dsrkit.verify.flows import Flows
-from dsrkit.verify.frames import PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
+from dsrkit.verify.frames import DIRECTIONS, PROTOCOLS, REPLY, REQUEST, Frames, Ints, Mask, Words, mix
 from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.steps import SENT, causal_order, decapsulated, rewritten, sent_anew
 from dsrkit.verify.verdicts import Point
@@ -188,7 +189,7 @@ class Joiner:
         self._share_servers(f, flows, ways)
         for way in ways.values():
             self._learn(way)
-        return _by_row(f, ways)
+        return by_row(f, ways)
 
     def settled(self, when: Ints, journeys: Journeys, until: int | None) -> tuple[Journeys, Mask]:
         """Split off the journeys that no later packet can belong to: (those, rows that have to wait).
@@ -256,6 +257,30 @@ class Joiner:
                 before[at[a], at[b]] = n
         _form_order(mine, before)
         return [mine[i] for i in _topological(before)]
+
+    def ranks(self) -> dict[int, int]:
+        """Places of all points in the order of their direction, by their ids."""
+        return {id(p): i for direction in DIRECTIONS for i, p in enumerate(self.points(direction))}
+
+    def ways_of(self, rows: Ints, points: Sequence[Point], journey: Ints, server: Ints, proto: Ints) -> dict[int, Way]:
+        """Journeys of packets whose points are known, by direction; each passes a point once.
+
+        Shape: `rows`, `points` and `journey` (packets,), the last being indices of `server` and `proto` (journeys,).
+        """
+        rank = self.ranks()
+        column = np.asarray([rank[id(point)] for point in points], np.int64)
+        direction = np.zeros(len(server), np.int64)
+        direction[journey] = [point.direction for point in points]
+        ways = {}
+        for one in DIRECTIONS:
+            ordered = self.points(one)
+            mine = direction == one
+            matrix = np.full((len(server), len(ordered)), -1, np.int64)
+            here = mine[journey]
+            matrix[journey[here], column[here]] = rows[here]
+            count = int(mine.sum())
+            ways[one] = Way(one, ordered, matrix[mine], server[mine], proto[mine], np.zeros(count, bool))
+        return ways
 
     def name_points(self) -> None:
         """Name all points: by their tap, with what tells several of one tap and direction apart."""
@@ -726,7 +751,8 @@ def _kinds(way: Way) -> list[tuple[int, int]]:
     return [((code >> 8) - 1, code & 0xFF) for code in codes.tolist()]
 
 
-def _by_row(f: Frames, ways: dict[int, Way]) -> Journeys:
+def by_row(f: Frames, ways: dict[int, Way]) -> Journeys:
+    """Ways with what they say of each packet."""
     server, point = np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64)
     for way in ways.values():
         for i in range(way.rows.shape[1]):

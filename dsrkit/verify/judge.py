@@ -17,7 +17,7 @@ from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
-from dsrkit.verify.frames import DIRECTIONS, ICMP, ICMPV6, PAST, REPLY, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
+from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
 from dsrkit.verify.journeys import (
     PLAIN,
     REWRITTEN,
@@ -25,7 +25,7 @@ from dsrkit.verify.journeys import (
     Clocks,
     Joiner,
     Journeys,
-    Way,
+    by_row,
     forms,
     in_service,
     left_as_it_came,
@@ -105,7 +105,7 @@ class Judge:
         journeys = self.joiner.join(f, flows)
         self.clocks.learn(f, journeys)
         when = f.ts + np.asarray([t.shift_ns for t in self.taps], np.int64)[f.tap] if f.n else f.ts
-        settled, waiting = self.joiner.settled(when, journeys, _horizon(when, until))
+        settled, waiting = self.joiner.settled(when, journeys, horizon(when, until))
         for direction, way in settled.ways.items():
             way.beside = (beside or {}).get(direction)
         for verdict in judge_hops(f, self.scene, settled, self.scene.profile):
@@ -115,7 +115,6 @@ class Judge:
         for observer in self.observers:
             observer.follow(f, flows, settled, ~waiting)
         self._count(f, flows, settled)
-        self._weigh_octets(f, settled)
         self._fit(f, settled)
         self._carried = f.take(waiting)
         return flows.last(new.n)
@@ -152,32 +151,21 @@ class Judge:
         fine[journey[left_as_it_came(f, flows, self.scene, form)]] = False  # whether rightly so, the others tell
         fine[journey[flows.direction != direction[journey]]] = False
         fine &= _of_one_server(journey, servers_named(f, flows, self.scene, np.arange(f.n)), count)
-        ways = {}
-        which = {}
-        for one in (REQUEST, REPLY):
-            ordered = self.joiner.points(one)
-            rank = {id(point): i for i, point in enumerate(ordered)}
-            mine = np.flatnonzero(fine & (direction == one))
-            line = np.full(count, -1, np.int64)
-            line[mine] = np.arange(len(mine))
-            rows = np.full((len(mine), len(ordered)), -1, np.int64)
-            proto = np.zeros(len(mine), np.int64)
-            for row in np.flatnonzero(line[journey] >= 0).tolist():
-                place = line[journey[row]], rank[id(points[row])]
-                fine[journey[row]] &= rows[place] < 0  # twice at one point: a copy, or a loop
-                rows[place] = row
-                proto[place[0]] = f.proto[row]
-            ways[one] = Way(one, ordered, rows, server[mine], proto, np.zeros(len(mine), bool))
-            which[one] = mine
-        every = Journeys(ways, np.full(f.n, -1, np.int64), np.full(f.n, -1, np.int64))
-        judge_hops(f, self.scene, every, self.scene.profile)
+        passed = Counter((j, id(point)) for j, point in zip(journey.tolist(), points, strict=True))
+        fine[[j for (j, _), times in passed.items() if times > 1]] = False  # a copy, or a loop
+        rows = np.flatnonzero(fine[journey])
+        proto = np.zeros(count, np.int64)
+        proto[journey] = f.proto
+        ways = self.joiner.ways_of(
+            rows, [p for i in rows if (p := points[i]) is not None], journey[rows], server, proto
+        )
+        judge_hops(f, self.scene, by_row(f, ways), self.scene.profile)
         f.blemished |= self.presence.misdirected(f, flows)
         complete = np.zeros(count, bool)
         for one, way in ways.items():
-            seen = way.rows >= 0
-            complete[which[one]] = ~(self.joiner.passes(way) & ~seen).any(axis=1)
-            complete[which[one]] &= fine[which[one]]
-            fine[which[one]] &= ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
+            which, seen = np.flatnonzero(fine & (direction == one)), way.rows >= 0
+            complete[which] = ~(self.joiner.passes(way) & ~seen).any(axis=1)
+            fine[which] &= ~(seen & f.blemished[np.where(seen, way.rows, 0)]).any(axis=1)
         return Examples(fine & complete, complete, direction, points)
 
     def weigh(self, f: Frames, flows: Flows, journeys: Journeys, bulk: dict[int, Bulk]) -> None:
@@ -185,8 +173,7 @@ class Judge:
         for verdict in judge_hops(f, self.scene, journeys, self.scene.profile):
             self.cells.add(verdict)
         self.presence.weigh(f, flows, journeys)
-        self._count(f, flows, journeys)
-        self._weigh_octets(f, journeys, {direction: many.octets for direction, many in bulk.items()})
+        self._count(f, flows, journeys, {direction: many.octets for direction, many in bulk.items()})
         for observer in self.observers:
             observer.weigh(f, flows, journeys, bulk)
 
@@ -211,9 +198,7 @@ class Judge:
 
     def _in_order(self, verdicts: list[Verdict]) -> list[Verdict]:
         """Cells by direction, along the path, and in the order of the fields, however the packets came."""
-        rank: dict[int, int] = {}
-        for direction in DIRECTIONS:
-            rank |= {id(point): i for i, point in enumerate(self.joiner.points(direction))}
+        rank = self.joiner.ranks()
         fields = {name: i for i, name in enumerate(FIELDS)}
 
         def place(v: Verdict) -> tuple[int, int, int, int]:
@@ -241,7 +226,9 @@ class Judge:
             )
         ]
 
-    def _count(self, f: Frames, flows: Flows, journeys: Journeys) -> None:
+    def _count(self, f: Frames, flows: Flows, journeys: Journeys, octets: dict[int, Ints] | None = None) -> None:
+        """Count pairs, and octets, in all and through the load balancer; `octets` where a journey stands for many."""
+        lb = list(self.scene.macs("lb") - {0})
         for way in journeys.ways.values():
             for a, b, proto, both, alone in pair_counts(f, flows, self.joiner, way):
                 key = (id(a), id(b))
@@ -250,21 +237,7 @@ class Judge:
                 self.alone[*key, proto] += alone
             if not len(way.rows):
                 continue
-            for i, point in enumerate(way.points):
-                seen = way.rows[:, i] >= 0
-                rows = way.rows[seen, i]
-                if len(rows):
-                    ends = distinct(np.concatenate([f.eth_src[rows], f.eth_dst[rows]]))
-                    self.link_macs[point.tap] |= set(ends.tolist()) - {0}
-                    self.forms_at[point.tap].add(point.form)
-
-    def _weigh_octets(self, f: Frames, journeys: Journeys, octets: dict[int, Ints] | None = None) -> None:
-        """Octets by direction, and those that crossed the load balancer; `octets` where a journey stands for many."""
-        lb = list(self.scene.macs("lb") - {0})
-        for direction, way in journeys.ways.items():
-            if not len(way.rows):
-                continue
-            length = f.ip_len[way.rows.max(axis=1)] if octets is None else octets[direction]
+            length = f.ip_len[way.rows.max(axis=1)] if octets is None else octets[way.direction]
             through = among(way.proto, (ICMP, ICMPV6))  # the load balancer answers pings of the VIP itself
             # A request in the form for servers has been through the load balancer; a reply in the form for clients
             # has, where the load balancer makes it.
@@ -272,6 +245,10 @@ class Judge:
             for i, point in enumerate(way.points):
                 seen = way.rows[:, i] >= 0
                 rows = way.rows[seen, i]
+                if len(rows):
+                    ends = distinct(np.concatenate([f.eth_src[rows], f.eth_dst[rows]]))
+                    self.link_macs[point.tap] |= set(ends.tolist()) - {0}
+                    self.forms_at[point.tap].add(point.form)
                 through[seen] |= among(f.eth_dst[rows], lb) | among(f.eth_src[rows], lb)
                 if point.form == made:
                     through[seen] = True
@@ -316,7 +293,7 @@ def joined(a: Frames, b: Frames) -> Frames:
     return out
 
 
-def _horizon(when: Ints, until: int | None) -> int | None:
+def horizon(when: Ints, until: int | None) -> int | None:
     """Journeys with a packet after this time stay open. Units: ns.
 
     Memory bounds what may stay open: on a very fast capture the margin shrinks.
@@ -324,8 +301,8 @@ def _horizon(when: Ints, until: int | None) -> int | None:
     if until is None or not len(when):
         return None
     at = until - SETTLE_NS
-    late = np.sort(when[when > at])
-    return int(late[-_MOST_CARRIED]) if len(late) > _MOST_CARRIED else at
+    late = when[when > at]
+    return int(np.partition(late, -_MOST_CARRIED)[-_MOST_CARRIED]) if len(late) > _MOST_CARRIED else at
 
 
 def without_clients(f: Frames, flows: Flows, scene: Scene) -> Flows:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ from dsrkit.verify.scene import Scene, TapInfo
 from dsrkit.verify.stated import scene_of
 
 _SWITCH_S: Final = 0.0002
-_ATTEMPTS: Final = 3
+ATTEMPTS: Final = 3
 """Roles that keep changing with what is looked at are decided in a pass of their own."""
 
 
@@ -107,7 +108,10 @@ def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scen
     if head.until is not None:
         judge.scene.notes.append(f"the input cannot be read twice: roles were decided on its first {frames.n} packets")
         if module is not None and fastpath.possible(judge.scene):
-            FastPath(judge, data, module).run(head, portions)
+            judge.rehearse(frames)
+            everything = chain([head], portions)
+            del frames, head
+            FastPath(judge, data, module).run(everything)
             return judge
     _see(judge, frames, head.until)
     del frames, head
@@ -118,24 +122,26 @@ def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scen
 
 def _fast(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene], Judge], module: Any) -> Judge | None:
     """As `_judged`, on the fast path; None where there is none for this set-up, or where roles do not settle."""
-    known: Gathered | None = None
-    for _ in range(_ATTEMPTS):
+    evidence: Gathered | None = None
+    for _ in range(ATTEMPTS):
         portions = data.portions(fastpath.HEAD_ROWS, fastpath.PORTION_ROWS, passing=True)
         head = next(portions)
         frames = data.frames(head.pieces)
         judge = judge_of(scene_of())
-        known = known or gather(judge.scene, [frames])
-        settle(data.taps, judge.scene, known)
+        evidence = evidence or gather(judge.scene, [frames])
+        settle(data.taps, judge.scene, evidence)
         said = len(judge.scene.notes)
         if not fastpath.possible(judge.scene):
             return None
-        del frames
+        judge.rehearse(frames)
+        everything = chain([head], portions)
+        del frames, head
         path = FastPath(judge, data, module)
-        if not path.run(head, portions):
+        if not path.run(everything):
             return None
-        known = Gathered(path.evidence)
+        evidence = Gathered(path.evidence)
         again = scene_of()
-        settle(data.taps, again, known)
+        settle(data.taps, again, evidence)
         if roles.alike(again, judge.scene):
             judge.scene.notes[:said] = again.notes
             roles.adopt(again, judge.scene)

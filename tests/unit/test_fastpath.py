@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 
 import dsrkit
 from dsrkit.verify import batches, fastpath
+from dsrkit.verify.ahead import ahead
 from dsrkit.verify.fastpath import FastPath
 from dsrkit.verify.frames import AddressBook
 from dsrkit.verify.judge import Judge
 from dsrkit.verify.scene import Scene
 from dsrkit.wire import _cython
 from dsrkit.wire.capture import read
+from dsrkit.wire.layout import RECORD
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import generate
@@ -281,6 +283,7 @@ def test_flows_that_rest_are_forgotten_and_that_is_said(
     report = dsrkit.verify([str(path) for path in truth.files.values()])
     assert report.exit_code == 0
     assert sum(journey.paired for journey in report.journeys) == 6000
+    assert any("rested too long to be remembered" in note for note in report.notes)
 
 
 def interpreted() -> Any:
@@ -301,7 +304,7 @@ def test_interpreted_join_says_the_same(name: str, sizes: Sizes, monkeypatch: py
 def test_any_row_is_entered_within_bounds(data: bytes, repeats: int, taps: int) -> None:
     """Rows of arbitrary octets: interpreted, where every index is checked, and compiled give the same entries."""
     results = []
-    size = fastpath.RECORD.itemsize
+    size = RECORD.itemsize
     rows = (data * (repeats * size // len(data) + 1))[: repeats * size]
     for module in (interpreted(), _cython.load("dsrkit.verify.join")[0]):
         path = entered(module, rows, repeats, taps)
@@ -319,16 +322,14 @@ def entered(module: Any, rows: bytes, count: int, taps: int) -> FastPath:
     octets = np.frombuffer(rows, np.uint8).copy()
     tap = (np.arange(count) % taps).astype(np.int64)
     path._join.serve(0, 0, 0, 6)
-    path._join.add(memoryview(octets), 0, count, memoryview(tap), 0, 1)
+    path._join.add(memoryview(octets), count, memoryview(tap), 0, 1)
     path._join.group()
     path._join.classify()
-    path._join.settle(0, 0, 0, 0)
+    path._join.settle(0, 0, 0)
     return path  # type: ignore[no-any-return]
 
 
 def test_nothing_is_lost_when_reading_ahead_fails() -> None:
-    from dsrkit.verify.ahead import ahead
-
     def broken() -> Iterator[int]:
         yield 1
         yield 2
@@ -345,8 +346,6 @@ def test_nothing_is_lost_when_reading_ahead_fails() -> None:
 
 
 def test_reading_ahead_stops_when_nobody_asks() -> None:
-    from dsrkit.verify.ahead import ahead
-
     closed: list[bool] = []
 
     def endless() -> Iterator[int]:
