@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-COMPILED = ["dsrkit.inspect.tally", "dsrkit.verify.join", "dsrkit.wire.scan"]
+COMPILED = ["dsrkit.inspect.tally", "dsrkit.verify.join", "dsrkit.verify.sightings", "dsrkit.wire.scan"]
 """Modules in Cython's pure Python mode; add a name and it is built from its .py file."""
 
 

@@ -23,7 +23,7 @@ from dsrkit.verify.ahead import ahead
 from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
-from dsrkit.wire.capture import Capture, read
+from dsrkit.wire.capture import Capture, Window, read
 from dsrkit.wire.layout import RECORD
 from dsrkit.wire.rows import copied as own_rows
 from dsrkit.wire.rows import joined, taken
@@ -52,7 +52,9 @@ class Piece:
     rec: Records
     tap: Ints
     number: Ints
+    file: int
     past: Records | None = None  # as `Frames.past`
+    sightings: Words | None = None  # `looks.SIGHTING` as words, shape (n, 8), once they have been made
     ts: Ints = field(init=False)  # near each other, where rows are wide
 
     def __post_init__(self) -> None:
@@ -69,7 +71,8 @@ class Piece:
         return self.take(early), self.take(~early)
 
     def take(self, rows: Mask | Ints | slice) -> Piece:
-        return Piece(taken(self.rec, rows), self.tap[rows], self.number[rows])
+        seen = None if self.sightings is None else self.sightings[rows]
+        return Piece(taken(self.rec, rows), self.tap[rows], self.number[rows], self.file, sightings=seen)
 
 
 @dataclass(slots=True)
@@ -128,6 +131,8 @@ class Input:
         self.taps: list[TapInfo] = []
         self.awaited: list[Piece] = []
         """Packets that were handed out and whose octets may still be asked for."""
+        self.see: Callable[[Records, int], Words] | None = None
+        """Makes the sightings of a file's rows, in the thread that reads them and while they are in its caches."""
         self._files = [_File(TapInfo(name, os.fspath(file)), opened(file, name)) for name, file in named]
         for f in self._files:
             for i in range(len(f.capture.interfaces)):
@@ -168,9 +173,10 @@ class Input:
         The first portion has about `head` packets (`BATCH_ROWS`), the others about `later` (`LATER_ROWS`). `passing`:
         portions are let go before the next one is asked for, so that their rows need no copies.
         """
+        self.see = None  # what others made them for is over
         rows = BATCH_ROWS if head is None else head
         later = LATER_ROWS if later is None else later
-        sources = [self._pieces(f, copied=not passing) for f in self._files]
+        sources = [self._pieces(number, copied=not passing) for number in range(len(self._files))]
         held: list[list[Piece]] = [[] for _ in sources]
         reached = [_NEVER] * len(sources)
         live = set(range(len(sources)))
@@ -289,10 +295,11 @@ class Input:
             out.past = np.concatenate([np.zeros(len(p.rec), PAST) if p.past is None else p.past for p in pieces])
         return out
 
-    def _pieces(self, f: _File, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
+    def _pieces(self, number: int, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
+        f = self._files[number]
         f.windows = []
-        windows = f.capture.windows()
-        for window in windows if self._gate is None else ahead(windows, self._gate):
+        seen = self._seen(number)
+        for window, sightings in seen if self._gate is None else ahead(seen, self._gate):
             if keep and not f.capture.plain:
                 f.hold(window.base, window.buf)
             rec = own_rows(window.rec) if copied else window.rec  # a window's memory is several times its packets'
@@ -303,7 +310,13 @@ class Input:
             else:
                 used, place = np.unique(rec["iface"], return_inverse=True)
                 tap = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)[place]
-            yield Piece(rec, tap, np.arange(len(rec), dtype=np.int64) + window.first_row + 1)
+            frame = np.arange(len(rec), dtype=np.int64) + window.first_row + 1
+            yield Piece(rec, tap, frame, number, sightings=sightings)
+
+    def _seen(self, number: int) -> Iterator[tuple[Window, Words | None]]:
+        """The windows of a file, and the sightings of their rows as soon as somebody makes them."""
+        for window in self._files[number].capture.windows():
+            yield window, None if self.see is None else self.see(window.rec, number)
 
     def _tap_of(self, f: _File, interface: int) -> int:
         """The tap of an interface of a file; a file with one interface is one tap of the file's name."""
@@ -325,7 +338,7 @@ class Input:
 
     def _align(self, rows: int | None) -> bool:
         """`align` by so many of the first packets of each file; False where they leave a file alone."""
-        seen = [self._sampled(f, rows) for f in self._files]
+        seen = [self._sampled(number, rows) for number in range(len(self._files))]
         alone = 0
         placed: set[int] = set()
         left = set(range(len(seen)))
@@ -347,11 +360,11 @@ class Input:
             left.remove(file)
         return alone == 1
 
-    def _sampled(self, f: _File, most: int | None) -> tuple[Words, Ints]:
+    def _sampled(self, number: int, most: int | None) -> tuple[Words, Ints]:
         keys: list[Words] = []
         times: list[Ints] = []
         count = read = 0
-        for piece in self._pieces(f, keep=False, copied=False):
+        for piece in self._pieces(number, keep=False, copied=False):
             read += len(piece.rec)
             frames = self.frames([piece])
             rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))

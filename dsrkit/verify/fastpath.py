@@ -29,10 +29,10 @@ from dsrkit.verify.observer import Bulk
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import Point
 from dsrkit.wire import _cython
-from dsrkit.wire.rows import octets
+from dsrkit.wire.rows import taken
 
-PORTION_ROWS: Final = 16_000
-"""Packets that are put together at once: their rows still lie in the processor's caches."""
+PORTION_ROWS: Final = 32_000
+"""Packets that are put together at once: what is done once for each portion costs little for one packet."""
 HEAD_ROWS: Final = 6_000
 """Packets at the beginning that show roles and points, before anything is counted."""
 RIPE_NS: Final = 50_000_000
@@ -44,9 +44,6 @@ _SHOWN: Final = 16
 _SLOTS: Final = 1 << 14
 """Of the tables of endpoints, chains and classes: a few of each are the rule."""
 _MOST_FLOWS: Final = 1 << 17
-_LONG: Final = ("last", "acked", "begin", "hits")
-_SHORT: Final = ("bits", "server", "syn", "answer", "open", "held", "round")
-"""What is remembered of a flow, in 64 bits and in 32."""
 _NEVER: Final = (1 << 63) - 1
 
 
@@ -64,10 +61,10 @@ def possible(scene: Scene) -> bool:
     )
 
 
-def compiled() -> Any | None:
-    """The compiled join, None where it was not built."""
-    module, backend = _cython.load("dsrkit.verify.join")
-    return module if backend == "compiled" else None
+def compiled() -> tuple[Any, Any] | None:
+    """The compiled modules `sightings` and `join`, None where they were not built."""
+    loaded = [_cython.load(f"dsrkit.verify.{name}") for name in ("sightings", "join")]
+    return (loaded[0][0], loaded[1][0]) if all(backend == "compiled" for _, backend in loaded) else None
 
 
 @dataclass(slots=True)
@@ -86,12 +83,13 @@ class Kind:
 class FastPath:
     """Takes in portions; hands the judge what it has to look at."""
 
-    def __init__(self, judge: Judge, data: Input, module: Any) -> None:
+    def __init__(self, judge: Judge, data: Input, modules: tuple[Any, Any]) -> None:
         self._judge = judge
         self._scene = judge.scene
         self._data = data
-        self._module = module
-        self._join = module.Join()
+        sightings, self._module = modules
+        self._looks = looks.Looks(sightings)
+        self._join = self._module.Join()
         self._join.begin(_SHOWN)
         self._memory: dict[str, Any] = {}
         self._kinds: dict[int, Kind] = {}
@@ -111,23 +109,13 @@ class FastPath:
 
     def _allocate(self) -> None:
         memory = self._memory
-        for name, words in zip(("key", "place"), (looks.keys(), looks.places()), strict=True):
-            memory[f"{name}_from"] = np.asarray(np.cumsum([0, *map(len, words)]), np.int64)
-            flat = [word for variant in words for word in variant]
-            memory[f"{name}_word"] = np.asarray([at for at, _, _ in flat], np.int64)
-            if name == "key":
-                memory["key_shift"] = np.asarray([shift for _, shift, _ in flat], np.int64)
-            memory[f"{name}_mask"] = np.asarray([mask for _, _, mask in flat], np.uint64)
-            longest = looks.factors(max(map(len, words)))
-            memory[f"{name}_factor"] = np.concatenate([longest[: len(variant)] for variant in words])
-        memory["serving"] = np.zeros(_SLOTS, np.uint64)
         for name in ("packets", "octets", "shift"):
             memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
-        memory["f_key"] = np.zeros(_MOST_FLOWS, np.uint64)
-        for names, kind in ((_LONG, np.int64), (_SHORT, np.int32)):
-            for name in names:
-                memory[f"f_{name}"] = np.zeros(_MOST_FLOWS, kind)
+        self._flows = np.zeros(_MOST_FLOWS, looks.FLOW)
+        self._entries = np.zeros(0, looks.SIGHTING)
+        for name, kind in (("f", np.uint64), ("fi", np.int64), ("fs", np.int32)):
+            memory[name] = _numbers(self._flows, kind)
         memory["h_key"], memory["c_key"] = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.uint64)
         for name in ("h_server", "c_table", "c_state", "c_count", "c_octets", "c_fresh", "c_begun", "c_round"):
             memory[name] = np.zeros(_SLOTS, np.int64)
@@ -136,15 +124,13 @@ class FastPath:
     def _make_room(self, rows: int) -> None:
         """See to it that so many entries fit."""
         memory = self._memory
-        if "e_key" in memory and len(memory["e_key"]) >= rows:
+        if len(self._entries) >= rows:
             return
         size = 1 << (rows - 1).bit_length()
-        for name in ("e_key", "e_place", "e_word", "j_key", "j_chain"):
-            memory[name] = np.zeros(size, np.uint64)
-        for name in ("flow", "ts", "ref", "outer", "what", "journey"):
-            memory[f"e_{name}"] = np.zeros(size, np.int64)
-        for name in ("outer", "last", "entry", "class", "fate"):
-            memory[f"j_{name}"] = np.zeros(size, np.int64)
+        self._entries, self._journeys = np.zeros(size, looks.SIGHTING), np.zeros(size, looks.JOURNEY)
+        for name, rows_of in (("e", self._entries), ("j", self._journeys)):
+            memory[name], memory[f"{name}i"] = (_numbers(rows_of, kind) for kind in (np.uint64, np.int64))
+        memory["e_journey"] = np.zeros(size, np.int64)
         memory["j_table"] = np.zeros(2 * size, np.int64)
         for name, width in (("slow", 1), ("wait", 1), ("open", 3), ("new", 1)):
             memory[f"r_{name}"] = np.zeros(width * size, np.int64)
@@ -155,16 +141,15 @@ class FastPath:
         memory, (_, flows, _) = self._memory, self._join.numbers()
         if flows + rows <= _MOST_FLOWS:
             return
-        last = np.where(memory["f_bits"][:flows] & self._module.SLOW, _NEVER, memory["f_last"][:flows])
+        known = self._flows[:flows]
+        last = np.where(known["bits"] & self._module.SLOW, _NEVER, known["last"])
         room = max(0, min(flows, _MOST_FLOWS // 2, _MOST_FLOWS - rows))
         kept = np.sort(np.argsort(last, kind="stable")[flows - room :])
         gone = np.ones(flows, bool)
         gone[kept] = False
-        over = (memory["f_bits"][:flows] & self._module.CLOSED) != 0
+        over = (known["bits"] & self._module.CLOSED) != 0
         self.forgotten += int((gone & ~over).sum())
-        for name in ("key", *_LONG, *_SHORT):
-            column = memory[f"f_{name}"]
-            column[: len(kept)] = column[kept]
+        self._flows[: len(kept)] = taken(self._flows, kept)
         memory["f_table"][:] = 0
         self._join.rebuild(len(kept))
 
@@ -174,6 +159,7 @@ class FastPath:
         """Go through everything; False where that was given up, because what an observer has seen must be looked at
         packet by packet, and the input can be read again."""
         self._serve()
+        self._data.see = self._looks.see
         for portion in portions:
             if self._doubtful():
                 return False
@@ -194,7 +180,7 @@ class FastPath:
         for address in addresses:
             hi, lo = scene.book.halves(address)
             for proto, port in ports:
-                self._join.serve(hi, lo, port, proto)
+                self._looks.serve(hi, lo, port, proto)
 
     def feed(self, portion: Portion) -> None:
         """Take in a portion: count what is right, keep what waits, pass on the rest."""
@@ -215,13 +201,17 @@ class FastPath:
             self._pass_on(portion.until)
 
     def _enter(self, piece: Piece, number: int, *, fresh: bool) -> None:
-        if len(piece.rec):
-            self._join.add(octets(piece.rec), len(piece.rec), memoryview(cast(Any, piece.tap)), number, fresh)
+        if not len(piece.rec):
+            return
+        if piece.sightings is None:
+            piece.sightings = self._looks.see(piece.rec, piece.file)
+        sightings, taps = (memoryview(cast(Any, column)) for column in (piece.sightings, piece.tap))
+        self._join.add(sightings, len(piece.rec), taps, number, fresh)
 
     def _settle(self, pieces: list[Piece], until: int | None) -> None:
         memory = self._memory
         count, _, alarms = self._join.numbers()
-        open_after, edge = horizon(memory["e_ts"][:count], until), _NEVER
+        open_after, edge = horizon(self._entries["ts"][:count], until), _NEVER
         if until is not None and open_after is not None:
             edge = max(open_after, until - EDGE_NS)
         self._recognise(pieces, until)
@@ -244,7 +234,7 @@ class FastPath:
 
     def _by_piece(self, pieces: list[Piece], entries: Ints) -> Iterator[tuple[Piece, Ints, Ints]]:
         """Where some entries come from: a piece, which of the entries are its own, their rows there."""
-        ref = self._memory["e_ref"][entries]
+        ref = self._entries["ref"][entries]
         number, row = ref >> 32, ref & 0xFFFF_FFFF
         for i in distinct(number).tolist():
             mine = np.flatnonzero(number == i)
@@ -253,16 +243,16 @@ class FastPath:
     def _past(self, entries: Ints, tap: Ints) -> Records | None:
         """What was counted of the flows of some entries before they were given to the judge."""
         memory, module = self._memory, self._module
-        flow = memory["e_flow"][entries]
+        flow = self._entries["flow"][entries]
         flow = np.where(flow < -1, -2 - flow, flow)
-        counted = np.where(flow >= 0, memory["f_hits"][flow], 0) > 0
+        counted = np.where(flow >= 0, self._flows["hits"][flow], 0) > 0
         if not counted.any():
             return None
         out = np.zeros(len(entries), PAST)
-        bits = memory["f_bits"][flow]
-        out["last"] = np.where(counted, memory["f_last"][flow] - memory["t_shift"][tap], 0)
-        out["server"] = np.where(counted, memory["f_server"][flow], -1)
-        out["isn"] = np.where(counted, memory["f_begin"][flow], -1)
+        bits = self._flows["bits"][flow]
+        out["last"] = np.where(counted, self._flows["last"][flow] - memory["t_shift"][tap], 0)
+        out["server"] = np.where(counted, self._flows["server"][flow], -1)
+        out["isn"] = np.where(counted, self._flows["begin"][flow], -1)
         out["begun"] = counted & ((bits & module.BEGUN) != 0)
         out["closed"] = counted & ((bits & module.CLOSED) != 0)
         return out
@@ -374,13 +364,13 @@ class FastPath:
             own = np.full(len(journeys), -1, np.int64)
             np.maximum.at(own, journey, found)
             for j, server in zip(journeys.tolist(), own.tolist(), strict=True):
-                self._join.learn(int(memory["j_chain"][j]), server)
+                self._join.learn(int(self._journeys["chain"][j]), server)
         new = self._join.classify()
         if not new:
             return
         found = memory["r_new"][: 2 * new].reshape(-1, 2)
         if until is not None:
-            found = found[memory["j_last"][found[:, 0]] <= until - RIPE_NS]
+            found = found[self._journeys["last"][found[:, 0]] <= until - RIPE_NS]
         if len(found):
             self._judge_kinds(pieces, found[:, 0].copy(), found[:, 1].copy())
 
@@ -397,8 +387,8 @@ class FastPath:
     def _judge_kinds(self, pieces: list[Piece], journeys: Ints, kinds: Ints) -> None:
         """Judge one journey for each class, and register those that are right."""
         frames, journey = self._sightings(pieces, journeys)
-        flow = self._memory["e_flow"][self._memory["j_entry"][journeys]]
-        server = self._memory["f_server"][flow]
+        flow = self._entries["flow"][self._journeys["entry"][journeys]]
+        server = self._flows["server"][flow]
         found = self._judge.example(frames, journey, server)
         for i, (number, right) in enumerate(zip(kinds.tolist(), found.right.tolist(), strict=True)):
             if not right:
@@ -477,3 +467,8 @@ class FastPath:
         for one, way in ways.items():
             way.weight = counted[direction == one]
         return frames, self._judge.orient(frames, learn=False), by_row(frames, ways), of
+
+
+def _numbers(rows: Records, kind: type[np.generic]) -> Any:
+    """Rows without gaps as numbers. Shape: (rows, numbers in one)."""
+    return rows.view(kind).reshape(len(rows), -1)

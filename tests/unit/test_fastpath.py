@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 import dsrkit
 from dsrkit.verify import batches, fastpath
 from dsrkit.verify.ahead import ahead
+from dsrkit.verify.batches import Piece
 from dsrkit.verify.fastpath import FastPath
 from dsrkit.verify.frames import AddressBook
 from dsrkit.verify.judge import Judge
+from dsrkit.verify.looks import Looks
 from dsrkit.verify.scene import Scene
 from dsrkit.wire import _cython
 from dsrkit.wire.capture import read
@@ -286,8 +288,8 @@ def test_flows_that_rest_are_forgotten_and_that_is_said(
     assert any("rested too long to be remembered" in note for note in report.notes)
 
 
-def interpreted() -> Any:
-    return _cython.load("dsrkit.verify.join", interpreted=True)[0]
+def interpreted() -> tuple[Any, Any]:
+    return tuple(_cython.load(f"dsrkit.verify.{name}", interpreted=True)[0] for name in ("sightings", "join"))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", ["l2dsr/ipvs-dr", "nat/ipvs-nat", "l3dsr-tunnel/ipvs-tun-6in6"])
@@ -303,30 +305,27 @@ def test_interpreted_join_says_the_same(name: str, sizes: Sizes, monkeypatch: py
 @given(data=st.binary(min_size=16, max_size=64), repeats=st.integers(1, 40), taps=st.integers(1, 256))
 def test_any_row_is_entered_within_bounds(data: bytes, repeats: int, taps: int) -> None:
     """Rows of arbitrary octets: interpreted, where every index is checked, and compiled give the same entries."""
-    results = []
     size = RECORD.itemsize
-    rows = (data * (repeats * size // len(data) + 1))[: repeats * size]
-    for module in (interpreted(), _cython.load("dsrkit.verify.join")[0]):
-        path = entered(module, rows, repeats, taps)
-        results.append(
-            [path._memory[f"e_{name}"][:repeats].tolist() for name in ("key", "place", "flow", "ts", "what")]
-        )
+    rows = np.frombuffer((data * (repeats * size // len(data) + 1))[: repeats * size], np.uint8).copy().view(RECORD)
+    compiled = fastpath.compiled()
+    assert compiled is not None
+    results = [entered(modules, rows, taps) for modules in (interpreted(), compiled)]
     assert results[0] == results[1]
 
 
-def entered(module: Any, rows: bytes, count: int, taps: int) -> FastPath:
+def entered(modules: tuple[Any, Any], rows: Any, taps: int) -> list[Any]:
     path: Any = FastPath.__new__(FastPath)
-    path._join, path._module, path._memory = module.Join(), module, {}
+    path._looks, path._module, path._memory = Looks(modules[0]), modules[1], {}
+    path._join = modules[1].Join()
     path._join.begin(0)
     path._allocate()
-    octets = np.frombuffer(rows, np.uint8).copy()
-    tap = (np.arange(count) % taps).astype(np.int64)
-    path._join.serve(0, 0, 0, 6)
-    path._join.add(memoryview(octets), count, memoryview(tap), 0, 1)
+    path._looks.serve(0, 0, 0, 6)
+    tap = (np.arange(len(rows)) % taps).astype(np.int64)
+    path._enter(Piece(rows, tap, np.arange(len(rows)), 0), 0, fresh=True)
     path._join.group()
     path._join.classify()
     path._join.settle(0, 0, 0)
-    return path  # type: ignore[no-any-return]
+    return [path._entries[: len(rows)].tolist(), path._journeys[: len(rows)]["chain"].tolist()]
 
 
 def test_nothing_is_lost_when_reading_ahead_fails() -> None:
