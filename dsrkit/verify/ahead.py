@@ -1,42 +1,42 @@
-"""Reading ahead: an iterator runs in a thread of its own, some items before they are asked for."""
+"""Reading ahead: an iterator runs in a thread of its own, some items before they are asked for.
+
+Whoever asks and finds nothing ready makes the next item itself, if nobody is making it: so with several iterators all
+threads have work, whichever of them is slow.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
-from queue import Empty, Full, Queue
-from typing import Final, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-_DEPTH: Final = 4
+_DEPTH: Final = 8
 _MOMENT_S: Final = 0.05
 """How soon a thread notices that nobody asks any more."""
 
 
 def ahead(items: Iterator[T], gate: threading.Semaphore) -> Generator[T]:
-    """The same items; at most so many threads work at once as `gate` lets in. What is raised there is raised here."""
-    made: Queue[T | _Over] = Queue(_DEPTH)
-    stop = threading.Event()
-    thread = threading.Thread(target=_work, args=(items, gate, made, stop), daemon=True)
+    """The same items; besides the caller at most so many threads work at once as `gate` lets in.
+
+    What is raised there is raised here.
+    """
+    made = _Made(items)
+    thread = threading.Thread(target=made.work, args=(gate,), daemon=True)
     thread.start()
     try:
-        while True:
-            item = made.get()
-            if isinstance(item, _Over):
-                if item.error is not None:
-                    raise item.error
-                return
+        while not isinstance(item := made.take(), _Over):
             yield item
             del item  # its memory is used again
+        if item.error is not None:
+            raise item.error
     finally:
-        stop.set()
-        while thread.is_alive():
-            try:
-                made.get(timeout=_MOMENT_S)
-            except Empty:
-                continue
+        made.stop.set()
         thread.join()
+        if isinstance(items, Generator):
+            items.close()
 
 
 class _Over:
@@ -46,27 +46,47 @@ class _Over:
         self.error = error
 
 
-def _work(items: Iterator[T], gate: threading.Semaphore, made: Queue[T | _Over], stop: threading.Event) -> None:
-    error: BaseException | None = None
-    try:
-        while not stop.is_set():
-            with gate:
-                item = next(items, None)
-            if item is None:
-                break
-            _put(made, item, stop)
-            del item
-        if isinstance(items, Generator):
-            items.close()
-    except BaseException as raised:
-        error = raised
-    _put(made, _Over(error), stop)
+class _Made(Generic[T]):
+    """Items that are ready, in order, and the making of more."""
 
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._ready: SimpleQueue[T | _Over] = SimpleQueue()
+        self._room = threading.Semaphore(_DEPTH)
+        self._making = threading.Lock()  # an item is ready before the next one is begun
+        self._over = False
+        self.stop = threading.Event()
 
-def _put(made: Queue[T | _Over], item: T | _Over, stop: threading.Event) -> None:
-    while not stop.is_set():
+    def work(self, gate: threading.Semaphore) -> None:
+        """Make items, until there are no more or nobody asks."""
+        while not (self._over or self.stop.is_set()):
+            if not self._room.acquire(timeout=_MOMENT_S):
+                continue
+            with gate, self._making:
+                if not (self._over or self.stop.is_set()):
+                    self._ready.put(self._make())
+
+    def take(self) -> T | _Over:
+        """The next item, or the end."""
         try:
-            made.put(item, timeout=_MOMENT_S)
-            return
-        except Full:
-            continue
+            item = self._ready.get_nowait()
+        except Empty:
+            if self._making.acquire(blocking=False):
+                try:
+                    if self._ready.empty():
+                        return self._make()
+                finally:
+                    self._making.release()
+            item = self._ready.get()
+        self._room.release()
+        return item
+
+    def _make(self) -> T | _Over:
+        try:
+            for item in self._items:
+                return item
+            over = _Over(None)
+        except BaseException as raised:
+            over = _Over(raised)
+        self._over = True
+        return over

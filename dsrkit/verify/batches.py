@@ -23,7 +23,7 @@ from dsrkit.verify.ahead import ahead
 from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
-from dsrkit.wire.capture import Capture, Window, read
+from dsrkit.wire.capture import Capture, read
 from dsrkit.wire.layout import RECORD
 from dsrkit.wire.rows import copied as own_rows
 from dsrkit.wire.rows import joined, taken
@@ -127,7 +127,7 @@ class Input:
     ) -> None:
         self.book = book
         self.spec = spec
-        self._gate = Semaphore(jobs) if jobs > 1 else None
+        self._gate = Semaphore(jobs - 1) if jobs > 1 else None  # this thread works as well
         self.taps: list[TapInfo] = []
         self.awaited: list[Piece] = []
         """Packets that were handed out and whose octets may still be asked for."""
@@ -298,11 +298,10 @@ class Input:
     def _pieces(self, number: int, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
         f = self._files[number]
         f.windows = []
-        seen = self._seen(number)
-        for window, sightings in seen if self._gate is None else ahead(seen, self._gate):
-            if keep and not f.capture.plain:
-                f.hold(window.base, window.buf)
-            rec = own_rows(window.rec) if copied else window.rec  # a window's memory is several times its packets'
+        read = self._read(number)
+        for rec, first_row, sightings, octets in read if self._gate is None else ahead(read, self._gate):
+            if keep and octets is not None:
+                f.hold(*octets)
             if not len(rec):
                 continue
             if len(f.capture.interfaces) == 1:
@@ -310,13 +309,17 @@ class Input:
             else:
                 used, place = np.unique(rec["iface"], return_inverse=True)
                 tap = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)[place]
-            frame = np.arange(len(rec), dtype=np.int64) + window.first_row + 1
-            yield Piece(rec, tap, frame, number, sightings=sightings)
+            frame = np.arange(len(rec), dtype=np.int64) + first_row + 1
+            # a window's memory is several times its packets'
+            yield Piece(own_rows(rec) if copied else rec, tap, frame, number, sightings=sightings)
 
-    def _seen(self, number: int) -> Iterator[tuple[Window, Words | None]]:
-        """The windows of a file, and the sightings of their rows as soon as somebody makes them."""
-        for window in self._files[number].capture.windows():
-            yield window, None if self.see is None else self.see(window.rec, number)
+    def _read(self, number: int) -> Iterator[tuple[Records, int, Words | None, tuple[int, memoryview] | None]]:
+        """A file's windows: rows, the number of the first, sightings once somebody makes them, and, of a stream, octets
+        and where they begin. Of others nothing keeps the octets, so that their memory is used again at once."""
+        capture = self._files[number].capture
+        for window in capture.windows():
+            sightings = None if self.see is None else self.see(window.rec, number)
+            yield window.rec, window.first_row, sightings, None if capture.plain else (window.base, window.buf)
 
     def _tap_of(self, f: _File, interface: int) -> int:
         """The tap of an interface of a file; a file with one interface is one tap of the file's name."""

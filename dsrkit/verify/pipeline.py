@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Final
 
-import numpy as np
-
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
 from dsrkit.model.report import Report
 from dsrkit.model.spec import Spec
 from dsrkit.verify import fastpath, roles
+from dsrkit.verify.arrays import distinct
 from dsrkit.verify.batches import Input, PathLike, named_sources
 from dsrkit.verify.conclude import Diagnose, conclude
 from dsrkit.verify.fastpath import FastPath
@@ -185,7 +184,7 @@ def gather(scene: Scene, parts: Iterable[Frames]) -> Gathered:
         out.all.merge(evidence)
         if roles.shows_full_nat(evidence) or scene.mode == "fullnat":
             # Full NAT hides UDP from a join by addresses; what a join without them shows is used for full NAT alone.
-            everything = Scene(scene.book, mode="fullnat", vips=set(np.unique(flows.server >> 16).tolist()))
+            everything = Scene(scene.book, mode="fullnat", vips=set(distinct(flows.server >> 16).tolist()))
             out.without_clients.merge(roles.gather(frames, without_clients(frames, flows, everything)))
     return out
 

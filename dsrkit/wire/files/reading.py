@@ -30,7 +30,7 @@ WINDOW_OCTETS: Final = 1 << 20
 """Octets of a window's buffer; grown only for a record that is longer and there."""
 WINDOW_ROWS: Final = 4096
 """Most rows of a window."""
-KEPT_WINDOWS: Final = 12
+KEPT_WINDOWS: Final = 24
 """Windows' rows that a consumer may hold at once without new memory for each."""
 MOST_INTERFACES: Final = 16384
 """Interfaces of one file; packets of those beyond are defects."""
