@@ -15,6 +15,7 @@ import typer
 
 from dsrkit.cli.common import complain, complete, page, user_errors, word, write, write_all, writing
 from dsrkit.cli.options import sorted_out, with_options
+from dsrkit.cli.shown import NoColor
 from dsrkit.craft.options import options_of
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES, PROFILES, Mode
@@ -74,7 +75,7 @@ class _Common:
     limit: Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Packets that the ladder shows.")] = (
         None
     )
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False
+    no_color: NoColor = False
     spec: Annotated[
         str | None,
         typer.Option("--spec", metavar="FILE", help="The set-up (dsr.toml), instead of a small one."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 import typer
 
 from dsrkit.cli.common import addresses, check_output, complain, complete, split, user_errors, word, write_to
+from dsrkit.cli.shown import TextOrJson
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from dsrkit.compare.compare import How
 
 HOW: Final = ("auto", "path", "copy", "rerun")
-FORMATS: Final = ("text", "json")
 
 
 def command(
@@ -55,16 +55,7 @@ def command(
     every: Annotated[
         bool, typer.Option("--all", help="Also show what the path or the mode is meant to change.")
     ] = False,
-    output_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            callback=word(FORMATS),
-            autocompletion=complete(FORMATS),
-            help=f"One of: {', '.join(FORMATS)}.",
-        ),
-    ] = "text",
+    output_format: TextOrJson = "text",
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout.")
     ] = None,

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 import typer
 
-from dsrkit.cli.common import complete, page, user_errors, word, write
+from dsrkit.cli.common import complete, page, user_errors, write
+from dsrkit.cli.shown import text_or_json
 
-FORMATS: Final = ("text", "json")
 _MOST: Final = 100
 """Columns of text that are still easy to read."""
 
@@ -55,16 +55,7 @@ def rules(
         str | None,
         typer.Option("--area", metavar="AREA", autocompletion=_areas, help="Only one area: the letters of its codes."),
     ] = None,
-    output_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            callback=word(FORMATS),
-            autocompletion=complete(FORMATS),
-            help=f"One of: {', '.join(FORMATS)}; json has all that explain says.",
-        ),
-    ] = "text",
+    output_format: Annotated[str, text_or_json("; json has all that explain says")] = "text",
 ) -> None:
     """List the codes that findings can have."""
     with user_errors():

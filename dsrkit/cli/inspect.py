@@ -21,6 +21,7 @@ from dsrkit.cli.common import (
     write_all,
 )
 from dsrkit.cli.loading import loading
+from dsrkit.cli.shown import NoColor
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES
 from dsrkit.oracle import ORACLES
@@ -130,7 +131,7 @@ def command(
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No lines above the frames, and no progress.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False,
+    no_color: NoColor = False,
 ) -> None:
     """Show what each frame is: its role in the load balancing, its fields, its octets.
 

@@ -12,6 +12,7 @@ import typer
 
 from dsrkit.cli.common import complain, page, user_errors, write
 from dsrkit.cli.options import entries, mode_argument, one_of, sorted_out, with_options
+from dsrkit.cli.shown import NoColor, Quiet
 from dsrkit.craft.options import Options
 from dsrkit.errors import UsageError
 from dsrkit.lab.words import ENGINES, FLOWS
@@ -55,8 +56,8 @@ class _Common:
         str | None, one_of(SCHEDULERS, "--scheduler", "Scheduler of IPVS [default: rr; mh for a takeover pair].")
     ] = None
     unicast: Annotated[bool, typer.Option("--unicast", help="VRRP adverts from address to address.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False
+    quiet: Quiet = False
+    no_color: NoColor = False
 
 
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

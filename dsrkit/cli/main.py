@@ -25,9 +25,9 @@ from dsrkit.cli.common import (
     word,
 )
 from dsrkit.cli.loading import loading
-from dsrkit.cli.shown import FORMATS, show
+from dsrkit.cli.shown import FailingOn, NoColor, Quiet, ReportFile, TextOrJson, Verbose, not_both, show
 from dsrkit.errors import UsageError
-from dsrkit.model.names import FAIL_ON, MODES, PROFILES
+from dsrkit.model.names import MODES, PROFILES
 
 
 class _Commands(Group):
@@ -128,34 +128,15 @@ def verify(
         str | None,
         typer.Option(metavar="ADDRESS", help="Judge slices of time on a dask cluster: its scheduler, tcp://HOST:PORT."),
     ] = None,
-    fail_on: Annotated[
-        str,
-        typer.Option(
-            metavar="SEVERITY",
-            callback=word(FAIL_ON),
-            autocompletion=complete(FAIL_ON),
-            help=f"Exit with 1 for findings at or above: {', '.join(FAIL_ON)}.",
-        ),
-    ] = "warning",
-    output_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            callback=word(FORMATS),
-            autocompletion=complete(FORMATS),
-            help=f"One of: {', '.join(FORMATS)}.",
-        ),
-    ] = "text",
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
-    ] = None,
+    fail_on: FailingOn = "warning",
+    output_format: TextOrJson = "text",
+    output: ReportFile = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Decode so many files at once [default: 1].")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    no_color: NoColor = False,
 ) -> None:
     """Check captures, hop by hop, and name what is misconfigured.
 
@@ -163,8 +144,7 @@ def verify(
     1 findings at or above --fail-on that no --baseline knows, 2 could not run or nothing could be checked.
     """
     with user_errors():
-        if quiet and verbose:
-            raise UsageError("--quiet and --verbose contradict each other")
+        not_both(quiet, verbose)
         source = _sources(capture or [], at or [], has_spec=spec is not None)
         files = [*(capture or []), *(text.partition("=")[2] for text in at or [])]
         check_output(output, [*files, *filter(None, [spec, baseline])])

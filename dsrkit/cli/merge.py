@@ -6,10 +6,9 @@ from typing import Annotated, cast
 
 import typer
 
-from dsrkit.cli.common import check_output, complete, user_errors, word
-from dsrkit.cli.shown import FORMATS, show
-from dsrkit.errors import UsageError
-from dsrkit.model.names import FAIL_ON, FailOn
+from dsrkit.cli.common import check_output, user_errors
+from dsrkit.cli.shown import FailingOn, NoColor, Quiet, ReportFile, TextOrJson, Verbose, not_both, show
+from dsrkit.model.names import FailOn
 
 
 def command(
@@ -17,31 +16,12 @@ def command(
         list[str],
         typer.Argument(metavar="REPORT...", help="Reports of verify --format json; '-' reads standard input."),
     ],
-    fail_on: Annotated[
-        str,
-        typer.Option(
-            metavar="SEVERITY",
-            callback=word(FAIL_ON),
-            autocompletion=complete(FAIL_ON),
-            help=f"Exit with 1 for findings at or above: {', '.join(FAIL_ON)}.",
-        ),
-    ] = "warning",
-    output_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            callback=word(FORMATS),
-            autocompletion=complete(FORMATS),
-            help=f"One of: {', '.join(FORMATS)}.",
-        ),
-    ] = "text",
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop.")] = False,
-    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")] = False,
+    fail_on: FailingOn = "warning",
+    output_format: TextOrJson = "text",
+    output: ReportFile = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    no_color: NoColor = False,
 ) -> None:
     """Merge reports of parts of one capture set: rotated files, hosts.
 
@@ -49,8 +29,7 @@ def command(
     2 could not run, the reports contradict each other, or nothing could be checked in any part.
     """
     with user_errors():
-        if quiet and verbose:
-            raise UsageError("--quiet and --verbose contradict each other")
+        not_both(quiet, verbose)
         check_output(output, reports)
         from dsrkit.model.parts import merge_files
 

@@ -1,15 +1,55 @@
-"""How commands print a report."""
+"""How commands print a report, and the options that say how: one text each, for every command that has it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from dsrkit.cli.common import complain, page, write_to
+import typer
+
+from dsrkit.cli.common import complain, complete, page, word, write_to
+from dsrkit.errors import UsageError
+from dsrkit.model.names import FAIL_ON
 
 if TYPE_CHECKING:
     from dsrkit.model.report import Report
 
 FORMATS: Final = ("text", "json")
+
+
+def text_or_json(more: str = "") -> Any:
+    """The option --format; `more` ends its help."""
+    return typer.Option(
+        "--format",
+        metavar="FORMAT",
+        callback=word(FORMATS),
+        autocompletion=complete(FORMATS),
+        help=f"One of: {', '.join(FORMATS)}{more}.",
+    )
+
+
+TextOrJson = Annotated[str, text_or_json()]
+FailingOn = Annotated[
+    str,
+    typer.Option(
+        "--fail-on",
+        metavar="SEVERITY",
+        callback=word(FAIL_ON),
+        autocompletion=complete(FAIL_ON),
+        help=f"Exit with 1 for findings at or above: {', '.join(FAIL_ON)}.",
+    ),
+]
+ReportFile = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")]
+
+
+def not_both(quiet: bool, verbose: bool) -> None:
+    """Raises: UsageError for --quiet together with --verbose."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose contradict each other")
 
 
 def show(report: Report, output_format: str, output: str | None, *, quiet: bool, verbose: bool, no_color: bool) -> None:

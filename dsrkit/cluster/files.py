@@ -131,15 +131,17 @@ class Parts(Capture):
         self.sections, self.comments, self.comments_left_off = [], {}, 0
         self.notes: list[str] = []
         self.rewindable = True
-        self.plain = all(read(index.path).plain for index in self._wanted())
+        self.plain = all(read(index.path).plain for _, index in self._wanted())
 
-    def _wanted(self) -> list[Index]:
-        return [x for x in self.indexes if x.packets and x.marks[0, 3] <= self.until and x.last_ns >= self.since]
-
-    def windows(self) -> Iterator[Window]:
+    def _wanted(self) -> Iterator[tuple[int, Index]]:
+        """Files with packets between the two times, and their numbers."""
         for number, index in enumerate(self.indexes):
             if index.packets and index.marks[0, 3] <= self.until and index.last_ns >= self.since:
-                yield from self._windows(number, index)
+                yield number, index
+
+    def windows(self) -> Iterator[Window]:
+        for number, index in self._wanted():
+            yield from self._windows(number, index)
 
     def _windows(self, number: int, index: Index) -> Iterator[Window]:
         enter = max(int(np.searchsorted(index.marks[:, 2], self.since, "left")) - 1, 0)

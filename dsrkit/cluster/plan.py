@@ -23,19 +23,18 @@ from dsrkit.errors import CaptureError, UsageError
 from dsrkit.model.merging import together
 from dsrkit.model.report import Report
 from dsrkit.model.same_machines import with_files
+from dsrkit.model.spec import Spec
 from dsrkit.verify import roles
 from dsrkit.verify.batches import Input, PathLike
 from dsrkit.verify.conclude import Diagnose
 from dsrkit.verify.frames import AddressBook, Ints, Words
 from dsrkit.verify.observer import Observer
-from dsrkit.verify.pipeline import Gathered, settle
+from dsrkit.verify.pipeline import ATTEMPTS, Gathered, settle
 from dsrkit.verify.scene import Scene
 from dsrkit.wire.capture import Capture
 
 TRIES: Final = 3
 """Of a task."""
-ATTEMPTS: Final = 3
-"""To judge by the roles that turn out to be right."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -145,29 +144,29 @@ def _more(files: Sequence[Index]) -> str:
     return f" and {len(files) - 1} more" if len(files) > 1 else ""
 
 
-class _Clocks(Input):
-    """All files, of which only samples are looked at."""
+class _Indexed(Input):
+    """All files, of which only what their indexes hold is looked at, with what a spec says of the taps."""
 
-    def __init__(self, taps: Sequence[TapFiles]) -> None:
-        self._samples = {tap.label: tap.indexes for tap in taps}
+    def __init__(self, taps: Sequence[TapFiles], spec: Spec | None = None) -> None:
+        self._indexes = {tap.label: tap.indexes for tap in taps}
 
         def opened(label: PathLike, name: str) -> Capture:
-            return Parts(self._samples[str(label)])
+            return Parts(self._indexes[str(label)])
 
-        super().__init__(AddressBook(), [(tap.name, tap.label) for tap in taps], None, opened=opened)
+        super().__init__(AddressBook(), [(tap.name, tap.label) for tap in taps], spec, opened=opened)
 
     def offsets(self) -> list[int]:
         self.align()
         return [file.offset for file in self._files]
 
     def _sampled(self, f: Any, most: int | None) -> tuple[Words, Ints]:
-        mine = self._samples[f.info.file]
+        mine = self._indexes[f.info.file]
         unique, first = np.unique(np.concatenate([index.keys for index in mine]), return_index=True)
         return unique, np.concatenate([index.times for index in mine])[first]
 
 
 def _aligned(taps: tuple[TapFiles, ...]) -> tuple[TapFiles, ...]:
-    offsets = _Clocks(taps).offsets()
+    offsets = _Indexed(taps).offsets()
     return tuple(replace(tap, shift_ns=offset) for tap, offset in zip(taps, offsets, strict=True))
 
 
@@ -179,22 +178,9 @@ def _decided(
     for found in evidence:
         total.add(found.to(book))
     scene = stated.scene(book)
-    data = _WithSpec(taps, stated)
+    data = _Indexed(taps, stated.spec)
     settle(data.taps, scene, total)
     return scene, tuple(tap.node for tap in data.taps)
-
-
-class _WithSpec(Input):
-    """The taps, with what a spec says of them."""
-
-    def __init__(self, taps: Sequence[TapFiles], stated: Stated) -> None:
-        indexes = {tap.label: tap.indexes for tap in taps}
-        super().__init__(
-            AddressBook(),
-            [(tap.name, tap.label) for tap in taps],
-            stated.spec,
-            opened=lambda label, name: Parts(indexes[str(label)]),
-        )
 
 
 def _named(one: Slice, slices: Sequence[Slice]) -> str:

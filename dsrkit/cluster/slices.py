@@ -17,6 +17,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.cluster.files import Index, Parts
 from dsrkit.model.spec import Spec
+from dsrkit.verify.arrays import among, distinct
 from dsrkit.verify.batches import Input, PathLike, Piece
 from dsrkit.verify.flows import is_syn
 from dsrkit.verify.frames import ACK, RST, SYN, AddressBook, Frames, Mask, Records, Words, mix
@@ -106,8 +107,8 @@ class SliceInput(Input):
             for window in part.windows():
                 when = window.rec["ts_ns"] + tap.shift_ns
                 rows = window.rec[(when >= at - MARGIN_NS) & (when < at)]
-                found.append(np.unique(_keys(rows)))
-        return np.unique(np.concatenate(found))
+                found.append(distinct(_keys(rows)))
+        return distinct(np.concatenate(found))
 
     def _pieces(self, f: Any, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
         for piece in super()._pieces(f, keep=keep, copied=copied):
@@ -125,14 +126,8 @@ class SliceInput(Input):
             if at in self._before:
                 rows = np.flatnonzero((when >= at) & (when < at + MARGIN_NS))
                 if len(rows):
-                    mine[rows[_among(_keys(rec[rows]), self._before[at])]] = belongs
+                    mine[rows[among(_keys(rec[rows]), self._before[at])]] = belongs
         return mine
-
-
-def _among(keys: Words, known: Words) -> Mask:
-    """Which keys are among those known, which are in order."""
-    place = np.minimum(np.searchsorted(known, keys), max(len(known) - 1, 0))
-    return known[place] == keys if len(known) else np.zeros(len(keys), bool)
 
 
 def _keys(rec: Records) -> Words:

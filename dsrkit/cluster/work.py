@@ -12,9 +12,9 @@ from typing import Any, Final, TypeVar
 from dsrkit.classes import dataclass
 from dsrkit.cluster.files import FILE_SHIFT
 from dsrkit.cluster.slices import Slice, SliceInput, TapFiles
-from dsrkit.model.frame import FrameRef, frame_filter
+from dsrkit.model.frame import FrameRef
 from dsrkit.model.names import FAIL_ON, MODES, PROFILES
-from dsrkit.model.report import Finding, Report
+from dsrkit.model.report import Report
 from dsrkit.model.same_machines import changed
 from dsrkit.model.spec import Spec
 from dsrkit.verify import fastpath
@@ -229,9 +229,4 @@ def _in_files(report: Report, files: Mapping[str, Collection[str]]) -> Report:
         return {}
 
     report = changed(report, change)
-    return replace(report, findings=tuple(map(_filtered, report.findings)))
-
-
-def _filtered(finding: Finding) -> Finding:
-    by_number = finding.filter is not None and finding.filter.startswith("frame.number")
-    return replace(finding, filter=frame_filter(finding.frames)) if by_number and finding.frames else finding
+    return replace(report, findings=tuple(finding.with_frames(finding.frames) for finding in report.findings))

@@ -15,10 +15,11 @@ from itertools import combinations
 from typing import Any, Final, TypeVar
 
 from dsrkit.errors import UsageError
-from dsrkit.model.frame import frame_filter
 from dsrkit.model.names import MODE_FROM, REWRITES, ROLES
 from dsrkit.model.report import (
+    LEADING,
     MAX_EXAMPLES,
+    MOST_CLIENTS,
     SEVERITY_RANK,
     THRESHOLD,
     CellVerdict,
@@ -33,16 +34,12 @@ from dsrkit.model.report import (
 from dsrkit.model.same_machines import names_of_second, renamed
 from dsrkit.model.sections import SECTIONS
 
-MOST_CLIENTS: Final = 64
-"""Addresses that a node lists if it stands for clients."""
 PART: Final = " (as one part of the captures shows it)"
 """Behind the message of a merged finding, whose numbers are those of one part; its `count` is that of all."""
 
 _VERDICT_RANK: Final[dict[str, int]] = {"not_observable": 0, "pass": 1, "fail": 2}
 _OVERLAYS: Final = ("garp", "health")
 """Modes of a part that shows no data path; another part may."""
-_LEADING: Final = ("ip.dst", "ip.src", "ip.dsfield.dscp", "ip.ttl")
-"""Fields before the checksums that follow from them."""
 _MODE_UNTOLD: Final = "the packets of this part alone do not tell the mode"
 _UNCHECKED: Final = "nothing could be checked in this part alone"
 _COUNTED: Final = re.compile(r" \((\d+) packets?\)$")
@@ -117,7 +114,7 @@ def _parts(cell: str) -> tuple[str, str, str]:
 
 def _led(group: Sequence[Finding], failed: Mapping[str, int]) -> Finding:
     """Findings of one group as one; its count is that of the field that leads, also where another one led a part."""
-    lead = max(group, key=lambda f: (failed[f.code], _parts(f.code)[2] in _LEADING))
+    lead = max(group, key=lambda f: (failed[f.code], _parts(f.code)[2] in LEADING))
     others = [finding for finding in group if finding is not lead]
     field = "." in _parts(lead.code)[2]
     return replace(reduce(_finding, others, lead), count=(failed[lead.code] if field else 0) or lead.count)
@@ -261,16 +258,12 @@ def _journey(first: Journey, second: Journey) -> Journey:
 
 
 def _finding(first: Finding, second: Finding) -> Finding:
-    frames = _union(first.frames, second.frames)[:MAX_EXAMPLES]
-    by_number = first.filter is not None and first.filter.startswith("frame.number")
     return replace(
-        first,
+        first.with_frames(_union(first.frames, second.frames)[:MAX_EXAMPLES]),
         message=_message(first.message, second.message),
         severity=max(first.severity, second.severity, key=SEVERITY_RANK.__getitem__),
         nodes=_union(first.nodes, second.nodes),
         count=first.count + second.count,
-        frames=frames,
-        filter=frame_filter(frames) if by_number and frames else first.filter,
         candidates=_union(first.candidates, second.candidates),
         symptoms=_union(first.symptoms, second.symptoms),
         ruled_out={**second.ruled_out, **first.ruled_out},

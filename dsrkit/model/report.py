@@ -13,7 +13,7 @@ from dataclasses import field, replace
 from typing import Any, Final
 
 from dsrkit.classes import dataclass
-from dsrkit.model.frame import FrameRef
+from dsrkit.model.frame import FrameRef, frame_filter
 from dsrkit.model.names import VERDICTS, Direction, FailOn, ModeFrom, Severity, Verdict
 from dsrkit.model.printable import json_text
 from dsrkit.model.sections import SECTIONS, Dns, HealthCheck, Section, Session, Spread, Takeover
@@ -21,6 +21,10 @@ from dsrkit.model.sections import SECTIONS, Dns, HealthCheck, Section, Session, 
 SCHEMA: Final = "dsrkit.report/1"
 MAX_EXAMPLES: Final = 10
 """Frames that a merged finding keeps as examples; `count` still counts them all."""
+MOST_CLIENTS: Final = 64
+"""Addresses that a node lists if it stands for clients."""
+LEADING: Final = ("ip.dst", "ip.src", "ip.dsfield.dscp", "ip.ttl", "l4.payload")
+"""Of fields that failed equally often these name the finding: the checksums that follow from them do not."""
 
 SEVERITY_RANK: Final[dict[str, int]] = {"info": 1, "warning": 2, "error": 3}
 THRESHOLD: Final[dict[str, int]] = {"info": 1, "warning": 2, "error": 3, "never": 4}
@@ -127,6 +131,11 @@ class Finding:
             object.__setattr__(self, "node", self.nodes[0])
         elif self.node is not None and not self.nodes:
             object.__setattr__(self, "nodes", (self.node,))
+
+    def with_frames(self, frames: tuple[FrameRef, ...]) -> Finding:
+        """The same with other examples, which a filter for frames then names."""
+        by_number = self.filter is not None and self.filter.startswith("frame.number")
+        return replace(self, frames=frames, filter=frame_filter(frames) if by_number and frames else self.filter)
 
     def to_dict(self) -> Json:
         return {

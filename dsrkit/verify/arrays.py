@@ -1,6 +1,7 @@
 """Sets of numbers, and their middle: what `numpy.unique` and `numpy.isin` give, and sorting less.
 
-`numpy.unique` also loads `numpy.ma`, which takes as long as all else that a small capture asks of numpy.
+`numpy.unique` that gives nothing but the values also loads `numpy.ma`, which takes as long as all else that a small
+capture asks of numpy. Asked for places or counts as well, it does not, and is used as it is.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from typing import Any, Final, cast
 from dsrkit.model.frame import FrameRef, frame_filter
 from dsrkit.model.names import REWRITES, Direction, FailOn, Mode, Severity
 from dsrkit.model.report import (
+    LEADING,
+    MOST_CLIENTS,
     CellVerdict,
     Finding,
     Journey,
@@ -35,7 +37,6 @@ Diagnose = Callable[
 ]
 """Findings that name causes, and the verdicts that they explain."""
 
-_MOST_CLIENTS: Final = 64
 _SEVERITIES: Final = ("info", "warning", "error")
 
 
@@ -189,8 +190,7 @@ def _node_of(cell: str) -> str:
 
 def _finding(taps: list[TapInfo], group: list[Verdict]) -> Finding:
     # The cell with most failures leads; an address, a tag or the payload before the checksum that follows from it.
-    leading = ("ip.dst", "ip.src", "ip.dsfield.dscp", "ip.ttl", "l4.payload")
-    lead = max(group, key=lambda v: (_SEVERITIES.index(v.severity), v.failed, v.field in leading))
+    lead = max(group, key=lambda v: (_SEVERITIES.index(v.severity), v.failed, v.field in LEADING))
     frames: list[FrameRef] = []
     for v in group:
         for tap, number in v.frames:
@@ -256,7 +256,7 @@ def _causes_first(findings: list[Finding]) -> list[Finding]:
 
 def _node(book: AddressBook, party: Party) -> Node:
     ips = sorted(party.ips, key=lambda a: book.sort_key([a]))
-    shown = ips[:_MOST_CLIENTS] if party.role == "client" else ips
+    shown = ips[:MOST_CLIENTS] if party.role == "client" else ips
     return Node(
         party.name, party.role, tuple(book.text(a) for a in shown), tuple(mac_text(m) for m in sorted(party.macs))
     )

@@ -16,6 +16,7 @@ from dsrkit.errors import UsageError
 from dsrkit.model.frame import FrameRef
 from dsrkit.model.merging import PART, together
 from dsrkit.model.report import (
+    LEADING,
     MAX_EXAMPLES,
     CellVerdict,
     Finding,
@@ -187,6 +188,16 @@ def test_fields_that_break_together_are_one_finding() -> None:
     ]
     assert merged.findings[0].count == 5
     assert merged.findings[0].symptoms == ("nat.lb.ip.ttl", "nat.lb.l4.checksum")
+
+
+@pytest.mark.parametrize("field", LEADING)
+def test_a_checksum_does_not_lead_before_what_it_follows_from(field: str) -> None:
+    """A payload that changed makes its checksum wrong as often: the report of all parts names the payload, too."""
+    failed = {f"l2dsr.lb.{one}": 4 for one in ("l4.checksum", field)}
+    cells = tuple(CellVerdict(cell, "B.in→B.out", "request", "fail", 9, n) for cell, n in failed.items())
+    parts = [Report(findings=(Finding(cell, cell, "error", "x"),), cells=cells) for cell in failed]
+    for one, other in (parts, parts[::-1]):
+        assert [finding.code for finding in together(one.merge(other)).findings] == [f"l2dsr.lb.{field}"]
 
 
 # --- machines --------------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class Traffic:
 
     def began(self, server: Ints, when: Ints, tap: Ints) -> None:
         """Count connections by their server."""
-        for one in np.unique(server).tolist():
+        for one in distinct(server).tolist():
             mine = server == one
             self.total[one] += int(mine.sum())
             if self._kept < _MOST_TIMES:
