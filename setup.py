@@ -20,7 +20,7 @@ def extensions() -> list[Extension]:
         from Cython.Build import cythonize
     except ImportError:
         return []
-    wanted = [Extension(name, [name.replace(".", "/") + ".py"], extra_compile_args=["-O3"]) for name in COMPILED]
+    wanted = [Extension(name, [name.replace(".", "/") + ".py"], extra_compile_args=["-O3", "-fno-tree-vectorize"]) for name in COMPILED]
     built: list[Extension] = cythonize(wanted, language_level=3, quiet=True, build_dir="build/cython")
     for extension in built:
         extension.optional = True  # on the result: cythonize drops it from its input

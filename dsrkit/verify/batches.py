@@ -56,15 +56,17 @@ class Piece:
     past: Records | None = None  # as `Frames.past`
     sightings: Words | None = None  # `looks.SIGHTING` as words, shape (n, 8), once they have been made
     ts: Ints = field(init=False)  # near each other, where rows are wide
+    last: int = field(init=False)  # the greatest of them
 
     def __post_init__(self) -> None:
         self.ts = np.ascontiguousarray(self.rec["ts_ns"])
+        self.last = int(self.ts.max(initial=_NEVER))
 
     def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
         """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
-        early = self.ts <= until - offset
-        if early.all():
+        if self.last <= until - offset:
             return self, self.take(slice(0, 0))
+        early = self.ts <= until - offset
         first = int(early.argmin())
         if not early[first:].any():  # in order of time, as captures are: nothing has to be copied
             return self.take(slice(0, first)), self.take(slice(first, None))
@@ -193,7 +195,7 @@ class Input:
                     live.remove(i)
                     continue
                 held[i].append(piece)
-                reached[i] = max(reached[i], int(piece.ts.max()) + self._files[i].offset)
+                reached[i] = max(reached[i], piece.last + self._files[i].offset)
                 count += len(piece.rec)
             until = min((reached[i] for i in live), default=None)
             pieces = self._cut(held, until)

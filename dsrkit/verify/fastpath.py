@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, cast
 
 import numpy as np
@@ -39,10 +39,13 @@ RIPE_NS: Final = 50_000_000
 """After so long, a packet has been at all points that it comes to."""
 EDGE_NS: Final = 5_000_000
 """A second sighting at the same place (a mirror port's copy, a loop) comes within this time."""
+_MOST_ENDPOINTS: Final = 1 << 14
+_SAMPLED: Final = 8
+"""Every so-manieth packet tells how far back journeys may wait."""
 _MANY_NEWS: Final = 10_000
 _SHOWN: Final = 16
 _SLOTS: Final = 1 << 14
-"""Of the tables of endpoints, chains and classes: a few of each are the rule."""
+"""Of the tables of chains and classes: a few of each are the rule."""
 _MOST_FLOWS: Final = 1 << 17
 _NEVER: Final = (1 << 63) - 1
 
@@ -88,7 +91,7 @@ class FastPath:
         self._scene = judge.scene
         self._data = data
         sightings, self._module = modules
-        self._looks = looks.Looks(sightings)
+        self._looks = looks.Looks(sightings, _serving(self._scene))
         self._join = self._module.Join()
         self._join.begin(_SHOWN)
         self._memory: dict[str, Any] = {}
@@ -158,7 +161,6 @@ class FastPath:
     def run(self, portions: Iterator[Portion]) -> bool:
         """Go through everything; False where that was given up, because what an observer has seen must be looked at
         packet by packet, and the input can be read again."""
-        self._serve()
         self._data.see = self._looks.see
         for portion in portions:
             if self._doubtful():
@@ -171,16 +173,6 @@ class FastPath:
     def _doubtful(self) -> bool:
         doubts = self.mistaken > 0 or any(observer.doubts() for observer in self._judge.observers)
         return self._data.rewindable and doubts
-
-    def _serve(self) -> None:
-        """Tell the join which endpoints serve, as the scene says."""
-        scene = self._scene
-        addresses = scene.vips | scene.ips("real-server")
-        ports = {(code >> 16, code & 0xFFFF) for code in scene.port_codes()}
-        for address in addresses:
-            hi, lo = scene.book.halves(address)
-            for proto, port in ports:
-                self._looks.serve(hi, lo, port, proto)
 
     def feed(self, portion: Portion) -> None:
         """Take in a portion: count what is right, keep what waits, pass on the rest."""
@@ -211,7 +203,7 @@ class FastPath:
     def _settle(self, pieces: list[Piece], until: int | None) -> None:
         memory = self._memory
         count, _, alarms = self._join.numbers()
-        open_after, edge = horizon(self._entries["ts"][:count], until), _NEVER
+        open_after, edge = horizon(self._entries["ts"][:count:_SAMPLED], until, _SAMPLED), _NEVER
         if until is not None and open_after is not None:
             edge = max(open_after, until - EDGE_NS)
         self._recognise(pieces, until)
@@ -235,7 +227,7 @@ class FastPath:
     def _by_piece(self, pieces: list[Piece], entries: Ints) -> Iterator[tuple[Piece, Ints, Ints]]:
         """Where some entries come from: a piece, which of the entries are its own, their rows there."""
         ref = self._entries["ref"][entries]
-        number, row = ref >> 32, ref & 0xFFFF_FFFF
+        number, row = ref >> 40, ref & 0xFFFF_FFFF
         for i in distinct(number).tolist():
             mine = np.flatnonzero(number == i)
             yield pieces[i], mine, row[mine]
@@ -267,11 +259,12 @@ class FastPath:
         servers = np.zeros(int(opened[:, 0].max()) + 1, np.int64)
         kinds = distinct(opened[:, 0])
         servers[kinds] = [self._kinds[kind].server for kind in kinds.tolist()]
-        when, tap = np.zeros(len(opened), np.int64), np.zeros(len(opened), np.int64)
-        for piece, mine, rows in self._by_piece(pieces, opened[:, 2]):
-            when[mine], tap[mine] = piece.ts[rows], piece.tap[rows]
-            self._clients(piece, rows)
-        self._news.append((servers[opened[:, 0]], when, tap))
+        entries = taken(self._entries, opened[:, 2])
+        tap = entries["ref"] >> 32 & 0xFF
+        self._news.append((servers[opened[:, 0]], entries["ts"] - self._memory["t_shift"][tap], tap))
+        if len(self.evidence.clients) < roles.MOST_CLIENTS:
+            for piece, _, rows in self._by_piece(pieces, opened[:, 2]):
+                self._clients(piece, rows)
         if sum(len(when) for _, when, _ in self._news) > _MANY_NEWS:
             self._tell_news()
 
@@ -304,7 +297,7 @@ class FastPath:
     def _clients(self, piece: Piece, rows: Ints) -> None:
         """Who asks, as evidence for roles has it: packets without an outer header."""
         rows = rows[piece.rec["depth"][rows] == 1]
-        if not len(rows) or len(self.evidence.clients) >= roles.MOST_CLIENTS:
+        if not len(rows):
             return
         intern, rec = self._scene.book.intern, piece.rec
         sides = [intern(rec[f"{side}_hi"][rows, 0], rec[f"{side}_lo"][rows, 0]) for side in ("src", "dst")]
@@ -472,3 +465,13 @@ class FastPath:
 def _numbers(rows: Records, kind: type[np.generic]) -> Any:
     """Rows without gaps as numbers. Shape: (rows, numbers in one)."""
     return rows.view(kind).reshape(len(rows), -1)
+
+
+def _serving(scene: Scene) -> list[tuple[int, int, int, int]]:
+    """Endpoints that serve, as the scene says: two halves of an address, port, protocol.
+
+    Packets of those beyond what the table has room for are judged one by one.
+    """
+    addresses = [scene.book.halves(address) for address in sorted(scene.vips | scene.ips("real-server"))]
+    every = ((hi, lo, code & 0xFFFF, code >> 16) for code in scene.port_codes() for hi, lo in addresses)
+    return list(islice(every, _MOST_ENDPOINTS))

@@ -200,7 +200,7 @@ class Join:
             self.e[n, NUMBERS] = words[i, NUMBERS]
             self.e[n, OUTER] = words[i, OUTER]
             self.e[n, WHAT] = words[i, WHAT]
-            self.ei[n, REF] = (piece << 32) | i
+            self.ei[n, REF] = (piece << 40) | (tap << 32) | i
             n += 1
             i += 1
         self.count = n

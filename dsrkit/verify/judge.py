@@ -293,16 +293,16 @@ def joined(a: Frames, b: Frames) -> Frames:
     return out
 
 
-def horizon(when: Ints, until: int | None) -> int | None:
+def horizon(when: Ints, until: int | None, sampled: int = 1) -> int | None:
     """Journeys with a packet after this time stay open. Units: ns.
 
-    Memory bounds what may stay open: on a very fast capture the margin shrinks.
+    Memory bounds what may stay open: on a very fast capture the margin shrinks. `when` holds every `sampled`-th packet.
     """
     if until is None or not len(when):
         return None
-    at = until - SETTLE_NS
+    at, most = until - SETTLE_NS, _MOST_CARRIED // sampled
     late = when[when > at]
-    return int(np.partition(late, -_MOST_CARRIED)[-_MOST_CARRIED]) if len(late) > _MOST_CARRIED else at
+    return int(np.partition(late, -most)[-most]) if len(late) > most else at
 
 
 def without_clients(f: Frames, flows: Flows, scene: Scene) -> Flows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Collection
 from typing import Any, Final, cast
 
 import numpy as np
@@ -26,7 +27,7 @@ SIGHTING: Final = np.dtype(
         ("numbers", np.uint64),  # TCP sequence number, and acknowledgement number in the low half
         ("outer", np.int64),  # what all outer headers of a packet have in common, -1 without one
         ("what", np.uint64),  # TCP flags, OFF, ALARM, direction << 16, protocol << 20, octets of the packet << 32
-        ("ref", np.int64),  # octets of the frame; in the join a reference to the row: piece << 32 | row
+        ("ref", np.int64),  # octets of the frame; in the join where its row is: piece << 40 | tap << 32 | row
     ]
 )
 """What the join has to know of a row."""
@@ -69,17 +70,18 @@ _ANYWHERE_TOO: Final = ("l3_at", "in_at", "tcp_flags", "has", "pkttype", "nvlan"
 _STATES: Final = ("l4_state", "tun_state", "tun_hlen")
 _OF_A_LEVEL: Final = ("tos", "ttl", "ver", "nxt", "nh", "sum_state", "encap", "hdr_len", "frag")
 _OF_A_TUNNEL: Final = ("tun_word", "tun_key", "tun_dport")
-_SLOTS: Final = 1 << 14
-"""Of the table of endpoints that serve: a few are the rule."""
+_LEAST_SLOTS: Final = 1 << 8
+"""Of the table of endpoints that serve, which is a quarter full at most."""
 
 
 class Looks:
-    """Boils rows down to sightings, in any thread; told first which endpoints serve."""
+    """Boils rows down to sightings, in any thread; knows which endpoints serve."""
 
-    def __init__(self, module: Any) -> None:
-        """`module`: `dsrkit.verify.sightings`."""
+    def __init__(self, module: Any, serving: Collection[tuple[int, int, int, int]]) -> None:
+        """`module`: `dsrkit.verify.sightings`; `serving`: two halves of an address, port, protocol of each endpoint."""
         self._module = module
-        self._memory: dict[str, Any] = {"serving": np.zeros(_SLOTS, np.uint64)}
+        slots = max(_LEAST_SLOTS, 1 << (4 * len(serving)).bit_length())
+        self._memory: dict[str, Any] = {"serving": np.zeros(slots, np.uint64)}
         for name, words in zip(("key", "place"), (keys(), places()), strict=True):
             flat = [word for variant in words for word in variant]
             longest = factors(max(map(len, words)))
@@ -89,10 +91,8 @@ class Looks:
             self._memory[f"{name}_mask"] = np.asarray([mask for _, _, mask in flat], np.uint64)
             self._memory[f"{name}_factor"] = np.concatenate([longest[: len(variant)] for variant in words])
         self._own = threading.local()
-
-    def serve(self, hi: int, lo: int, port: int, proto: int) -> None:
-        """An address (two halves), port and protocol that serves."""
-        self._sighter().serve(hi, lo, port, proto)
+        for endpoint in serving:
+            self._sighter().serve(*endpoint)
 
     def see(self, rec: Records, file: int) -> Words:
         """The sightings (`SIGHTING`) of a file's rows as words; `file` is its number. Shape: (n, 8)."""

@@ -90,7 +90,6 @@ class Sighter:
     place_factor: cython.ulonglong[::1]
     # endpoints that serve: an open table of hashes
     serving: cython.ulonglong[::1]
-    served: cython.longlong
     # rows that are read, and sightings that are written
     o8: cython.uchar[::1]
     o16: cython.ushort[::1]
@@ -106,7 +105,6 @@ class Sighter:
         self.place_from, self.place_word = memory["place_from"], memory["place_word"]
         self.place_mask, self.place_factor = memory["place_mask"], memory["place_factor"]
         self.serving = memory["serving"]
-        self.served = 0
 
     def see(self, rows, count: cython.longlong, file: cython.longlong, sightings):
         """Boil the first `count` rows of `rows` (octets) down to `sightings` (64-bit words, shape (m, 8)); `file`: the
@@ -300,14 +298,10 @@ class Sighter:
         return 0
 
     def serve(self, hi: cython.ulonglong, lo: cython.ulonglong, port: cython.longlong, proto: cython.longlong):
-        """Add an endpoint that serves, if there is room."""
+        """Add an endpoint that serves; whoever gave the table saw to it that there is room."""
         size: cython.longlong = self.serving.shape[0]
         key: cython.ulonglong = self.endpoint(hi, lo, port, proto)
         at: cython.longlong = key & (size - 1)
-        if self.served * 2 >= size:
-            return
         while self.serving[at] != 0 and self.serving[at] != key:
             at = (at + 1) & (size - 1)
-        if self.serving[at] == 0:
-            self.served += 1
         self.serving[at] = key

@@ -315,11 +315,10 @@ def test_any_row_is_entered_within_bounds(data: bytes, repeats: int, taps: int) 
 
 def entered(modules: tuple[Any, Any], rows: Any, taps: int) -> list[Any]:
     path: Any = FastPath.__new__(FastPath)
-    path._looks, path._module, path._memory = Looks(modules[0]), modules[1], {}
+    path._looks, path._module, path._memory = Looks(modules[0], [(0, 0, 0, 6)]), modules[1], {}
     path._join = modules[1].Join()
     path._join.begin(0)
     path._allocate()
-    path._looks.serve(0, 0, 0, 6)
     tap = (np.arange(len(rows)) % taps).astype(np.int64)
     path._enter(Piece(rows, tap, np.arange(len(rows)), 0), 0, fresh=True)
     path._join.group()
