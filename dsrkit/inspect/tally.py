@@ -1036,10 +1036,9 @@ class Tally:
             word += 1
             other = (state & M32) - 1
             self.count(other, back, 1, size)
-            if segment:
-                if self.repeats(segment, place, now, ident) and other >= 0:
-                    self.sums[other * _LEG + _REPEATS] += 1
-                    word = ((word >> 32) + 1) << 32 | (word & M32)
+            if segment and self.repeats(segment, place, now, ident) and other >= 0:
+                self.sums[other * _LEG + _REPEATS] += 1
+                word = ((word >> 32) + 1) << 32 | (word & M32)
         self.packets[at + _SENT] = word
         if way & _REPLY:
             state = self.reply(i, at, state, way)
