@@ -56,8 +56,8 @@ def flow_texts(found: FlowTable, output_format: str, paint: Paint, *, quiet: boo
     from dsrkit.inspect.flows import NAMES, RIGHT
 
     if output_format in ("json", "jsonl"):
-        values = found.values()
-        yield from rows.as_json(NAMES, [values]) if output_format == "json" else rows.as_jsonl(NAMES, [values])
+        blocks = [found.columns]
+        yield from rows.as_json(NAMES, blocks) if output_format == "json" else rows.as_jsonl(NAMES, blocks)
         return
     columns: list[Sequence[str]] = [*found.texts()]
     if output_format == "csv":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cache, partial
 from typing import IO, Any, Final, TypeAlias
 
@@ -49,7 +49,7 @@ _BATCH_ROWS: Final = 2048
 _WHOLE_ROWS: Final = 512
 """Rows from which a window is a portion of its own; smaller ones are put together."""
 
-Cell: TypeAlias = str | int | float | None
+Cell: TypeAlias = str | int | float
 Watch: TypeAlias = Callable[[int, int], None]
 """Told how many octets and frames have been read."""
 
@@ -79,7 +79,8 @@ class Flow:
 
 
 NAMES: Final = tuple(column.name for column in fields(Flow))
-_NUMBERS: Final = ("packets", "octets", "packets_back", "octets_back", "start", "duration", "retransmissions")
+_SECONDS: Final = ("start", "duration")
+_NUMBERS: Final = ("packets", "octets", "packets_back", "octets_back", *_SECONDS, "retransmissions")
 RIGHT: Final = tuple(name in _NUMBERS for name in NAMES)
 """Which columns are numbers, to be printed on the right."""
 
@@ -88,20 +89,25 @@ RIGHT: Final = tuple(name in _NUMBERS for name in NAMES)
 class FlowTable:
     """Conversations, those with most octets first. Texts are unescaped.
 
-    `heading` is what is known of the set-up, `notes` what is not in the table and what the reader has to say.
+    `heading` is what is known of the set-up, `notes` what is not in the table and what the reader has to say; `columns`
+    has a list for each of `NAMES`, with numbers as numbers.
     """
 
     heading: list[str]
     notes: list[str]
-    flows: list[Flow] = field(default_factory=list)
+    columns: list[list[Cell]]
 
-    def values(self) -> list[list[Cell]]:
-        """A list for each of `NAMES`: numbers as numbers."""
-        return [[getattr(flow, name) for flow in self.flows] for name in NAMES]
+    @property
+    def flows(self) -> list[Flow]:
+        """A row for each conversation."""
+        return [Flow(*row) for row in zip(*self.columns, strict=True)]
 
     def texts(self) -> list[list[str]]:
-        """The same as texts."""
-        return [[f"{x:.6f}" if isinstance(x, float) else str(x) for x in column] for column in self.values()]
+        """The columns as texts."""
+        return [
+            [f"{x:.6f}" for x in column] if name in _SECONDS else list(map(str, column))
+            for name, column in zip(NAMES, self.columns, strict=True)
+        ]
 
 
 def table(
@@ -127,7 +133,7 @@ def table(
     sums = Sums(known, taps, most)
     for rec in _batches(head, watch):
         sums.add(rec)
-    return FlowTable(heading(known), [*sums.notes, *capture.notes], _flows(sums, known, first))
+    return FlowTable(heading(known), [*sums.notes, *capture.notes], _columns(sums, known, first))
 
 
 def _batches(head: Head, watch: Watch | None) -> Iterator[Rows]:
@@ -149,39 +155,32 @@ def _batches(head: Head, watch: Watch | None) -> Iterator[Rows]:
         yield np.concatenate(held)
 
 
-def _flows(sums: Sums, known: Known, first: int | None) -> list[Flow]:
+def _columns(sums: Sums, known: Known, first: int | None) -> list[list[Cell]]:
     """The rows as people read them: a capture may have very many."""
     rows = sums.rows()
     rows = rows[np.argsort(-(rows["octets"] + rows["octets_back"]), kind="stable")][:first]
     # who is the client is not known: then the one who sends
     turned = (rows["packets"] == 0) & (rows["marks"] == 0)
     there, back = ([np.where(turned, rows[b], rows[a]).tolist() for a, b in pairs] for pairs in (_THERE, _BACK))
-    ports = rows["ports"].tolist()
-    ends = [_ends(rows, side, shift, ports) for side, shift in (("client", 32), ("service", 16))]
-    start = (rows["first"] - sums.started).tolist()
-    lasting = (rows["last"] - rows["first"]).tolist()
-    servers = [_server(known, i) for i in range(len(known.scene.role("real-server")))]
-    found = zip(rows["server_low"].tolist(), rows["server_high"].tolist(), strict=True)
+    clients, services = _ends(rows, "client", 32), _ends(rows, "service", 16)
+    for i in np.flatnonzero(turned).tolist():
+        clients[i], services[i] = services[i], clients[i]
+    protocols = (rows["ports"] & 0xFF).tolist()
+    marks = rows["marks"].tolist()
+    either = cache(partial(_either, [_server(known, i) for i in range(len(known.scene.role("real-server")))]))
     states, paths = cache(_state), cache(partial(_path, known=known))
     return [
-        Flow(
-            client=ends[turn][i],
-            service=ends[not turn][i],
-            server=_either(servers, low, high),
-            protocol=PROTOCOLS.get(port & 0xFF, str(port & 0xFF)),
-            state=states(mark) if port & 0xFF == TCP else "",
-            packets=there[0][i],
-            octets=there[1][i],
-            packets_back=back[0][i],
-            octets_back=back[1][i],
-            start=start[i] / 1e9,
-            duration=lasting[i] / 1e9,
-            retransmissions=repeats,
-            path=paths(mark),
-        )
-        for i, (turn, port, (low, high), mark, repeats) in enumerate(
-            zip(turned.tolist(), ports, found, rows["marks"].tolist(), rows["repeats"].tolist(), strict=True)
-        )
+        clients,
+        services,
+        list(map(either, rows["server_low"].tolist(), rows["server_high"].tolist())),
+        [PROTOCOLS.get(protocol, str(protocol)) for protocol in protocols],
+        [states(mark) if protocol == TCP else "" for mark, protocol in zip(marks, protocols, strict=True)],
+        *there,
+        *back,
+        ((rows["first"] - sums.started) / 1e9).tolist(),
+        ((rows["last"] - rows["first"]) / 1e9).tolist(),
+        rows["repeats"].tolist(),
+        list(map(paths, marks)),
     ]
 
 
@@ -189,13 +188,15 @@ _THERE: Final = (("packets", "packets_back"), ("octets", "octets_back"))
 _BACK: Final = (("packets_back", "packets"), ("octets_back", "octets"))
 
 
-def _ends(rows: Any, side: str, shift: int, ports: list[int]) -> list[str]:
+def _ends(rows: Any, side: str, shift: int) -> list[str]:
     """The endpoints of one side; an address is put into words once."""
     text = cache(ip_text)
-    halves = zip(rows[f"{side}_hi"].tolist(), rows[f"{side}_lo"].tolist(), ports, strict=True)
+    addresses = map(text, rows[f"{side}_hi"].tolist(), rows[f"{side}_lo"].tolist())
+    has_ports = (rows["ports"] >> 16 & 0xFFFF != 0).tolist()
+    ports = (rows["ports"] >> shift & 0xFFFF).tolist()
     return [
-        endpoint(text(hi, lo), port >> shift & 0xFFFF) if port >> 16 & 0xFFFF else text(hi, lo)
-        for hi, lo, port in halves
+        endpoint(address, port) if has_port else address
+        for address, port, has_port in zip(addresses, ports, has_ports, strict=True)
     ]
 
 

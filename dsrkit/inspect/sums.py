@@ -48,9 +48,9 @@ _LEAST: Final = 4096
 _ENDS: Final = 1 << 18
 _WAYS: Final = 1 << 16
 _MOST_WAYS: Final = 1 << 15
-_PACKETS: Final = 1 << 16
-_SEGMENTS: Final = 1 << 16
-"""Slots of the tables: endpoints that serve, ways, packets and segments that were seen of late."""
+_PACKET_SLOTS: Final = 1 << 16
+_SEGMENT_SETS: Final = 1 << 14
+"""Slots of the tables: endpoints that serve, ways, packets and sets of segments that were seen of late."""
 _MOST_PACKETS: Final = 32_768
 _PROTO_SHIFT: Final = 56
 _MASK: Final = (1 << 64) - 1
@@ -76,9 +76,9 @@ class Sums:
         self._tap_of = np.zeros(0, np.int64)
         self._table = np.zeros(0, LEG)
         self._way_table = np.zeros(2 * _WAYS, np.uint64)
-        sizes = (self._module.PACKET_WORDS * _PACKETS, self._module.BITMAP_WORDS)
-        self._packets = [tuple(_lines(size) for size in sizes) for _ in range(2)]
-        self._tally.keep_segments(octets(_lines(self._module.SEGMENT_WORDS * _SEGMENTS)))
+        words = self._module.PACKET_WORDS * (_PACKET_SLOTS * 7 // 8)
+        self._packets = [(_lines(words), np.zeros(_PACKET_SLOTS, np.uint32)) for _ in range(2)]
+        self._tally.keep_segments(octets(_lines(self._module.SEGMENT_SET_WORDS * _SEGMENT_SETS)))
         self._ends = 0
         self._serving(len(known.services))
         self._tally.keep_ways(octets(self._way_table))
@@ -123,7 +123,7 @@ class Sums:
             self._scratched = rows
             self._numbers = np.zeros(6 * rows, np.int64)
             self._seen = np.zeros(2 * rows, np.uint8)
-            hashes = np.zeros(3 * rows, np.uint64)
+            hashes = np.zeros(5 * rows, np.uint64)
             self._tally.scratch(octets(self._numbers), octets(hashes), octets(self._seen))
 
     def _serving(self, ends: int) -> None:
@@ -135,8 +135,7 @@ class Sums:
     def _forget(self) -> None:
         """Begin to remember packets anew; those so far are still known until the next time."""
         self._packets.reverse()
-        for table in self._packets[0]:
-            table.fill(0)
+        self._packets[0][1].fill(0)
         self._tally.keep_packets(*(octets(table) for pair in self._packets for table in pair))
 
     def _tap_table(self, rec: Rows) -> None:

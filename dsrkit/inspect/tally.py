@@ -102,20 +102,21 @@ _MARKS = cython.declare(cython.longlong, 15)
 
 # words of a packet that is remembered, a cache line: its identity (or that at one place, once it is needed);
 # form << 56 | bits << 40 | conversation + 1; times sent anew << 32 | times sent; when a place saw it last << 32 |
-# how many times; then for each of the first places its name << 32 | when it saw the packet. Times in microseconds
+# how many times; then for each of the first places its name << 32 | when it saw the packet. Times in microseconds.
+# They lie in the order in which they came, found by slots of half a word: bits of the identity << 16 | number + 1
 PACKET_WORDS = 8
 _STATE = cython.declare(cython.longlong, 1)
 _SENT = cython.declare(cython.longlong, 2)
 _SEEN = cython.declare(cython.longlong, 3)
 _PLACES = cython.declare(cython.longlong, 4)
-_BITMAP = cython.declare(cython.longlong, 20)
-BITMAP_WORDS = 1 << 14
-# words of a segment that is remembered, two to a cache line: its hash; its place << 32 | its age;
-# its IP id << 32 | when it was sent
-SEGMENT_WORDS = 4
+# words of four segments that are remembered, two cache lines: their hashes; for each its place << 32 | its age (all
+# that is read of a segment that is new); then for each its IP id << 32 | when it was sent
+SEGMENT_SET_WORDS = 16
+_SET = cython.declare(cython.longlong, SEGMENT_SET_WORDS)
+_AGES = cython.declare(cython.longlong, 4)
+_SENDINGS = cython.declare(cython.longlong, 8)
 
 # what a way is: marks of the conversation below, bits and the form above, server + 1 in the upper half
-WAY_WORDS = 2
 WAY_SERVED, WAY_REPLY, WAY_TO_LB, WAY_TOUCHED, WAY_OWN, WAY_SENT, WAY_ADDRESSLESS = (1 << bit for bit in range(16, 23))
 WAY_FORM = 24
 _SERVED = cython.declare(cython.ulonglong, WAY_SERVED)
@@ -176,6 +177,8 @@ class Tally:
     place_of: cython.ulonglong[::1]
     client_of: cython.ulonglong[::1]
     key_of: cython.ulonglong[::1]
+    ports_of: cython.ulonglong[::1]
+    segment_of: cython.ulonglong[::1]
     direction: cython.uchar[::1]
     kind: cython.uchar[::1]
     given: cython.ulonglong[::1]
@@ -192,8 +195,8 @@ class Tally:
     leg_slots: cython.ulonglong[::1]
     packets: cython.ulonglong[::1]
     packets_before: cython.ulonglong[::1]
-    bitmap: cython.ulonglong[::1]
-    bitmap_before: cython.ulonglong[::1]
+    packet_slots: cython.uint[::1]
+    packet_slots_before: cython.uint[::1]
     segments: cython.ulonglong[::1]
     taps: cython.longlong[::1]
     # how far they are filled
@@ -234,14 +237,15 @@ class Tally:
     # --- memory: writable contiguous memoryviews of octets, tables a power of two of entries long, at first zero ------
 
     def scratch(self, numbers, hashes, octets):
-        """Room for what is found out of each row: six numbers, three hashes and two octets each."""
+        """Room for what is found out of each row: six numbers, five hashes and two octets each."""
         count = len(octets) // 2
         numbers, hashes = numbers.cast("q"), hashes.cast("Q")
         self.way_of, self.leg_of = numbers[:count], numbers[count : 2 * count]
         self.todo, self.fresh = numbers[2 * count : 3 * count], numbers[3 * count : 4 * count]
         self.waiting = numbers[4 * count :]
         self.place_of, self.client_of = hashes[:count], hashes[count : 2 * count]
-        self.key_of = hashes[2 * count :]
+        self.key_of, self.ports_of = hashes[2 * count : 3 * count], hashes[3 * count : 4 * count]
+        self.segment_of = hashes[4 * count :]
         self.direction, self.kind = octets[:count], octets[count:]
 
     def keep_ends(self, table):
@@ -274,10 +278,10 @@ class Tally:
             for at in range(self.legs_count):
                 self.enter(at)
 
-    def keep_packets(self, table, bitmap, before, bitmap_before):
-        """Packets that were seen of late, and those before them, each with a bitmap of what may be there."""
+    def keep_packets(self, table, slots, before, slots_before):
+        """Packets that were seen of late, and those before them, each with the slots by which they are found."""
         self.packets, self.packets_before = table.cast("Q"), before.cast("Q")
-        self.bitmap, self.bitmap_before = bitmap.cast("Q"), bitmap_before.cast("Q")
+        self.packet_slots, self.packet_slots_before = slots.cast("I"), slots_before.cast("I")
         self.packets_count = 0
 
     def keep_segments(self, table):
@@ -371,7 +375,6 @@ class Tally:
 
         Rows are added up at once as long as none is left and no way is new; `add` adds the others.
         """
-        i: cython.longlong
         first: cython.longlong = 0
         last: cython.longlong
         self.o8 = octets
@@ -384,14 +387,14 @@ class Tally:
         with cython.nogil:
             while first < rows and not self.todo_count and not self.fresh_count:
                 last = min(first + _CHUNK, rows)
-                for i in range(first, last):
-                    self.sight(i, 0, 0)
+                self.sight_all(first, last)
                 if not self.todo_count and not self.fresh_count:
                     self.take_all(first, last, 0)
                     first = last
             self.added = first
-            for i in range(min(first + _CHUNK, rows), rows):
-                self.sight(i, 0, 0)
+            while first < rows:
+                first += _CHUNK
+                self.sight_all(min(first, rows), min(first + _CHUNK, rows))
         return self.todo_count, self.fragments, self.fresh_count
 
     def again(self):
@@ -403,13 +406,16 @@ class Tally:
         with cython.nogil:
             for k in range(count):
                 i = self.todo[k]
-                self.sight(i, 0, 0)
+                self.turn(i, 0, 0)
+                if self.direction[i]:
+                    self.place(i)
         return self.todo_count, self.fragments, self.fresh_count
 
     def decide(self, i: cython.longlong, direction: cython.longlong, ports: cython.longlong, serves: cython.longlong):
         """Give a row its direction, and a fragment the ports ``client << 16 | service``; returns rows of new ways."""
         with cython.nogil:
-            self.sight(i, direction, ports)
+            self.turn(i, direction, ports)
+            self.place(i)
             if serves:
                 self.note_server(i)
         return self.fresh_count
@@ -418,69 +424,73 @@ class Tally:
     @cython.nogil
     @cython.exceptval(-1, check=False)
     def note_server(self, i: cython.longlong) -> cython.longlong:
-        level: cython.longlong = self.o8[i * ROW + DEPTH] - 1
-        r64: cython.longlong = i * (ROW // 8)
-        proto: cython.ulonglong = self.o8[i * ROW + PROTO]
-        port: cython.ulonglong
-        if level < 0:
-            return 0
-        if self.direction[i] == 1:
-            port = self.o16[i * (ROW // 2) + DPORT]
-            return self.note_end(
-                blend(
-                    blend(blend(GOLDEN, self.o64[r64 + DST_HI + level]), self.o64[r64 + DST_LO + level]),
-                    port << 8 | proto,
-                )
-            )
-        port = self.o16[i * (ROW // 2) + SPORT]
-        return self.note_end(
-            blend(
-                blend(blend(GOLDEN, self.o64[r64 + SRC_HI + level]), self.o64[r64 + SRC_LO + level]),
-                port << 8 | proto,
-            )
-        )
+        there: cython.longlong = self.direction[i] == 1
+        first: cython.longlong = i * (ROW // 8) + self.innermost(i)
+        port: cython.ulonglong = self.o16[i * (ROW // 2) + (DPORT if there else SPORT)]
+        end: cython.ulonglong = blend(GOLDEN, self.o64[first + (DST_HI if there else SRC_HI)])
+        end = blend(end, self.o64[first + (DST_LO if there else SRC_LO)])
+        return self.note_end(blend(end, port << 8 | self.o8[i * ROW + PROTO]))
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def sight(self, i: cython.longlong, given: cython.longlong, ports: cython.longlong) -> cython.longlong:
-        """Direction, conversation, place and way of one row, or a place among those that are left."""
+    def sight_all(self, first: cython.longlong, last: cython.longlong) -> cython.longlong:
+        """Look at some rows. Their conversations are far off, so they are asked for together, not one after another."""
+        i: cython.longlong
+        word: cython.ulonglong
+        mask: cython.longlong = len(self.leg_slots) - 1
+        touched: cython.ulonglong = 0
+        for i in range(first, last):
+            self.turn(i, 0, 0)
+        for i in range(first, last):
+            touched |= self.leg_slots[self.key_of[i] & mask]
+        for i in range(first, last):
+            word = self.leg_slots[self.key_of[i] & mask] & M32
+            if word:
+                touched |= self.legs[(word - 1) * _LEG] | self.legs[(word - 1) * _LEG + _PACKETS]
+        self.touched = touched
+        for i in range(first, last):
+            if self.direction[i]:
+                self.place(i)
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(-1, check=False)
+    def innermost(self, i: cython.longlong) -> cython.longlong:
+        """The level of a row's innermost IP header, 0 also where there is none."""
+        depth: cython.longlong = min(self.o8[i * ROW + DEPTH], LEVELS)
+        return depth - 1 if depth > 0 else 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def turn(self, i: cython.longlong, given: cython.longlong, ports: cython.longlong) -> cython.longlong:
+        """Direction and endpoints of one row, or a place among those that are left."""
         r8: cython.longlong = i * ROW
         r16: cython.longlong = i * (ROW // 2)
         r32: cython.longlong = i * (ROW // 4)
         r64: cython.longlong = i * (ROW // 8)
         has: cython.longlong = self.o8[r8 + HAS]
-        level: cython.longlong = self.o8[r8 + DEPTH] - 1
+        level: cython.longlong = self.innermost(i)
         proto: cython.longlong = self.o8[r8 + PROTO]
         kind: cython.longlong = _OTHER
         direction: cython.longlong = given
         flags: cython.longlong
         number: cython.longlong
-        src_hi: cython.ulonglong
-        src_lo: cython.ulonglong
-        dst_hi: cython.ulonglong
-        dst_lo: cython.ulonglong
         source: cython.ulonglong
         target: cython.ulonglong
         from_end: cython.ulonglong
         to_end: cython.ulonglong
         sport: cython.ulonglong = 0
         dport: cython.ulonglong = 0
-        client: cython.ulonglong
-        service: cython.ulonglong
-        way: cython.ulonglong
-        place: cython.ulonglong
-        leg: cython.longlong
-        client_class: cython.ulonglong
-        service_class: cython.ulonglong
-        port: cython.ulonglong
         self.way_of[i] = -1
         self.direction[i] = 0
         self.kind[i] = 0
-        if not has & HAS_IP or level < 0:
+        self.key_of[i] = 0
+        if not has & HAS_IP or not self.o8[r8 + DEPTH]:
             return 0
-        if level >= LEVELS:
-            level = LEVELS - 1
         if self.o16[r16 + FRAG + level] & 0x3FFF:
             kind = _FRAGMENT
         elif has & HAS_L4:
@@ -493,12 +503,8 @@ class Tally:
                 if (proto == 1 and (number == 8 or number == 0)) or (proto == 58 and (number == 128 or number == 129)):
                     kind = _ECHO
         self.kind[i] = kind
-        src_hi = self.o64[r64 + SRC_HI + level]
-        src_lo = self.o64[r64 + SRC_LO + level]
-        dst_hi = self.o64[r64 + DST_HI + level]
-        dst_lo = self.o64[r64 + DST_LO + level]
-        source = blend(blend(GOLDEN, src_hi), src_lo)
-        target = blend(blend(GOLDEN, dst_hi), dst_lo)
+        source = blend(blend(GOLDEN, self.o64[r64 + SRC_HI + level]), self.o64[r64 + SRC_LO + level])
+        target = blend(blend(GOLDEN, self.o64[r64 + DST_HI + level]), self.o64[r64 + DST_LO + level])
         if kind in (_TCP, _UDP):
             sport = self.o16[r16 + SPORT]
             dport = self.o16[r16 + DPORT]
@@ -530,8 +536,10 @@ class Tally:
             elif has & HAS_QUOTE:
                 self.errors += 1
                 return 0
+            elif self.o64[r64 + SRC_HI + level] == self.o64[r64 + DST_HI + level]:
+                direction = 1 if self.o64[r64 + SRC_LO + level] <= self.o64[r64 + DST_LO + level] else 2
             else:
-                direction = 1 if src_hi < dst_hi or (src_hi == dst_hi and src_lo <= dst_lo) else 2
+                direction = 1 if self.o64[r64 + SRC_HI + level] < self.o64[r64 + DST_HI + level] else 2
         self.direction[i] = direction
         if kind == _FRAGMENT:
             if direction == 1:
@@ -541,55 +549,37 @@ class Tally:
             from_end = blend(source, sport << 8 | proto)
             to_end = blend(target, dport << 8 | proto)
         if direction == 1:
-            client, service = from_end, to_end
-            leg = self.leg(src_hi, src_lo, sport, dst_hi, dst_lo, dport, proto, source, target, client, service)
-            client_class, service_class, port = source, target, dport
+            self.client_of[i] = from_end
+            self.key_of[i] = blend((from_end * 3) & M64, to_end)
+            self.ports_of[i] = sport << 32 | dport << 16 | proto
         else:
-            client, service = to_end, from_end
-            leg = self.leg(dst_hi, dst_lo, dport, src_hi, src_lo, sport, proto, target, source, client, service)
-            client_class, service_class, port = target, source, sport
-        if leg >= 0:
-            service_class = self.legs[leg * _LEG + _CLASSES]
-            client_class = service_class >> 32
-            service_class = service_class & M32
-        else:
-            client_class = self.class_of(client_class)
-            service_class = self.class_of(service_class)
-        self.leg_of[i] = leg
-        self.client_of[i] = client
-        # where it was seen, and of which way that is
-        way = client_class << 32 | service_class
-        if service_class:
-            way = blend(way, port)
-        place = self.o32[r32 + IFACE]
-        way = blend(way, self.taps[self.o32[r32 + IFACE]])
-        place = place << 32 | self.o32[r32 + IFINDEX]
-        place = blend(blend((client * 3) & M64, service), place)
-        return self.route(i, level, kind, direction, way, place)
+            self.client_of[i] = to_end
+            self.key_of[i] = blend((to_end * 3) & M64, from_end)
+            self.ports_of[i] = dport << 32 | sport << 16 | proto
+        return 0
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def route(
-        self,
-        i: cython.longlong,
-        level: cython.longlong,
-        kind: cython.longlong,
-        direction: cython.longlong,
-        way: cython.ulonglong,
-        place: cython.ulonglong,
-    ) -> cython.longlong:
-        """The links and the tunnel of a row, and so its place and its way."""
+    def place(self, i: cython.longlong) -> cython.longlong:
+        """Conversation, place and way of one row: where it was seen, its links and its tunnel."""
         r8: cython.longlong = i * ROW
+        r32: cython.longlong = i * (ROW // 4)
         r64: cython.longlong = i * (ROW // 8)
+        level: cython.longlong = self.innermost(i)
         tunnel: cython.ulonglong = 0
-        outer: cython.ulonglong
+        outer: cython.ulonglong = 0
         ttl: cython.ulonglong = self.o8[r8 + TTL + level]
         initial: cython.ulonglong = 1 if ttl == 64 or ttl == 128 or ttl == 255 else 0
         encap: cython.longlong
         eth_src: cython.ulonglong = self.o64[r64 + ETH_SRC]
         eth_dst: cython.ulonglong = self.o64[r64 + ETH_DST]
+        classes: cython.ulonglong
+        way: cython.ulonglong
+        place: cython.ulonglong = self.o32[r32 + IFACE]
         word: cython.ulonglong
+        self.leg_of[i] = self.leg(i)
+        place = blend(self.key_of[i], place << 32 | self.o32[r32 + IFINDEX])
         if level >= 1:
             encap = self.o8[r8 + ENCAP + level]
             if encap == ENCAP_IPIP:
@@ -600,14 +590,21 @@ class Tally:
                 ttl = self.o8[r8 + TTL + level - 1]
                 outer = blend(blend(GOLDEN, self.o64[r64 + DST_HI + level - 1]), self.o64[r64 + DST_LO + level - 1])
                 place = blend(place, outer)
-                way = blend(way, self.class_of(outer))
         place = blend(place, ((eth_src + eth_src) & M64) | tunnel << 49 | ttl << 54)
         word = self.o8[r8 + PKTTYPE]
-        self.place_of[i] = blend(place, eth_dst | word << 48 | initial << 56)
+        place = blend(place, eth_dst | word << 48 | initial << 56)
+        self.place_of[i] = place
+        classes = self.classes_of(i)
+        way = classes
+        if classes & M32:
+            way = blend(way, self.ports_of[i] >> 16 & 0xFFFF)
+        way = blend(way, self.taps[self.o32[r32 + IFACE]])
+        if tunnel:
+            way = blend(way, self.class_of(outer))
         word = self.class_of(blend(FACTOR, eth_src)) if eth_src else 0
         way = blend(way, word << 32 | (self.class_of(blend(FACTOR, eth_dst)) if eth_dst else 0))
-        word = self.o8[r8 + HAS] & HAS_ETH_DST
-        way = blend(way, self.o8[r8 + PROTO] | kind << 8 | direction << 12 | tunnel << 16 | initial << 24 | word << 32)
+        word = self.o8[r8 + PROTO] | self.kind[i] << 8 | self.direction[i] << 12 | tunnel << 16 | initial << 24
+        way = blend(way, word | (self.o8[r8 + HAS] & HAS_ETH_DST) << 32)
         return self.find_way(i, way if way else 1)
 
     @cython.cfunc
@@ -663,23 +660,16 @@ class Tally:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-1, check=False)
-    def leg(
-        self,
-        client_hi: cython.ulonglong,
-        client_lo: cython.ulonglong,
-        client_port: cython.ulonglong,
-        service_hi: cython.ulonglong,
-        service_lo: cython.ulonglong,
-        service_port: cython.ulonglong,
-        proto: cython.ulonglong,
-        client_key: cython.ulonglong,
-        service_key: cython.ulonglong,
-        client: cython.ulonglong,
-        service: cython.ulonglong,
-    ) -> cython.longlong:
-        """The conversation between two endpoints, made where it is new; -2 where there is no room for it."""
-        key: cython.ulonglong = blend((client * 3) & M64, service)
-        ports: cython.ulonglong = client_port << 32 | service_port << 16 | proto
+    def leg(self, i: cython.longlong) -> cython.longlong:
+        """The conversation of a row, made where it is new; -2 where there is no room for it."""
+        key: cython.ulonglong = self.key_of[i]
+        ports: cython.ulonglong = self.ports_of[i]
+        there: cython.longlong = self.direction[i] == 1
+        first: cython.longlong = i * (ROW // 8) + self.innermost(i)
+        client_hi: cython.ulonglong = self.o64[first + (SRC_HI if there else DST_HI)]
+        client_lo: cython.ulonglong = self.o64[first + (SRC_LO if there else DST_LO)]
+        service_hi: cython.ulonglong = self.o64[first + (DST_HI if there else SRC_HI)]
+        service_lo: cython.ulonglong = self.o64[first + (DST_LO if there else SRC_LO)]
         mask: cython.longlong = len(self.leg_slots) - 1
         slot: cython.longlong = key & mask
         word: cython.ulonglong
@@ -714,9 +704,39 @@ class Tally:
         self.sums[at + _LAST] = -0x7FFFFFFFFFFFFFFF
         self.servers[2 * at + _LOW] = 0x7FFFFFFF
         self.servers[2 * at + _HIGH] = -1
-        word = self.class_of(client_key)
-        self.legs[at + _CLASSES] = word << 32 | self.class_of(service_key)
+        self.legs[at + _CLASSES] = self.classes(client_hi, client_lo, service_hi, service_lo)
         return leg
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def classes(
+        self,
+        client_hi: cython.ulonglong,
+        client_lo: cython.ulonglong,
+        service_hi: cython.ulonglong,
+        service_lo: cython.ulonglong,
+    ) -> cython.ulonglong:
+        """The classes of two addresses, the client's in the upper half."""
+        client: cython.ulonglong = self.class_of(blend(blend(GOLDEN, client_hi), client_lo))
+        return client << 32 | self.class_of(blend(blend(GOLDEN, service_hi), service_lo))
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=False)
+    def classes_of(self, i: cython.longlong) -> cython.ulonglong:
+        """The classes of a row's client and service."""
+        leg: cython.longlong = self.leg_of[i]
+        there: cython.longlong = self.direction[i] == 1
+        first: cython.longlong = i * (ROW // 8) + self.innermost(i)
+        if leg >= 0:
+            return self.legs[leg * _LEG + _CLASSES]
+        return self.classes(
+            self.o64[first + (SRC_HI if there else DST_HI)],
+            self.o64[first + (SRC_LO if there else DST_LO)],
+            self.o64[first + (DST_HI if there else SRC_HI)],
+            self.o64[first + (DST_LO if there else SRC_LO)],
+        )
 
     # --- the second look: what each row adds --------------------------------------------------------------------------
 
@@ -739,7 +759,7 @@ class Tally:
         """Add some rows up. What is remembered of their packets is far off, so it is asked for at once, not in turn."""
         i: cython.longlong
         key: cython.ulonglong
-        mask: cython.longlong = len(self.packets) // 8 - 1
+        mask: cython.longlong = len(self.packet_slots) - 1
         touched: cython.ulonglong = 0
         for i in range(first, last):
             if self.way_of[i] >= 0:
@@ -749,13 +769,32 @@ class Tally:
                 else:
                     key = self.identity(i)
                 self.key_of[i] = key if key else 1
+                self.segment_of[i] = self.segment(i)
         for i in range(first, last):
-            touched |= self.packets[(self.key_of[i] & mask) * 8]
+            if self.way_of[i] >= 0:
+                touched |= self.packet_slots[self.key_of[i] & mask] | self.packet_slots_before[self.key_of[i] & mask]
+                if self.segment_of[i]:
+                    touched |= self.segments[self.set_of(self.segment_of[i])]
         self.touched = touched
         for i in range(first, last):
             if self.way_of[i] >= 0:
                 self.take(i)
         return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def segment(self, i: cython.longlong) -> cython.ulonglong:
+        """What is the same of a TCP segment and of its retransmissions, 0 for what is not sent anew."""
+        flags: cython.ulonglong = self.o16[i * (ROW // 2) + TCP_FLAGS]
+        payload: cython.ulonglong = self.o32[i * (ROW // 4) + PAYLOAD_LEN]
+        number: cython.ulonglong = self.o32[i * (ROW // 4) + SEQ]
+        back: cython.ulonglong = self.direction[i] - 1
+        key: cython.ulonglong
+        if self.kind[i] != _TCP or flags & 4 or (payload <= 1 and not flags & 3):  # one octet may be a keep-alive
+            return 0
+        key = blend(blend(self.client_of[i], number << 32 | payload), (flags & 3) << 2 | back)
+        return key if key else 1
 
     @cython.cfunc
     @cython.nogil
@@ -812,33 +851,39 @@ class Tally:
     @cython.exceptval(-1, check=False)
     def recall(self, key: cython.ulonglong) -> cython.longlong:
         """Where a packet is remembered, or is from now on (`known` tells); -2 where there is no room."""
-        mask: cython.longlong = len(self.packets) // 8 - 1
-        at: cython.longlong = (key & mask) * 8
+        mask: cython.longlong = len(self.packet_slots) - 1
+        slot: cython.longlong = key & mask
+        tag: cython.ulonglong = key >> 48
+        word: cython.ulonglong
+        at: cython.longlong
         before: cython.longlong
         k: cython.longlong
-        bit: cython.ulonglong = 1
-        word: cython.longlong = (key >> 44) >> 6
         self.known = 1
-        while self.packets[at] != 0:
-            if self.packets[at] == key:
-                return at
-            at = (at + 8) & (8 * mask + 7)
+        while self.packet_slots[slot] != 0:
+            word = self.packet_slots[slot]
+            if word >> 16 == tag:
+                at = ((word & 0xFFFF) - 1) * 8
+                if self.packets[at] == key:
+                    return at
+            slot = (slot + 1) & mask
         self.known = 0
-        if 8 * self.packets_count >= 7 * mask:
+        at = self.packets_count * 8
+        if at >= len(self.packets):
             return -2
         self.packets_count += 1
+        self.packet_slots[slot] = tag << 16 | self.packets_count
         self.packets[at] = key
-        bit = bit << ((key >> 44) & 63)
-        self.bitmap[word] |= bit
-        if self.bitmap_before[word] & bit:
-            before = (key & mask) * 8
-            while self.packets_before[before] != 0:
+        slot = key & mask
+        while self.packet_slots_before[slot] != 0:
+            word = self.packet_slots_before[slot]
+            if word >> 16 == tag:
+                before = ((word & 0xFFFF) - 1) * 8
                 if self.packets_before[before] == key:
                     for k in range(1, 8):
                         self.packets[at + k] = self.packets_before[before + k]
                     self.known = 1
                     break
-                before = (before + 8) & (8 * mask + 7)
+            slot = (slot + 1) & mask
         return at
 
     @cython.cfunc
@@ -848,7 +893,7 @@ class Tally:
         self, key: cython.ulonglong, place: cython.ulonglong, now: cython.ulonglong, ident: cython.ulonglong
     ) -> cython.longlong:
         """Whether a segment is sent anew, as this place saw, and no copy of what it sent; it is remembered."""
-        at: cython.longlong = (key & (len(self.segments) // 16 - 1)) * 16
+        at: cython.longlong = self.set_of(key)
         here: cython.longlong = at
         least: cython.ulonglong = M64
         age: cython.ulonglong
@@ -857,23 +902,31 @@ class Tally:
         found: cython.longlong = 0
         copied: cython.longlong
         self.age = (self.age + 1) & M32
-        for k in range(4):
-            if self.segments[at + 4 * k] == key:
-                here = at + 4 * k
+        for k in range(at, at + 4):
+            if self.segments[k] == key:
+                here = k
                 found = 1
                 break
-            age = (self.segments[at + 4 * k + 1] - self.age - 1) & M32  # the oldest has the least
+            age = (self.segments[k + _AGES] - self.age - 1) & M32  # the oldest has the least
             if age < least:
                 least = age
-                here = at + 4 * k
+                here = k
         if found:
-            word = self.segments[here + 2]
+            word = self.segments[here + _SENDINGS]
             copied = word >> 32 == ident and self.is_copy(now, word & M32, ident)
-            found = not copied and (self.segments[here + 1] ^ place) >> 32 == 0
+            found = not copied and (self.segments[here + _AGES] ^ place) >> 32 == 0
         self.segments[here] = key
-        self.segments[here + 1] = (place >> 32) << 32 | self.age
-        self.segments[here + 2] = ident << 32 | now
+        self.segments[here + _AGES] = (place >> 32) << 32 | self.age
+        self.segments[here + _SENDINGS] = ident << 32 | now
         return found
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(-1, check=False)
+    def set_of(self, key: cython.ulonglong) -> cython.longlong:
+        """Where the four segments are remembered of which one may be that of a hash."""
+        return (key & (len(self.segments) // _SET - 1)) * _SET
 
     @cython.cfunc
     @cython.nogil
@@ -911,8 +964,7 @@ class Tally:
         k: cython.longlong
         other: cython.longlong
         times: cython.longlong
-        segment: cython.longlong = 0
-        number: cython.ulonglong
+        segment: cython.ulonglong = self.segment_of[i]
         now: cython.ulonglong
         state: cython.ulonglong
         word: cython.ulonglong
@@ -940,8 +992,6 @@ class Tally:
                 marks_ |= _FIN_BACK if back else _FIN_THERE
             if flags & 4:
                 marks_ |= _RST_BACK if back else _RST_THERE
-            elif payload > 1 or flags & 3:  # one octet may be a keep-alive
-                segment = 1
         if leg >= 0:
             if ts < self.sums[at + _FIRST]:
                 self.sums[at + _FIRST] = ts
@@ -986,12 +1036,9 @@ class Tally:
             word += 1
             other = (state & M32) - 1
             self.count(other, back, 1, size)
-            if segment:
-                number = self.o32[r32 + SEQ]
-                key = blend(blend(self.client_of[i], number << 32 | payload), (flags & 3) << 2 | back)
-                if self.repeats(key if key else 1, place, now, ident) and other >= 0:
-                    self.sums[other * _LEG + _REPEATS] += 1
-                    word = ((word >> 32) + 1) << 32 | (word & M32)
+            if segment and self.repeats(segment, place, now, ident) and other >= 0:
+                self.sums[other * _LEG + _REPEATS] += 1
+                word = ((word >> 32) + 1) << 32 | (word & M32)
         self.packets[at + _SENT] = word
         if way & _REPLY:
             state = self.reply(i, at, state, way)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
+from itertools import accumulate, islice, repeat
+from operator import add
 from typing import Any, Final, TypeAlias
 
 from dsrkit.model.printable import json_line
@@ -17,6 +19,8 @@ from dsrkit.report.paint import Paint, Style
 Block: TypeAlias = Sequence[Sequence[Any]]
 _WIDEST: Final = 44
 """Columns that a column may take at first: one long value must not push all others out of sight."""
+_TOGETHER: Final = 256
+"""Lines of a block that are written together."""
 
 
 def as_table(
@@ -32,27 +36,46 @@ def as_table(
     colors = [(styles or {}).get(name) for name in names]
     widths = [len(name) if head else 0 for name in names]
     for n, block in enumerate(blocks):
-        columns = [[escape(text) for text in column] for column in block]
-        for place, column in enumerate(columns):
-            longest = max(map(len, column), default=0)
-            widths[place] = max(widths[place], min(longest, _WIDEST) if n == 0 else 0)
-        if n == 0 and head:
-            yield _line(list(names), widths, right, ["bold"] * len(names), paint)
-        for row in zip(*columns, strict=True):
-            widths = [min(max(width, len(cell)), max(width, _WIDEST)) for width, cell in zip(widths, row, strict=True)]
-            yield _line(row, widths, right, colors, paint)
+        columns = [_escaped(column) for column in block]
+        longest = [max(map(len, column), default=0) for column in columns]
+        if n == 0:
+            widths = [max(width, min(most, _WIDEST)) for width, most in zip(widths, longest, strict=True)]
+            if head:
+                yield from _lines([[name] for name in names], widths, right, ["bold"] * len(names), paint)
+        yield from _lines(columns, widths, right, colors, paint)
+        widths = [max(width, min(most, _WIDEST)) for width, most in zip(widths, longest, strict=True)]
 
 
-def _line(
-    cells: Sequence[str], widths: Sequence[int], right: Sequence[bool], styles: Sequence[Style | None], paint: Paint
-) -> str:
-    last = len(cells) - 1
-    parts = []
-    for place, (cell, width, on_right, style) in enumerate(zip(cells, widths, right, styles, strict=True)):
-        space = " " * (width - len(cell))
-        shown = paint(cell, style) if style and cell else cell
-        parts.append(space + shown if on_right else shown if place == last else shown + space)
-    return "  ".join(parts).rstrip() + "\n"
+def _escaped(column: Sequence[str]) -> Sequence[str]:
+    """The cells of a column, each escaped; plain ASCII, which nearly all are, is looked at only once."""
+    together = "".join(column)
+    return column if together.isascii() and together.isprintable() else [escape(text) for text in column]
+
+
+def _lines(
+    columns: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    right: Sequence[bool],
+    styles: Sequence[Style | None],
+    paint: Paint,
+) -> Iterator[str]:
+    """The rows of some columns, many to a text: a table may have a hundred thousand of them."""
+    filled = [_filled(*one, paint) for one in zip(columns, widths, right, styles, strict=True)]
+    lines = map(str.rstrip, map("  ".join, zip(*filled, strict=True)))
+    while some := list(islice(lines, _TOGETHER)):
+        yield "\n".join(some) + "\n"
+
+
+def _filled(column: Sequence[str], width: int, on_right: bool, style: Style | None, paint: Paint) -> Iterable[str]:
+    """The cells of a column as wide as it is there; from a cell on that needs more, it is wider."""
+    widths: Iterable[int] = repeat(width)
+    if max(map(len, column), default=0) > width:
+        widths = islice(accumulate((min(len(cell), _WIDEST) for cell in column), max, initial=width), 1, None)
+    if not style:
+        return map(str.rjust if on_right else str.ljust, column, widths)
+    spaces = (" " * (width - len(cell)) for cell, width in zip(column, widths, strict=False))
+    shown = (paint(cell, style) if cell else cell for cell in column)
+    return map(add, spaces, shown) if on_right else map(add, shown, spaces)
 
 
 def as_csv(names: Sequence[str], blocks: Iterable[Block]) -> Iterator[str]:
@@ -61,7 +84,7 @@ def as_csv(names: Sequence[str], blocks: Iterable[Block]) -> Iterator[str]:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
     for block in blocks:
-        writer.writerows(zip(*([escape(text) for text in column] for column in block), strict=True))
+        writer.writerows(zip(*map(_escaped, block), strict=True))
         yield _taken(out)
     yield _taken(out)
 

@@ -136,7 +136,7 @@ def test_the_largest_flow_is_first_and_columns_are_plain() -> None:
     found = table(CASES["ipvs-nat"].files[0])
     octets = [flow.octets + flow.octets_back for flow in found.flows]
     assert octets == sorted(octets, reverse=True)
-    values, texts = found.values(), found.texts()
+    values, texts = found.columns, found.texts()
     assert len(values) == len(texts) == 13
     assert {type(cell) for column in values for cell in column} == {str, int, float}
     assert all(isinstance(cell, str) for column in texts for cell in column)

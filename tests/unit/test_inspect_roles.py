@@ -479,4 +479,4 @@ def test_nothing_makes_no_flow() -> None:
     found = table(io.BytesIO(pcap([])))
     assert found.flows == []
     assert found.heading == [UNSEEN]
-    assert found.values() == [[] for _ in range(13)]
+    assert found.columns == [[] for _ in range(13)]
