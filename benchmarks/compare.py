@@ -255,7 +255,8 @@ def over_sizes(captures: Captures, packets: int, rounds: int) -> Table:
     runs += [Runs("inspect --flows", [*DSRKIT, "inspect", "--flows", "-q", many[1]], 10 * packets)]
     runs += [Runs("the scan alone", [*PYTHON, "-c", SCAN, many[1]], 10 * packets)]
     if _has_jobs():
-        runs += [Runs("verify --jobs 2", [*verify(*some), "--jobs", "2"], 2 * packets)]
+        for count, files in ((packets, some), (10 * packets, many)):
+            runs += [Runs(f"verify --jobs 2, {count:,} per tap", [*verify(*files), "--jobs", "2"], 2 * count)]
     interleaved(runs, rounds)
     table = Table(
         "Scale",

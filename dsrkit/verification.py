@@ -52,8 +52,8 @@ def verify(
     report says from what.
 
     `select` and `ignore` are codes, names, or beginnings of codes and of ids of cells. What `baseline`, an earlier
-    report as JSON, holds already is marked as known and does not count for the exit code. `jobs` threads decode files
-    at once, or so many processes judge slices; the report is the same.
+    report as JSON, holds already is marked as known and does not count for the exit code. `jobs` threads work at once,
+    or so many processes judge slices; the report is the same.
 
     Raises: DsrkitError for what the caller can mend: files, spec, options.
     """

@@ -132,7 +132,7 @@ def verify(
     output_format: TextOrJson = "text",
     output: ReportFile = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Decode so many files at once [default: 1].")
+        int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Work with so many threads [default: 1].")
     ] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -51,7 +51,7 @@ def examine(
 ) -> Report:
     """Judge captures by the tables of their mode, let `observers` look on and `diagnose` name causes.
 
-    `jobs`: so many files are read and decoded at once, each in a thread.
+    `jobs`: so many threads work at once: they read and decode files, and one of them joins what was read.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs: at least 1")
