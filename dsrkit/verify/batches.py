@@ -95,6 +95,7 @@ class Portion:
 
 @dataclass(slots=True)
 class _File:
+    number: int
     info: TapInfo
     capture: Capture
     taps: dict[int, int] = field(default_factory=dict)  # interface -> index of the tap
@@ -135,7 +136,10 @@ class Input:
         """Packets that were handed out and whose octets may still be asked for."""
         self.see: Callable[[Records, int], Words] | None = None
         """Makes the sightings of a file's rows, in the thread that reads them and while they are in its caches."""
-        self._files = [_File(TapInfo(name, os.fspath(file)), opened(file, name)) for name, file in named]
+        self._files = [
+            _File(number, TapInfo(name, os.fspath(file)), opened(file, name))
+            for number, (name, file) in enumerate(named)
+        ]
         for f in self._files:
             for i in range(len(f.capture.interfaces)):
                 self._tap_of(f, i)
@@ -178,7 +182,7 @@ class Input:
         self.see = None  # what others made them for is over
         rows = BATCH_ROWS if head is None else head
         later = LATER_ROWS if later is None else later
-        sources = [self._pieces(number, copied=not passing) for number in range(len(self._files))]
+        sources = [self._pieces(f, copied=not passing) for f in self._files]
         held: list[list[Piece]] = [[] for _ in sources]
         reached = [_NEVER] * len(sources)
         live = set(range(len(sources)))
@@ -297,10 +301,9 @@ class Input:
             out.past = np.concatenate([np.zeros(len(p.rec), PAST) if p.past is None else p.past for p in pieces])
         return out
 
-    def _pieces(self, number: int, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
-        f = self._files[number]
+    def _pieces(self, f: _File, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
         f.windows = []
-        read = self._read(number)
+        read = self._read(f)
         for rec, first_row, sightings, octets in read if self._gate is None else ahead(read, self._gate):
             if keep and octets is not None:
                 f.hold(*octets)
@@ -313,15 +316,14 @@ class Input:
                 tap = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)[place]
             frame = np.arange(len(rec), dtype=np.int64) + first_row + 1
             # a window's memory is several times its packets'
-            yield Piece(own_rows(rec) if copied else rec, tap, frame, number, sightings=sightings)
+            yield Piece(own_rows(rec) if copied else rec, tap, frame, f.number, sightings=sightings)
 
-    def _read(self, number: int) -> Iterator[tuple[Records, int, Words | None, tuple[int, memoryview] | None]]:
+    def _read(self, f: _File) -> Iterator[tuple[Records, int, Words | None, tuple[int, memoryview] | None]]:
         """A file's windows: rows, the number of the first, sightings once somebody makes them, and, of a stream, octets
         and where they begin. Of others nothing keeps the octets, so that their memory is used again at once."""
-        capture = self._files[number].capture
-        for window in capture.windows():
-            sightings = None if self.see is None else self.see(window.rec, number)
-            yield window.rec, window.first_row, sightings, None if capture.plain else (window.base, window.buf)
+        for window in f.capture.windows():
+            sightings = None if self.see is None else self.see(window.rec, f.number)
+            yield window.rec, window.first_row, sightings, None if f.capture.plain else (window.base, window.buf)
 
     def _tap_of(self, f: _File, interface: int) -> int:
         """The tap of an interface of a file; a file with one interface is one tap of the file's name."""
@@ -343,7 +345,7 @@ class Input:
 
     def _align(self, rows: int | None) -> bool:
         """`align` by so many of the first packets of each file; False where they leave a file alone."""
-        seen = [self._sampled(number, rows) for number in range(len(self._files))]
+        seen = [self._sampled(f, rows) for f in self._files]
         alone = 0
         placed: set[int] = set()
         left = set(range(len(seen)))
@@ -365,11 +367,11 @@ class Input:
             left.remove(file)
         return alone == 1
 
-    def _sampled(self, number: int, most: int | None) -> tuple[Words, Ints]:
+    def _sampled(self, f: _File, most: int | None) -> tuple[Words, Ints]:
         keys: list[Words] = []
         times: list[Ints] = []
         count = read = 0
-        for piece in self._pieces(number, keep=False, copied=False):
+        for piece in self._pieces(f, keep=False, copied=False):
             read += len(piece.rec)
             frames = self.frames([piece])
             rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))

@@ -188,7 +188,7 @@ def in_pieces(data: Input, *_: object, **__: object) -> Iterator[Portion]:
     frames = data.frames(portion.pieces)
     parts = np.array_split(np.argsort(frames.ts, kind="stable"), 8)
     for i, part in enumerate(parts):
-        piece = Piece(frames.rec[part], frames.tap[part], frames.number[part])
+        piece = Piece(frames.rec[part], frames.tap[part], frames.number[part], 0)
         yield Portion([piece], int(frames.ts[part].max()) if i < 7 else None)
 
 
