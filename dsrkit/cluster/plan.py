@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from dsrkit.model.report import Report
 from dsrkit.model.same_machines import with_files
 from dsrkit.model.spec import Spec
 from dsrkit.verify import roles
-from dsrkit.verify.batches import Input, PathLike
+from dsrkit.verify.batches import File, Input, PathLike
 from dsrkit.verify.conclude import Diagnose
 from dsrkit.verify.frames import AddressBook, Ints, Words
 from dsrkit.verify.observer import Observer
@@ -159,7 +159,7 @@ class _Indexed(Input):
         self.align()
         return [file.offset for file in self._files]
 
-    def _sampled(self, f: Any, most: int | None) -> tuple[Words, Ints]:
+    def _sampled(self, f: File, most: int | None) -> tuple[Words, Ints]:
         mine = self._indexes[f.info.file]
         unique, first = np.unique(np.concatenate([index.keys for index in mine]), return_index=True)
         return unique, np.concatenate([index.times for index in mine])[first]

@@ -8,9 +8,10 @@ counted in exactly one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from itertools import pairwise
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from dsrkit.classes import dataclass
 from dsrkit.cluster.files import Index, Parts
 from dsrkit.model.spec import Spec
 from dsrkit.verify.arrays import among, distinct
-from dsrkit.verify.batches import Input, PathLike, Piece
+from dsrkit.verify.batches import File, Input, PathLike, Piece
 from dsrkit.verify.flows import is_syn
 from dsrkit.verify.frames import ACK, RST, SYN, AddressBook, Frames, Mask, Records, Words, mix
 from dsrkit.wire.capture import Capture
@@ -110,13 +111,14 @@ class SliceInput(Input):
                 found.append(distinct(_keys(rows)))
         return distinct(np.concatenate(found))
 
-    def _pieces(self, f: Any, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
-        for piece in super()._pieces(f, keep=keep, copied=copied):
-            mine = self._mine(piece.rec, f.offset)
-            if mine.all():
-                yield piece
-            elif mine.any():
-                yield piece.take(mine)
+    def _pieces(self, f: File, *, keep: bool = True, copied: bool = True) -> Generator[Piece]:
+        with closing(super()._pieces(f, keep=keep, copied=copied)) as pieces:
+            for piece in pieces:
+                mine = self._mine(piece.rec, f.offset)
+                if mine.all():
+                    yield piece
+                elif mine.any():
+                    yield piece.take(mine)
 
     def _mine(self, rec: Records, offset: int) -> Mask:
         when = rec["ts_ns"] + offset

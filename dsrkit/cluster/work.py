@@ -190,8 +190,8 @@ def _start(task: CheckTask) -> tuple[Judge, SliceInput]:
 
 def _fast(task: CheckTask) -> tuple[Judge, SliceInput, Gathered] | None:
     """On the fast path; None where there is none for this set-up or slice."""
-    module = fastpath.compiled()
-    if module is None or not fastpath.possible(task.scene):
+    modules = fastpath.compiled()
+    if modules is None or not fastpath.possible(task.scene):
         return None
     judge, data = _start(task)
     if next(data.portions()).until is None:  # one batch holds all
@@ -201,7 +201,7 @@ def _fast(task: CheckTask) -> tuple[Judge, SliceInput, Gathered] | None:
     judge.rehearse(data.frames(head.pieces))
     everything = chain([head], portions)
     del head
-    path = FastPath(judge, data, module)
+    path = FastPath(judge, data, modules)
     if not path.run(everything):
         return None
     return judge, data, Gathered(path.evidence)

@@ -14,8 +14,6 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 _DEPTH: Final = 8
-_MOMENT_S: Final = 0.05
-"""How soon a thread notices that nobody asks any more."""
 
 
 def ahead(items: Iterator[T], gate: threading.Semaphore) -> Generator[T]:
@@ -25,16 +23,17 @@ def ahead(items: Iterator[T], gate: threading.Semaphore) -> Generator[T]:
     """
     made = _Made(items)
     thread = threading.Thread(target=made.work, args=(gate,), daemon=True)
-    thread.start()
     try:
+        thread.start()
         while not isinstance(item := made.take(), _Over):
             yield item
             del item  # its memory is used again
         if item.error is not None:
             raise item.error
     finally:
-        made.stop.set()
-        thread.join()
+        made.stop()
+        if thread.ident is not None:
+            thread.join()
         if isinstance(items, Generator):
             items.close()
 
@@ -55,27 +54,33 @@ class _Made(Generic[T]):
         self._room = threading.Semaphore(_DEPTH)
         self._making = threading.Lock()  # an item is ready before the next one is begun
         self._over = False
-        self.stop = threading.Event()
 
     def work(self, gate: threading.Semaphore) -> None:
         """Make items, until there are no more or nobody asks."""
-        while not (self._over or self.stop.is_set()):
-            if not self._room.acquire(timeout=_MOMENT_S):
-                continue
-            with gate, self._making:
-                if not (self._over or self.stop.is_set()):
-                    self._ready.put(self._make())
+        while True:
+            self._room.acquire()
+            with gate, self._making:  # where the caller makes one, the gate is held in vain: for one item at most
+                if self._over:
+                    return
+                self._ready.put(self._make())
+
+    def stop(self) -> None:
+        """Nobody asks any more."""
+        self._over = True
+        self._room.release()
 
     def take(self) -> T | _Over:
         """The next item, or the end."""
         try:
             item = self._ready.get_nowait()
         except Empty:
-            if self._making.acquire(blocking=False):
-                try:
-                    if self._ready.empty():
-                        return self._make()
-                finally:
+            mine = False
+            try:
+                mine = self._making.acquire(blocking=False)
+                if mine and self._ready.empty():
+                    return self._make()
+            finally:
+                if mine:
                     self._making.release()
             item = self._ready.get()
         self._room.release()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import field
 from pathlib import Path
 from threading import Semaphore
@@ -94,7 +95,9 @@ class Portion:
 
 
 @dataclass(slots=True)
-class _File:
+class File:
+    """A file that is read, and what is held of it."""
+
     number: int
     info: TapInfo
     capture: Capture
@@ -137,7 +140,7 @@ class Input:
         self.see: Callable[[Records, int], Words] | None = None
         """Makes the sightings of a file's rows, in the thread that reads them and while they are in its caches."""
         self._files = [
-            _File(number, TapInfo(name, os.fspath(file)), opened(file, name))
+            File(number, TapInfo(name, os.fspath(file)), opened(file, name))
             for number, (name, file) in enumerate(named)
         ]
         for f in self._files:
@@ -179,7 +182,9 @@ class Input:
         The first portion has about `head` packets (`BATCH_ROWS`), the others about `later` (`LATER_ROWS`). `passing`:
         portions are let go before the next one is asked for, so that their rows need no copies.
         """
-        self.see = None  # what others made them for is over
+        self.see = None  # what an earlier reading was for is over
+        self.awaited = []
+        self.let_go()
         rows = BATCH_ROWS if head is None else head
         later = LATER_ROWS if later is None else later
         sources = [self._pieces(f, copied=not passing) for f in self._files]
@@ -283,7 +288,7 @@ class Input:
         at = bisect_right(f.order, offset) - 1
         return f.kept[f.order[at]][offset - f.order[at] :][:size] if at >= 0 else b""
 
-    def _file_of(self, tap: int) -> _File:
+    def _file_of(self, tap: int) -> File:
         return next(f for f in self._files if tap in f.taps.values())
 
     def frames(self, pieces: list[Piece]) -> Frames:
@@ -301,31 +306,32 @@ class Input:
             out.past = np.concatenate([np.zeros(len(p.rec), PAST) if p.past is None else p.past for p in pieces])
         return out
 
-    def _pieces(self, f: _File, *, keep: bool = True, copied: bool = True) -> Iterator[Piece]:
+    def _pieces(self, f: File, *, keep: bool = True, copied: bool = True) -> Generator[Piece]:
         f.windows = []
         read = self._read(f)
-        for rec, first_row, sightings, octets in read if self._gate is None else ahead(read, self._gate):
-            if keep and octets is not None:
-                f.hold(*octets)
-            if not len(rec):
-                continue
-            if len(f.capture.interfaces) == 1:
-                tap = np.full(len(rec), self._tap_of(f, 0), np.int64)
-            else:
-                used, place = np.unique(rec["iface"], return_inverse=True)
-                tap = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)[place]
-            frame = np.arange(len(rec), dtype=np.int64) + first_row + 1
-            # a window's memory is several times its packets'
-            yield Piece(own_rows(rec) if copied else rec, tap, frame, f.number, sightings=sightings)
+        with closing(read if self._gate is None else ahead(read, self._gate)) as windows:
+            for rec, first_row, sightings, octets in windows:
+                if keep and octets is not None:
+                    f.hold(*octets)
+                if not len(rec):
+                    continue
+                if len(f.capture.interfaces) == 1:
+                    tap = np.full(len(rec), self._tap_of(f, 0), np.int64)
+                else:
+                    used, place = np.unique(rec["iface"], return_inverse=True)
+                    tap = np.asarray([self._tap_of(f, int(i)) for i in used], np.int64)[place]
+                frame = np.arange(len(rec), dtype=np.int64) + first_row + 1
+                # a window's memory is several times its packets'
+                yield Piece(own_rows(rec) if copied else rec, tap, frame, f.number, sightings=sightings)
 
-    def _read(self, f: _File) -> Iterator[tuple[Records, int, Words | None, tuple[int, memoryview] | None]]:
+    def _read(self, f: File) -> Generator[tuple[Records, int, Words | None, tuple[int, memoryview] | None]]:
         """A file's windows: rows, the number of the first, sightings once somebody makes them, and, of a stream, octets
         and where they begin. Of others nothing keeps the octets, so that their memory is used again at once."""
         for window in f.capture.windows():
             sightings = None if self.see is None else self.see(window.rec, f.number)
             yield window.rec, window.first_row, sightings, None if f.capture.plain else (window.base, window.buf)
 
-    def _tap_of(self, f: _File, interface: int) -> int:
+    def _tap_of(self, f: File, interface: int) -> int:
         """The tap of an interface of a file; a file with one interface is one tap of the file's name."""
         if interface not in f.taps:
             if len(self.taps) >= MOST_TAPS:
@@ -367,21 +373,22 @@ class Input:
             left.remove(file)
         return alone == 1
 
-    def _sampled(self, f: _File, most: int | None) -> tuple[Words, Ints]:
+    def _sampled(self, f: File, most: int | None) -> tuple[Words, Ints]:
         keys: list[Words] = []
         times: list[Ints] = []
         count = read = 0
-        for piece in self._pieces(f, keep=False, copied=False):
-            read += len(piece.rec)
-            frames = self.frames([piece])
-            rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))
-            key = mix(frames.seq[rows], frames.ack[rows], frames.flags[rows], frames.payload_len[rows])
-            chosen = key % np.uint64(_SAMPLE if most is None else _SAMPLE // 16) == 0
-            keys.append(key[chosen])
-            times.append(frames.ts[rows][chosen])
-            count += int(chosen.sum())
-            if count > _MOST_SAMPLES or (most is not None and read >= most):
-                break
+        with closing(self._pieces(f, keep=False, copied=False)) as pieces:
+            for piece in pieces:
+                read += len(piece.rec)
+                frames = self.frames([piece])
+                rows = np.flatnonzero(frames.is_tcp & (frames.seq != 0))
+                key = mix(frames.seq[rows], frames.ack[rows], frames.flags[rows], frames.payload_len[rows])
+                chosen = key % np.uint64(_SAMPLE if most is None else _SAMPLE // 16) == 0
+                keys.append(key[chosen])
+                times.append(frames.ts[rows][chosen])
+                count += int(chosen.sum())
+                if count > _MOST_SAMPLES or (most is not None and read >= most):
+                    break
         if not keys:
             return np.zeros(0, np.uint64), np.zeros(0, np.int64)
         unique, first = np.unique(np.concatenate(keys), return_index=True)

@@ -208,7 +208,7 @@ class Join:
 
     @cython.cfunc
     @cython.nogil
-    @cython.exceptval(-1, check=False)
+    @cython.exceptval(check=False)
     def flow_of(self, key: cython.ulonglong) -> cython.longlong:
         """A flow's number, a new one if it is new; -1 where there is no room for more."""
         size: cython.longlong = self.f_table.shape[0]

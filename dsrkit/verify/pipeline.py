@@ -94,10 +94,10 @@ def known(what: str, value: str | None, words: Collection[str]) -> None:
 
 def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene], Judge]) -> Judge:
     """A judge that has seen everything."""
-    module = fastpath.compiled()
+    modules = fastpath.compiled()
     if data.rewindable and not data.is_small():
         data.align()
-        fast = _fast(data, scene_of, judge_of, module) if module is not None else None
+        fast = _fast(data, scene_of, judge_of, modules) if modules is not None else None
         return fast or _in_two_passes(data, scene_of(), judge_of)
     judge = judge_of(scene_of())
     portions = data.portions()
@@ -106,11 +106,11 @@ def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scen
     decide(data.taps, judge.scene, [frames])
     if head.until is not None:
         judge.scene.notes.append(f"the input cannot be read twice: roles were decided on its first {frames.n} packets")
-        if module is not None and fastpath.possible(judge.scene):
+        if modules is not None and fastpath.possible(judge.scene):
             judge.rehearse(frames)
             everything = chain([head], portions)
             del frames, head
-            FastPath(judge, data, module).run(everything)
+            FastPath(judge, data, modules).run(everything)
             return judge
     _see(judge, frames, head.until)
     del frames, head
@@ -119,7 +119,9 @@ def _judged(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scen
     return judge
 
 
-def _fast(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene], Judge], module: Any) -> Judge | None:
+def _fast(
+    data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene], Judge], modules: tuple[Any, Any]
+) -> Judge | None:
     """As `_judged`, on the fast path; None where there is none for this set-up, or where roles do not settle."""
     evidence: Gathered | None = None
     for _ in range(ATTEMPTS):
@@ -135,7 +137,7 @@ def _fast(data: Input, scene_of: Callable[[], Scene], judge_of: Callable[[Scene]
         judge.rehearse(frames)
         everything = chain([head], portions)
         del frames, head
-        path = FastPath(judge, data, module)
+        path = FastPath(judge, data, modules)
         if not path.run(everything):
             return None
         evidence = Gathered(path.evidence)

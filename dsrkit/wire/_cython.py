@@ -1,7 +1,8 @@
 """What ``import cython`` answers while a module of ours is interpreted: names that do nothing, no Cython needed.
 
-The compiled modules (`scan`) are written in Cython's pure Python mode. Compiled, their ``import cython`` vanishes;
-interpreted, `load` lets it find this module, which is cheaper to import than Cython's own shadow and always there.
+The compiled modules, which setup.py names, are written in Cython's pure Python mode. Compiled, their ``import cython``
+vanishes; interpreted, `load` lets it find this module, which is cheaper to import than Cython's own shadow and always
+there.
 """
 
 from __future__ import annotations

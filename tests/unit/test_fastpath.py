@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import sys
@@ -288,6 +289,31 @@ def test_flows_that_rest_are_forgotten_and_that_is_said(
     assert any("rested too long to be remembered" in note for note in report.notes)
 
 
+def test_more_flows_than_are_remembered_are_judged_one_by_one(
+    sizes: Sizes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    truth = generate.generate(Plan(mode="nat", packets=2000, connection=10), tmp_path)
+    sizes.portions(1500)
+    monkeypatch.setattr(fastpath, "_MOST_FLOWS", 16)
+    report = dsrkit.verify([str(path) for path in truth.files.values()])
+    assert report.exit_code == 0
+    assert sum(journey.paired for journey in report.journeys) == 2000
+
+
+def test_nothing_is_held_of_a_stream_when_it_is_read_again(tmp_path: Path) -> None:
+    case = dsrkit.pcaps("nat/ipvs-nat")
+    packed = tmp_path / "packed.pcap.gz"
+    packed.write_bytes(gzip.compress(Path(str(case.taps[0].file)).read_bytes()))
+    data = batches.Input(AddressBook(), [("packed", packed)], None)
+    first = next(data.portions(passing=True))
+    data.awaited = first.pieces
+    data.keep(first.pieces)
+    for portion in data.portions(passing=True):
+        assert data.awaited == []
+        assert not any(f.kept for f in data._files)
+        del portion
+
+
 def interpreted() -> tuple[Any, Any]:
     return tuple(_cython.load(f"dsrkit.verify.{name}", interpreted=True)[0] for name in ("sightings", "join"))  # type: ignore[return-value]
 
@@ -357,3 +383,45 @@ def test_reading_ahead_stops_when_nobody_asks() -> None:
     assert next(items) == 1
     items.close()
     assert closed == [True]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=5),
+    workers=st.integers(1, 4),
+    fails=st.integers(0, 5),
+    stops=st.none() | st.integers(0, 100),
+)
+def test_what_is_read_ahead_comes_once_and_in_order(
+    sizes: list[int], workers: int, fails: int, stops: int | None
+) -> None:
+    """Several iterators that are asked in turn, whoever makes their items; one may fail; asking may end early."""
+
+    def counted(number: int, size: int) -> Iterator[int]:
+        yield from range(size)
+        if number == fails:
+            raise OSError("gone")
+
+    before = threading.active_count()
+    gate = threading.Semaphore(workers)
+    sources = [ahead(counted(number, size), gate) for number, size in enumerate(sizes)]
+    seen: list[list[int]] = [[] for _ in sizes]
+    live = set(range(len(sizes)))
+    asked = 0
+    while live and (stops is None or asked < stops):
+        number = min(live, key=lambda n: len(seen[n]))
+        asked += 1
+        try:
+            seen[number].append(next(sources[number]))
+        except StopIteration:
+            assert number != fails
+            live.remove(number)
+        except OSError:
+            assert number == fails
+            live.remove(number)
+    for source in sources:
+        source.close()
+    assert all(got == list(range(len(got))) for got in seen)
+    if stops is None:
+        assert [len(got) for got in seen] == sizes
+    assert threading.active_count() == before
