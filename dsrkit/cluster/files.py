@@ -80,6 +80,7 @@ def index_of(path: str) -> Index:
     table[:, 3] = np.minimum.accumulate(table[::-1, 3])[::-1]
     enters = capture.plain and len(capture.sections) < 2 and len(capture.interfaces) == described
     head = int(table[0, 0]) if enters and len(table) else 0
+    capture.vouch()
     return Index(
         path,
         packets,

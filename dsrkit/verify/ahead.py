@@ -14,6 +14,8 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 _DEPTH: Final = 8
+_PATIENCE_S: Final = 1.0
+"""How long an item that nobody asks for any more may take: a pipe that nobody writes into is left to itself."""
 
 
 def ahead(items: Iterator[T], gate: threading.Semaphore) -> Generator[T]:
@@ -33,8 +35,8 @@ def ahead(items: Iterator[T], gate: threading.Semaphore) -> Generator[T]:
     finally:
         made.stop()
         if thread.ident is not None:
-            thread.join()
-        if isinstance(items, Generator):
+            thread.join(_PATIENCE_S)
+        if isinstance(items, Generator) and not thread.is_alive():
             items.close()
 
 

@@ -41,6 +41,9 @@ MOST_TAPS: Final = 256
 """Every two taps are compared, so thousands of interfaces (a file of thousands of sections) would never end."""
 _MOST_KEPT: Final = 9216
 _NEVER: Final = -(1 << 63)
+_ALWAYS: Final = (1 << 63) - 1
+LATE_NS: Final = 1_000_000_000
+"""Packets that come so long after later ones may have missed their partners. Units: ns."""
 _SAMPLE: Final = 64
 _ALIGNED_ROWS: Final = 8_000
 _MOST_SAMPLES: Final = 20_000
@@ -57,11 +60,16 @@ class Piece:
     past: Records | None = None  # as `Frames.past`
     sightings: Words | None = None  # `looks.SIGHTING` as words, shape (n, 8), once they have been made
     ts: Ints = field(init=False)  # near each other, where rows are wide
-    last: int = field(init=False)  # the greatest of them
+    first: int = field(init=False)  # the least of them
+    last: int = field(init=False)  # the greatest
 
     def __post_init__(self) -> None:
         self.ts = np.ascontiguousarray(self.rec["ts_ns"])
-        self.last = int(self.ts.max(initial=_NEVER))
+        self.first, self.last = (int(self.ts.min()), int(self.ts.max())) if len(self.ts) else (_ALWAYS, _NEVER)
+
+    def before(self, time: int) -> int:
+        """Packets with a time stamp before a time."""
+        return int((self.ts < time).sum()) if self.first < time else 0
 
     def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
         """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
@@ -103,7 +111,7 @@ class File:
     capture: Capture
     taps: dict[int, int] = field(default_factory=dict)  # interface -> index of the tap
     offset: int = 0
-    octets: int = 0
+    late: int = 0  # packets that came when later ones had been handed out
     windows: list[tuple[int, memoryview]] = field(default_factory=list)  # of a stream: what a batch may still ask for
     kept: dict[int, bytes] = field(default_factory=dict)  # packets by their offset, whose windows are gone
     order: list[int] = field(default_factory=list)  # their offsets, sorted
@@ -129,7 +137,7 @@ class Input:
         named: Sequence[tuple[str, PathLike]],
         spec: Spec | None,
         jobs: int = 1,
-        opened: Callable[[PathLike, str], Capture] = lambda file, name: read(file, tap=name),
+        opened: Callable[[PathLike, str], Capture] = lambda file, name: read(file, tap=name, whole=True),
     ) -> None:
         self.book = book
         self.spec = spec
@@ -158,11 +166,19 @@ class Input:
         for f in self._files:
             for note in f.capture.notes:
                 said.setdefault(note, []).append(f.info.name)
+            if f.late:
+                note = f"{f.late:,} packets come long after later ones: their partners may have been passed; "
+                said.setdefault(note + "sort the capture by time (reordercap)", []).append(f.info.name)
         many = len(self._files) > 1
         return [
             note if len(names) == len(self._files) and many else f"{', '.join(names)}: {note}"
             for note, names in said.items()
         ]
+
+    def vouch(self) -> None:
+        """Raises: CaptureError where what was read of a file may be wrong."""
+        for f in self._files:
+            f.capture.vouch()
 
     def batches(self) -> Iterator[Batch]:
         """Everything, in order of time. A second call starts again (files that can be rewound only)."""
@@ -193,6 +209,9 @@ class Input:
         live = set(range(len(sources)))
         count = 0
         stuck = False  # nothing could be handed out: the slowest tap has to be read on
+        passed = _NEVER  # what comes of a time before has missed its partners
+        for f in self._files:
+            f.late = 0
         while live or count:
             while live and (
                 (count < rows and self._held() < BATCH_OCTETS) or stuck or min(reached[k] for k in live) == _NEVER
@@ -204,6 +223,7 @@ class Input:
                     live.remove(i)
                     continue
                 held[i].append(piece)
+                self._files[i].late += piece.before(passed - self._files[i].offset)
                 reached[i] = max(reached[i], piece.last + self._files[i].offset)
                 count += len(piece.rec)
             until = min((reached[i] for i in live), default=None)
@@ -215,6 +235,7 @@ class Input:
             del pieces  # before the next ones are read
             if until is None:
                 return
+            passed = until - LATE_NS
             rows = later
             self._let_go(held)
 

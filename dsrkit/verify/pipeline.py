@@ -71,6 +71,7 @@ def examine(
 
     with _handing_over(jobs):
         judged = _judged(data, scene, judge)
+    data.vouch()
     return conclude(judged, data.notes, fail_on=fail_on, select=select, ignore=ignore, spec=loaded, diagnose=diagnose)
 
 

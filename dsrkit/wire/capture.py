@@ -36,7 +36,9 @@ class Capture:
     those found so far.
     """
 
-    def __init__(self, source: Source, tap: str | None, gue_ports: Collection[int], interpreted: bool) -> None:
+    def __init__(
+        self, source: Source, tap: str | None, gue_ports: Collection[int], interpreted: bool, whole: bool = False
+    ) -> None:
         self.path = source.path
         self.tap = tap
         self.format = ""
@@ -51,6 +53,9 @@ class Capture:
         self.rewindable = source.rewindable
         self.plain = False
         """Whether `octets` can read single packets: an uncompressed file on disk."""
+        self.corrupt = False
+        """Whether the compressed data turned out to be damaged, so that anything read of it may be wrong."""
+        self.whole = whole
         self._source = source
         self._module = scanner.load(interpreted=interpreted)
         self._gue = bytearray(65536)
@@ -86,6 +91,14 @@ class Capture:
         """
         return self._source.octets(offset, size)
 
+    def vouch(self) -> None:
+        """Raises: CaptureError where what was read may be wrong."""
+        if self.corrupt:
+            raise CaptureError(
+                f"{self._source.name}: the compressed data is damaged, so what was read of it may be wrong and is not "
+                "judged; capture again, or unpack it and look at what is left"
+            )
+
     def note(self, text: str) -> None:
         """Add to the notes what is not there yet."""
         if text not in self.notes:
@@ -106,12 +119,15 @@ def read(
     tap: str | None = None,
     gue_ports: Collection[int] = scanner.GUE_PORTS,
     interpreted: bool = False,
+    whole: bool = False,
 ) -> Capture:
     """Open a capture: a path, ``"-"`` for standard input, or a binary file object; packets are read by `windows`.
 
     `gue_ports` are the UDP ports whose datagrams may be GUE; `interpreted` takes the interpreted scan (for tests).
+    `whole`: windows of a pipe are filled before they are given, so that what is made of them does not depend on when it
+    was written; else there is one for what has come.
 
     Raises: CaptureError where there is no capture to read; MissingDependency where a package for its compression is
     absent.
     """
-    return Capture(Source(path), tap, gue_ports, interpreted)
+    return Capture(Source(path), tap, gue_ports, interpreted, whole)

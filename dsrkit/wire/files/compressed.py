@@ -22,7 +22,14 @@ LZ4: Final = b"\x04\x22\x4d\x18"
 ZSTD_WINDOW: Final = 1 << 27
 """Largest window of a zstd frame; `zstd --long` above 27 asks for more."""
 
+_NO_FRAME: Final = "Unknown frame descriptor"
+"""What zstd says of garbage behind a frame that was whole."""
+
 _optional_errors: list[type[Exception]] = []
+
+
+class CorruptData(Exception):
+    """Compressed data that is not what was packed: what was unpacked of it before may be wrong, too."""
 
 
 class _Decompressor(Protocol):
@@ -70,12 +77,16 @@ class _Unpacked(io.RawIOBase):
         self._packed = packed
         self._new = new
         self._current = new()
+        self._given = False  # whether the current one has given octets
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Some octets, 0 at the end. Raises: EOFError where the data is cut, the decompressor's error for garbage."""
+        """Some octets, 0 at the end.
+
+        Raises: EOFError where the data is cut, CorruptData where it is damaged, the decompressor's error for garbage.
+        """
         while True:
             data = b""
             if self._current.eof:
@@ -83,12 +94,19 @@ class _Unpacked(io.RawIOBase):
                 if not data.strip(b"\0"):
                     return 0
                 self._current = self._new()
+                self._given = False
             elif self._current.needs_input:
                 data = self._more()
                 if not data:
                     raise EOFError("it ends before its end mark")
-            octets = self._current.decompress(data, len(buffer))
+            try:
+                octets = self._current.decompress(data, len(buffer))
+            except expected_errors() as error:
+                if self._given:
+                    raise CorruptData(str(error)) from None
+                raise
             if octets:
+                self._given = True
                 buffer[: len(octets)] = octets
                 return len(octets)
 
@@ -106,7 +124,12 @@ class _Unzstd(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        return cast("int | None", self._reader.readinto1(buffer))
+        try:
+            return cast("int | None", self._reader.readinto1(buffer))
+        except tuple(_optional_errors) as error:
+            if _NO_FRAME in str(error):
+                raise
+            raise CorruptData(str(error)) from None
 
 
 def decompressor(head: bytes, stream: io.RawIOBase, name: str) -> io.RawIOBase | None:
@@ -130,7 +153,7 @@ def decompressor(head: bytes, stream: io.RawIOBase, name: str) -> io.RawIOBase |
 
 def expected_errors() -> tuple[type[Exception], ...]:
     """What the decompressors in use raise for data that is cut or damaged."""
-    return (EOFError, zlib.error, *_optional_errors)
+    return (EOFError, zlib.error, CorruptData, *_optional_errors)
 
 
 def _expect(error: type[Exception]) -> None:

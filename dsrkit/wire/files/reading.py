@@ -17,7 +17,7 @@ import numpy as np
 
 from dsrkit.errors import CaptureError
 from dsrkit.wire.files import headers, resync
-from dsrkit.wire.files.compressed import decompressor, expected_errors
+from dsrkit.wire.files.compressed import CorruptData, decompressor, expected_errors
 from dsrkit.wire.files.memory import Memory, Pool
 from dsrkit.wire.files.parts import Interface, Section, Window
 from dsrkit.wire.files.source import Readable, Replay, looks_like, reason
@@ -155,13 +155,22 @@ class Pass:
         offset = self._base + self._have + filled
         if offset == 0:
             raise CaptureError(f"{self._source.name}: compressed data that cannot be unpacked ({text})") from None
-        self._capture.note(f"the compressed data is cut or damaged behind offset {offset} of what it holds ({text})")
+        if isinstance(error, CorruptData):
+            self._capture.corrupt = True
+            self._capture.note(
+                f"the compressed data is damaged at or before offset {offset} of what it holds ({text}): "
+                "what was read of it may be wrong"
+            )
+        else:
+            self._capture.note(
+                f"the compressed data is cut or damaged behind offset {offset} of what it holds ({text})"
+            )
         return 0
 
     def _fill(self, *, whole: bool = False) -> None:
         """Read on behind what is there, as far as the buffer goes."""
         room = self._memory.view[self._have : len(self._memory.view) - _SLACK]
-        self._have += self._read_some(room, whole=whole)
+        self._have += self._read_some(room, whole=whole or self._capture.whole)
 
     @property
     def _full(self) -> bool:

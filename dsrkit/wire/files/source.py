@@ -54,7 +54,8 @@ class Source:
             self.path = "-"
             if sys.stdin is None:  # the shell's <&-
                 raise CaptureError("standard input is closed")
-            self._file = sys.stdin.buffer
+            # unbuffered: a thread that waits for a pipe would hold the buffer's lock when the program ends
+            self._file = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         else:
             self.path = os.fspath(path)
             self.rewindable = os.path.isfile(self.path)
