@@ -41,9 +41,9 @@ MOST_TAPS: Final = 256
 """Every two taps are compared, so thousands of interfaces (a file of thousands of sections) would never end."""
 _MOST_KEPT: Final = 9216
 _NEVER: Final = -(1 << 63)
-_ALWAYS: Final = (1 << 63) - 1
-LATE_NS: Final = 1_000_000_000
-"""Packets that come so long after later ones may have missed their partners. Units: ns."""
+SETTLE_NS: Final = 1_000_000_000
+"""A packet that crosses a path needs less time than this; its journey stays open for so long. One that comes later than
+that after later ones may have missed its partners."""
 _SAMPLE: Final = 64
 _ALIGNED_ROWS: Final = 8_000
 _MOST_SAMPLES: Final = 20_000
@@ -60,16 +60,15 @@ class Piece:
     past: Records | None = None  # as `Frames.past`
     sightings: Words | None = None  # `looks.SIGHTING` as words, shape (n, 8), once they have been made
     ts: Ints = field(init=False)  # near each other, where rows are wide
-    first: int = field(init=False)  # the least of them
-    last: int = field(init=False)  # the greatest
+    last: int = field(init=False)  # the greatest of them
 
     def __post_init__(self) -> None:
         self.ts = np.ascontiguousarray(self.rec["ts_ns"])
-        self.first, self.last = (int(self.ts.min()), int(self.ts.max())) if len(self.ts) else (_ALWAYS, _NEVER)
+        self.last = int(self.ts.max(initial=_NEVER))
 
     def before(self, time: int) -> int:
         """Packets with a time stamp before a time."""
-        return int((self.ts < time).sum()) if self.first < time else 0
+        return int(np.count_nonzero(self.ts < time))
 
     def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
         """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
@@ -235,7 +234,7 @@ class Input:
             del pieces  # before the next ones are read
             if until is None:
                 return
-            passed = until - LATE_NS
+            passed = until - SETTLE_NS
             rows = later
             self._let_go(held)
 

@@ -31,8 +31,6 @@ REF = cython.declare(cython.Py_ssize_t, layout.place("ref", looks.SIGHTING))
 _OFF = cython.declare(cython.ulonglong, looks.OFF)
 _ALARM = cython.declare(cython.ulonglong, looks.ALARM)
 
-C2 = cython.declare(cython.ulonglong, 0xD6E8FEB86659FD93)
-C3 = cython.declare(cython.ulonglong, 0xA0761D6478BD642F)
 C5 = cython.declare(cython.ulonglong, 0x8EBC6AF09C88C6E3)
 
 # words of a journey
@@ -269,29 +267,14 @@ class Join:
     @cython.cfunc
     @cython.inline
     @cython.nogil
-    @cython.exceptval(0, check=True)
-    def stir(self, value: cython.ulonglong) -> cython.ulonglong:
-        """Spread a sum over all 64 bits; never 0."""
-        m64: cython.ulonglong = 0x7FFFFFFF
-        m64 = m64 * 2 + 1
-        m64 = (m64 << 32) | m64
-        value = ((value ^ (value >> 32)) * C2) & m64
-        value = ((value ^ (value >> 29)) * C3) & m64
-        value = value ^ (value >> 32)
-        if value == 0:
-            return 1
-        return value
-
-    @cython.cfunc
-    @cython.inline
-    @cython.nogil
-    @cython.exceptval(0, check=True)
+    @cython.exceptval(check=False)
     def class_key(self, chain: cython.ulonglong, server: cython.longlong) -> cython.ulonglong:
+        """Key of a chain, which is spread over all bits already, and a server."""
         m64: cython.ulonglong = 0x7FFFFFFF
         value: cython.ulonglong = server + 2
         m64 = m64 * 2 + 1
         m64 = (m64 << 32) | m64
-        return self.stir((chain + (value * C5 & m64)) & m64)
+        return (chain + (value * C5 & m64)) & m64
 
     @cython.cfunc
     @cython.inline

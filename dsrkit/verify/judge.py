@@ -15,6 +15,7 @@ from dsrkit.tables import PROFILES
 from dsrkit.tables.fields import FIELDS
 from dsrkit.tables.nodes import cell_id
 from dsrkit.verify.arrays import among, distinct
+from dsrkit.verify.batches import SETTLE_NS
 from dsrkit.verify.cells import fitting_profiles, judge_hops
 from dsrkit.verify.flows import Flows, identities, oriented
 from dsrkit.verify.frames import ICMP, ICMPV6, PAST, REQUEST, TUNNEL_NAMES, Frames, Ints, Mask
@@ -39,8 +40,6 @@ from dsrkit.verify.strays import Strays
 from dsrkit.verify.verdicts import Point, Tally, Verdict
 from dsrkit.wire.rows import joined as joined_rows
 
-SETTLE_NS: Final = 1_000_000_000
-"""A packet that crosses a path needs less time than this; its journey stays open for so long."""
 _MOST_CARRIED: Final = 30_000
 _FITTED_BATCHES: Final = 3
 """A profile is a habit: what the first batches show is enough to name the one that fits."""
