@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import typer
 
@@ -111,6 +111,12 @@ def complete(words: Collection[str]) -> Callable[[str], list[str]]:
         return [one for one in words if one.startswith(incomplete)]
 
     return matching
+
+
+def one_of(words: Collection[str], names: str, text: str, metavar: str | None = None) -> Any:
+    """An option that is one word of several; `names` are its names, as ``"--format -T"``."""
+    shown = metavar or "|".join(words)
+    return typer.Option(*names.split(), metavar=shown, callback=word(words), autocompletion=complete(words), help=text)
 
 
 def chosen(incomplete: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dsrkit.cli.common import complain, complete, page, user_errors, word, write, write_all, writing
+from dsrkit.cli.common import complain, one_of, page, user_errors, write, write_all, writing
 from dsrkit.cli.options import sorted_out, with_options
 from dsrkit.cli.shown import NoColor
 from dsrkit.craft.options import options_of
@@ -58,13 +58,7 @@ class _Common:
     ] = None
     kind: Annotated[
         str | None,
-        typer.Option(
-            "--as",
-            metavar="KIND",
-            callback=word(KINDS),
-            autocompletion=complete(KINDS),
-            help=f"Print the frames for other tools: {', '.join(KINDS)}.",
-        ),
+        one_of(KINDS, "--as", f"Print the frames for other tools: {', '.join(KINDS)}.", "KIND"),
     ] = None
     send: Annotated[
         str | None, typer.Option("--send", metavar="IFACE", help="Put the frames of a tap on the wire (needs root).")
@@ -82,12 +76,8 @@ class _Common:
     ] = None
     profile: Annotated[
         str | None,
-        typer.Option(
-            "--profile",
-            metavar="PROFILE",
-            callback=word(CRAFTED_PROFILES),
-            autocompletion=complete(CRAFTED_PROFILES),
-            help=f"Whose header habits to follow: {', '.join(CRAFTED_PROFILES)}.",
+        one_of(
+            CRAFTED_PROFILES, "--profile", f"Whose header habits to follow: {', '.join(CRAFTED_PROFILES)}.", "PROFILE"
         ),
     ] = None
     fault: Annotated[

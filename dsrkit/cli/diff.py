@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
-from dsrkit.cli.common import addresses, check_output, complain, complete, split, user_errors, word, write_to
+from dsrkit.cli.common import addresses, check_output, complain, one_of, split, user_errors, write_to
 from dsrkit.cli.shown import TextOrJson
 from dsrkit.errors import UsageError
 from dsrkit.model.names import MODES
@@ -23,23 +23,17 @@ def command(
     b: Annotated[str, typer.Argument(metavar="B", help="Another one; one of both may be '-', standard input.")],
     how: Annotated[
         str,
-        typer.Option(
+        one_of(
+            HOW,
             "--as",
-            metavar="HOW",
-            callback=word(HOW),
-            autocompletion=complete(HOW),
-            help="What the two are to each other: two places on the path of the same packets, a copy of one place, "
+            "What the two are to each other: two places on the path of the same packets, a copy of one place, "
             f"or a rerun with other ports and numbers; one of: {', '.join(HOW)}.",
+            "HOW",
         ),
     ] = "auto",
     mode: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODE",
-            callback=word(MODES),
-            autocompletion=complete(MODES),
-            help="The mode between the two places, instead of inferring it.",
-        ),
+        one_of(MODES, "--mode", "The mode between the two places, instead of inferring it.", "MODE"),
     ] = None,
     spec: Annotated[str | None, typer.Option(metavar="FILE", help="The spec file of the set-up (dsr.toml).")] = None,
     vip: Annotated[

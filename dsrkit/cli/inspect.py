@@ -13,11 +13,10 @@ from dsrkit.cli.common import (
     addresses,
     check_output,
     complain,
-    complete,
+    one_of,
     page,
     split,
     user_errors,
-    word,
     write_all,
 )
 from dsrkit.cli.loading import loading
@@ -85,14 +84,7 @@ def command(
     flows: Annotated[bool, typer.Option("--flows", help="Show connections instead of frames.")] = False,
     output_format: Annotated[
         str,
-        typer.Option(
-            "--format",
-            "-T",
-            metavar="FORMAT",
-            callback=word(FORMATS),
-            autocompletion=complete(FORMATS),
-            help=f"One of: {', '.join(FORMATS)}.",
-        ),
+        one_of(FORMATS, "--format -T", f"One of: {', '.join(FORMATS)}.", "FORMAT"),
     ] = "table",
     parquet: Annotated[
         str | None,
@@ -100,23 +92,18 @@ def command(
     ] = None,
     oracle: Annotated[
         str | None,
-        typer.Option(
-            metavar="DECODER",
-            callback=word(ORACLES),
-            autocompletion=complete(ORACLES),
-            help="Have another decoder read the chosen frames as well, and list every field in which both differ; "
+        one_of(
+            ORACLES,
+            "--oracle",
+            "Have another decoder read the chosen frames as well, and list every field in which both differ; "
             f"one of: {', '.join(ORACLES)}.",
+            "DECODER",
         ),
     ] = None,
     spec: Annotated[str | None, typer.Option(metavar="FILE", help="The spec file (dsr.toml) of the set-up.")] = None,
     mode: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODE",
-            callback=word(MODES),
-            autocompletion=complete(MODES),
-            help=f"The mode, instead of inferring it: {', '.join(MODES)}.",
-        ),
+        one_of(MODES, "--mode", f"The mode, instead of inferring it: {', '.join(MODES)}.", "MODE"),
     ] = None,
     vip: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS", help="A virtual address; may be repeated.")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dsrkit.cli.common import complain, page, user_errors, write
-from dsrkit.cli.options import entries, mode_argument, one_of, sorted_out, with_options
+from dsrkit.cli.common import complain, one_of, page, user_errors, write
+from dsrkit.cli.options import entries, mode_argument, sorted_out, with_options
 from dsrkit.cli.shown import NoColor, Quiet
 from dsrkit.craft.options import Options
 from dsrkit.errors import UsageError

@@ -19,10 +19,9 @@ from dsrkit.cli.common import (
     check_output,
     chosen,
     complain,
-    complete,
+    one_of,
     split,
     user_errors,
-    word,
 )
 from dsrkit.cli.loading import loading
 from dsrkit.cli.shown import FailingOn, NoColor, Quiet, ReportFile, TextOrJson, Verbose, not_both, show
@@ -89,23 +88,18 @@ def verify(
     ] = None,
     mode: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODE",
-            callback=word(MODES),
-            autocompletion=complete(MODES),
-            help=f"The mode, instead of inferring it: {', '.join(MODES)}.",
-        ),
+        one_of(MODES, "--mode", f"The mode, instead of inferring it: {', '.join(MODES)}.", "MODE"),
     ] = None,
     vip: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS", help="A virtual address; may be repeated.")
     ] = None,
     profile: Annotated[
         str,
-        typer.Option(
-            metavar="PROFILE",
-            callback=word(PROFILES),
-            autocompletion=complete(PROFILES),
-            help=f"Accept only the header habits of one implementation: {', '.join(PROFILES)}.",
+        one_of(
+            PROFILES,
+            "--profile",
+            f"Accept only the header habits of one implementation: {', '.join(PROFILES)}.",
+            "PROFILE",
         ),
     ] = "any",
     select: Annotated[

@@ -9,18 +9,13 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from dsrkit.cli.common import complete, word
+from dsrkit.cli.common import complete
 from dsrkit.craft.options import Options, flag
 from dsrkit.model.names import MODES
 
 C = TypeVar("C")
 Entry = tuple[str, Any, Mapping[str, Any]]
 """Name, default and entry of an option, as `dsrkit.craft.options.options_of` gives them."""
-
-
-def one_of(words: tuple[str, ...], name: str, text: str) -> Any:
-    """An option that is one word of several."""
-    return typer.Option(name, metavar="|".join(words), callback=word(words), autocompletion=complete(words), help=text)
 
 
 def entries(names: Iterable[str]) -> list[Entry]:

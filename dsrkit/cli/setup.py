@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from dsrkit.cli.common import complain, complete, user_errors, write
-from dsrkit.cli.options import entries, mode_argument, one_of, sorted_out, with_options
+from dsrkit.cli.common import complain, complete, one_of, user_errors, write
+from dsrkit.cli.options import entries, mode_argument, sorted_out, with_options
 from dsrkit.errors import UsageError
 from dsrkit.model.names import ROLES
 from dsrkit.setup.words import ENGINES, FIREWALLS, FORMATS, MSS, OPTIONS, SCHEDULERS, STATE, VIP_ON

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dsrkit.cli.common import complain, complete, page, word, write_to
+from dsrkit.cli.common import complain, one_of, page, write_to
 from dsrkit.errors import UsageError
 from dsrkit.model.names import FAIL_ON
 
@@ -18,25 +18,13 @@ FORMATS: Final = ("text", "json")
 
 def text_or_json(more: str = "") -> Any:
     """The option --format; `more` ends its help."""
-    return typer.Option(
-        "--format",
-        metavar="FORMAT",
-        callback=word(FORMATS),
-        autocompletion=complete(FORMATS),
-        help=f"One of: {', '.join(FORMATS)}{more}.",
-    )
+    return one_of(FORMATS, "--format", f"One of: {', '.join(FORMATS)}{more}.", "FORMAT")
 
 
 TextOrJson = Annotated[str, text_or_json()]
 FailingOn = Annotated[
     str,
-    typer.Option(
-        "--fail-on",
-        metavar="SEVERITY",
-        callback=word(FAIL_ON),
-        autocompletion=complete(FAIL_ON),
-        help=f"Exit with 1 for findings at or above: {', '.join(FAIL_ON)}.",
-    ),
+    one_of(FAIL_ON, "--fail-on", f"Exit with 1 for findings at or above: {', '.join(FAIL_ON)}.", "SEVERITY"),
 ]
 ReportFile = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
