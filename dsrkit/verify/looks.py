@@ -7,7 +7,6 @@ be verified are added by the sighter itself, which compares them with what is in
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Collection
 from typing import Any, Final, cast
@@ -82,14 +81,11 @@ class Looks:
         self._module = module
         slots = max(_LEAST_SLOTS, 1 << (4 * len(serving)).bit_length())
         self._memory: dict[str, Any] = {"serving": np.zeros(slots, np.uint64)}
-        for name, words in zip(("key", "place"), (keys(), places()), strict=True):
-            flat = [word for variant in words for word in variant]
-            longest = factors(max(map(len, words)))
-            self._memory[f"{name}_from"] = np.asarray(np.cumsum([0, *map(len, words)]), np.int64)
-            self._memory[f"{name}_word"] = np.asarray([at for at, _, _ in flat], np.int64)
-            self._memory[f"{name}_shift"] = np.asarray([shift for _, shift, _ in flat], np.int64)
-            self._memory[f"{name}_mask"] = np.asarray([mask for _, _, mask in flat], np.uint64)
-            self._memory[f"{name}_factor"] = np.concatenate([longest[: len(variant)] for variant in words])
+        variants = places()
+        flat = [word for words in variants for word in words]
+        self._memory["place_from"] = np.asarray(np.cumsum([0, *map(len, variants)]), np.int64)
+        self._memory["place_word"] = np.asarray([at for at, _ in flat], np.int64)
+        self._memory["place_mask"] = np.asarray([mask for _, mask in flat], np.uint64)
         self._own = threading.local()
         for endpoint in serving:
             self._sighter().serve(*endpoint)
@@ -116,26 +112,9 @@ def _span(name: str, level: int | None) -> tuple[int, int]:
     return at + size * (level or 0), size
 
 
-def _word(name: str, level: int | None = None) -> tuple[int, int, int]:
-    """A field as (word, shift, mask)."""
-    at, size = _span(name, level)
-    within = at % 8 if sys.byteorder == "little" else 8 - at % 8 - size
-    return at // 8, 8 * within, (1 << 8 * size) - 1
-
-
-def keys() -> list[list[tuple[int, int, int]]]:
-    """For each variant (depth 1 or 2, then request or reply): the fields that no node on the way changes."""
-    out = []
-    for level in (0, 1):
-        for side, port in (("src", "sport"), ("dst", "dport")):
-            fields = [_word(name, level) for name in (f"{side}_hi", f"{side}_lo", "ip_id", "ip_len", "flow")]
-            fields += [_word(name) for name in (port, "seq", "ack", "payload_len", "window", "urgent")]
-            out.append(fields)
-    return out
-
-
-def places() -> list[list[tuple[int, int, int]]]:
-    """For each variant: the fields that say where a packet was seen and in which form, as masks over whole words."""
+def places() -> list[list[tuple[int, int]]]:
+    """For each variant (depth 1 or 2, then request or reply): the fields that say where a packet was seen and in which
+    form, as an even number of whole words and masks over them."""
     out = []
     for level in (0, 1):
         for side, port in (("dst", "dport"), ("src", "sport")):
@@ -149,15 +128,6 @@ def places() -> list[list[tuple[int, int, int]]]:
             for at, size in spans:
                 octets[at : at + size] = 0xFF
             words = octets.view(np.uint64)
-            out.append([(i, 0, int(words[i])) for i in np.flatnonzero(words).tolist()])
+            found = [(i, int(words[i])) for i in np.flatnonzero(words).tolist()]
+            out.append(found + [(0, 0)] * (len(found) % 2))
     return out
-
-
-def factors(count: int) -> Words:
-    """Odd numbers without pattern: steps of a Weyl sequence, stirred (splitmix64)."""
-    step = np.uint64(0x9E37_79B9_7F4A_7C15)
-    with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * step
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
-    return (z ^ (z >> np.uint64(31))) | np.uint64(1)

@@ -33,7 +33,10 @@ ACK = cython.declare(cython.Py_ssize_t, layout.place("ack"))
 PAYLOAD_LEN = cython.declare(cython.Py_ssize_t, layout.place("payload_len"))
 IP_ID = cython.declare(cython.Py_ssize_t, layout.place("ip_id"))
 IP_LEN = cython.declare(cython.Py_ssize_t, layout.place("ip_len"))
+FLOW_LABEL = cython.declare(cython.Py_ssize_t, layout.place("flow"))
 PAYLOAD_AT = cython.declare(cython.Py_ssize_t, layout.place("payload_at"))
+WINDOW = cython.declare(cython.Py_ssize_t, layout.place("window"))
+URGENT = cython.declare(cython.Py_ssize_t, layout.place("urgent"))
 SPORT = cython.declare(cython.Py_ssize_t, layout.place("sport"))
 DPORT = cython.declare(cython.Py_ssize_t, layout.place("dport"))
 TCP_FLAGS = cython.declare(cython.Py_ssize_t, layout.place("tcp_flags"))
@@ -78,16 +81,10 @@ _ALARM = cython.declare(cython.ulonglong, looks.ALARM)
 class Sighter:
     """Boils rows down to sightings; each thread has one of its own."""
 
-    # how rows are read: for each variant, where its words begin, and word, shift, mask and factor of each
-    key_from: cython.longlong[::1]
-    key_word: cython.longlong[::1]
-    key_shift: cython.longlong[::1]
-    key_mask: cython.ulonglong[::1]
-    key_factor: cython.ulonglong[::1]
+    # what is read of a row for its place: for each variant, where its words begin (in pairs); word and mask of each
     place_from: cython.longlong[::1]
     place_word: cython.longlong[::1]
     place_mask: cython.ulonglong[::1]
-    place_factor: cython.ulonglong[::1]
     # endpoints that serve: an open table of hashes
     serving: cython.ulonglong[::1]
     # rows that are read, and sightings that are written
@@ -100,11 +97,8 @@ class Sighter:
     def attach(self, memory):
         """Take all tables, those of the endpoints that serve together with other sighters: a mapping of the names
         above to memoryviews of 64-bit numbers."""
-        self.key_from, self.key_word, self.key_shift = memory["key_from"], memory["key_word"], memory["key_shift"]
-        self.key_mask, self.key_factor = memory["key_mask"], memory["key_factor"]
         self.place_from, self.place_word = memory["place_from"], memory["place_word"]
-        self.place_mask, self.place_factor = memory["place_mask"], memory["place_factor"]
-        self.serving = memory["serving"]
+        self.place_mask, self.serving = memory["place_mask"], memory["serving"]
 
     def see(self, rows, count: cython.longlong, file: cython.longlong, sightings):
         """Boil the first `count` rows of `rows` (octets) down to `sightings` (64-bit words, shape (m, 8)); `file`: the
@@ -165,6 +159,7 @@ class Sighter:
         to: cython.ulonglong = 0
         by: cython.ulonglong = 0
         extra: cython.ulonglong = 0
+        window: cython.ulonglong = 0
         to_server: cython.longlong = 0
         to_client: cython.longlong = 0
         what: cython.ulonglong = 0
@@ -188,22 +183,34 @@ class Sighter:
         to_client = self.serves(by)
         if to_server == to_client:
             return 0
-        variant = level * 2 + to_client
-        # the key: what stays
-        k = self.key_from[variant]
-        end = self.key_from[variant + 1]
-        while k < end:
-            value = (self.o64[at64 + self.key_word[k]] >> self.key_shift[k]) & self.key_mask[k]
-            key = (key + ((value ^ (value >> 32)) * self.key_factor[k] & m64)) & m64
-            k += 1
+        # the key: what no node on the way changes
+        key = self.mix(0, self.o64[at64 + SRC_HI + level])
+        place = self.mix(C1, self.o64[at64 + SRC_LO + level])
+        value = sport
+        if to_client != 0:
+            key = self.mix(0, self.o64[at64 + DST_HI + level])
+            place = self.mix(C1, self.o64[at64 + DST_LO + level])
+            value = dport
+        window = self.o16[at16 + WINDOW]
+        key = self.mix(key, (value << 32) | (window << 16) | self.o16[at16 + URGENT])
+        value = self.o32[at32 + IP_ID + level]
+        place = self.mix(place, (value << 32) | self.o32[at32 + IP_LEN + level])
+        value = self.o32[at32 + FLOW_LABEL + level]
+        key = self.mix(key, (value << 32) | self.o32[at32 + PAYLOAD_LEN])
+        value = self.o32[at32 + SEQ]
+        value = (value << 32) | self.o32[at32 + ACK]
+        self.out[n, NUMBERS] = value
+        place = self.mix(place, value)
         if (has & HAS_ALL_PAYLOAD) != 0:
-            key = (key + (self.o64[at64 + FP] * C4 & m64)) & m64
+            key = self.mix(key, self.o64[at64 + FP])
+        if self.o16[at16 + PAYLOAD_AT] <= self.o32[at32 + CAPLEN]:
+            place = self.mix(place, self.o64[at64 + OPT_FP])
+            extra = 1
+        value = 0
         if self.o8[at8 + L4_STATE] == SUM_UNVERIFIABLE:
             value = self.o16[at16 + L4_SUM]
-            key = (key + ((value + 1) * C5 & m64)) & m64
-        if self.o16[at16 + PAYLOAD_AT] <= self.o32[at32 + CAPLEN]:
-            key = (key + (self.o64[at64 + OPT_FP] * C3 & m64)) & m64
-            extra = 1
+            value = value + 1
+        self.out[n, KEY] = self.stir(self.mix(self.mix(key, value), place))
         # the place: what depends on where
         self.out[n, OUTER] = m64
         if depth == 2:
@@ -218,23 +225,21 @@ class Sighter:
                 extra += 8
             elif self.o32[at32 + IP_ID] == self.o32[at32 + IP_ID + 1]:
                 extra += 16
+        variant = level * 2 + to_client
+        key = file * 4 + variant
+        place = extra
         k = self.place_from[variant]
         end = self.place_from[variant + 1]
-        value = file * 4 + variant + 1
-        place = (value * C1 + (extra * C2 & m64)) & m64
         while k < end:
-            value = self.o64[at64 + self.place_word[k]] & self.place_mask[k]
-            place = (place + ((value ^ (value >> 32)) * self.place_factor[k] & m64)) & m64
-            k += 1
+            key = self.mix(key, self.o64[at64 + self.place_word[k]] & self.place_mask[k])
+            place = self.mix(place, self.o64[at64 + self.place_word[k + 1]] & self.place_mask[k + 1])
+            k += 2
+        self.out[n, PLACE] = self.stir(self.mix(key, place))
         # the flow: the client's endpoint
         value = by
         if to_client != 0:
             value = to
         self.out[n, FLOW] = value
-        self.out[n, KEY] = self.stir(key)
-        self.out[n, PLACE] = self.stir(place)
-        value = self.o32[at32 + SEQ]
-        self.out[n, NUMBERS] = (value << 32) | self.o32[at32 + ACK]
         what = flags & 0x1FF
         if proto == 17:
             what = 0x10
@@ -267,6 +272,18 @@ class Sighter:
         if value == 0:
             return 1
         return value
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def mix(self, state: cython.ulonglong, word: cython.ulonglong) -> cython.ulonglong:
+        """A hash that goes on with one more word: different for any two words, and for any two states."""
+        m64: cython.ulonglong = 0x7FFFFFFF
+        m64 = m64 * 2 + 1
+        m64 = (m64 << 32) | m64
+        state = state ^ word
+        return ((state ^ (state >> 32)) * C2) & m64
 
     @cython.cfunc
     @cython.inline

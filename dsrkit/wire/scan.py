@@ -20,8 +20,8 @@ Source: RFC 791, 8200, 9293, 768, 792, 4443, 826, 4861, 2784, 2890, 4302, 7348, 
 draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng, www.tcpdump.org/linktypes.html.
 """
 
-import itertools
-import operator
+import collections
+import functools
 import struct
 
 import cython
@@ -36,6 +36,7 @@ V4_MAPPED = cython.declare(cython.ulonglong, 0xFFFF00000000)
 _BE16 = struct.Struct(">H").unpack_from
 _BE32 = struct.Struct(">I").unpack_from
 _LE32 = struct.Struct("<I").unpack_from
+_ALL = (1 << 64) - 1
 _EMPTY_ROW = memoryview(bytes(layout.RECORD.itemsize)).cast("Q")
 
 
@@ -47,10 +48,18 @@ def _sum_at_once(octets):
 
 
 def _weigh_at_once(octets):
-    """The weighted sum of `Scanner.weigh_words`, before it is finished."""
-    words = struct.unpack(f"<{-(-len(octets) // 8)}Q", octets.ljust(-(-len(octets) // 8) * 8, b"\0"))
-    weights = itertools.count(0x9E3779B97F4A7C15, 2 * 0x9E3779B97F4A7C15)
-    return sum(map(operator.mul, [word ^ word >> 29 for word in words], weights)) & 0xFFFFFFFFFFFFFFFF
+    """The fingerprint of `Scanner.weigh_words`, word by word."""
+    lanes = collections.deque((0, WEYL, WEYL << 1 & _ALL, WEYL << 2 & _ALL))
+    for word in struct.unpack(f"<{-(-len(octets) // 8)}Q", octets.ljust(-(-len(octets) // 8) * 8, b"\0")):
+        lanes.append(_stirred(lanes.popleft(), word))
+    last = functools.reduce(_stirred, (*lanes, len(octets)))
+    return last ^ last >> 32 or 1
+
+
+def _stirred(lane, word):
+    """`Scanner.stir`."""
+    lane ^= word
+    return (lane ^ lane >> 32) * MIX & _ALL
 
 
 # places in a row; L0, L1.. follow at +1 for fields of LEVELS elements
@@ -886,58 +895,68 @@ class Scanner:
     def weigh_words(self, at: cython.longlong, size: cython.longlong) -> cython.longlong:
         """`digest` of 1 octet at least, unchecked as `sum_words`.
 
-        The fingerprint is a sum of little-endian words, each folded on itself and weighted by its place. Two words a
-        turn, in sums of their own, do not wait for one another.
+        The fingerprint: little-endian words go into four lanes in turn, which do not wait for one another; what a lane
+        becomes is different for any two words, and for any two states before it.
         """
         m32: cython.ulonglong = 0x7FFFFFFF
-        m64: cython.ulonglong = 0
         left: cython.longlong = size
-        even: cython.ulonglong = 0
-        odd: cython.ulonglong = 0
+        word: cython.ulonglong = 0
         total: cython.ulonglong = 0
         carried: cython.ulonglong = 0
-        sum_: cython.ulonglong = 0
-        other: cython.ulonglong = 0
-        weight: cython.ulonglong = WEYL
-        step: cython.ulonglong = WEYL
-        m32 = m32 * 2 + 1
-        m64 = (m32 << 32) | m32
-        step = (step * 2) & m64
+        a: cython.ulonglong = 0
+        b: cython.ulonglong = WEYL
+        c: cython.ulonglong = WEYL << 1
+        d: cython.ulonglong = WEYL << 2
         if not cython.compiled:
-            sum_ = _weigh_at_once(bytes(self.buf[at : at + size]))
-            left = 0
-        while left >= 16:
-            even = self.word(at)
-            odd = self.word(at + 8)
-            total = total + even
-            carried = carried + (total < even)
-            total = total + odd
-            carried = carried + (total < odd)
-            sum_ = sum_ + (even ^ (even >> 29)) * weight
-            other = other + (odd ^ (odd >> 29)) * (weight + step)
-            weight = weight + step + step
-            at += 16
-            left -= 16
-        total = (total & m32) + (total >> 32) + carried  # 2**64 is 1 modulo 0xffff
-        sum_ = sum_ + other
+            self.hash = _weigh_at_once(bytes(self.buf[at : at + size]))
+            return _sum_at_once(self.buf[at : at + size])
+        m32 = m32 * 2 + 1
+        while left >= 32:
+            word = self.word(at)
+            total = total + word
+            carried = carried + (total < word)
+            a = self.stir(a, word)
+            word = self.word(at + 8)
+            total = total + word
+            carried = carried + (total < word)
+            b = self.stir(b, word)
+            word = self.word(at + 16)
+            total = total + word
+            carried = carried + (total < word)
+            c = self.stir(c, word)
+            word = self.word(at + 24)
+            total = total + word
+            carried = carried + (total < word)
+            d = self.stir(d, word)
+            at += 32
+            left -= 32
         while left > 0:
-            even = self.word(at)
+            word = self.word(at)
             if left < 8:
-                even = even & (m64 >> (64 - 8 * left))
-            total = total + ((even & m32) + (even >> 32))
-            sum_ = sum_ + (even ^ (even >> 29)) * weight
-            weight = weight + step
+                word = word & (((m32 << 32) | m32) >> (64 - 8 * left))
+            total = total + word
+            carried = carried + (total < word)
+            word = self.stir(a, word)
+            a = b
+            b = c
+            c = d
+            d = word
             at += 8
             left -= 8
-        even = size
-        sum_ = ((sum_ ^ (even * WEYL & m64)) * MIX) & m64
-        sum_ = sum_ ^ (sum_ >> 32)
-        if sum_ == 0:
-            sum_ = 1
-        self.hash = sum_
-        if not cython.compiled:
-            return _sum_at_once(self.buf[at : at + size])
-        return self.fold(total)
+        a = self.stir(self.stir(self.stir(self.stir(a, b), c), d), size)
+        self.hash = a ^ (a >> 32)
+        if self.hash == 0:
+            self.hash = 1
+        return self.fold((total & m32) + (total >> 32) + carried)  # 2**64 is 1 modulo 0xffff
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
+    @cython.exceptval(check=False)
+    def stir(self, lane: cython.ulonglong, word: cython.ulonglong) -> cython.ulonglong:
+        """A lane of the fingerprint behind one more word; for compiled loops only."""
+        lane = lane ^ word
+        return (lane ^ (lane >> 32)) * MIX
 
     @cython.cfunc
     @cython.nogil
