@@ -70,11 +70,9 @@ class Piece:
         """Packets with a time stamp before a time."""
         return int(np.count_nonzero(self.ts < time))
 
-    def split(self, until: int, offset: int) -> tuple[Piece, Piece]:
-        """(packets up to a time, the rest); `offset` is added to the file's time stamps."""
-        if self.last <= until - offset:
-            return self, self.take(slice(0, 0))
-        early = self.ts <= until - offset
+    def split(self, until: int) -> tuple[Piece, Piece]:
+        """(packets up to a time, the rest)."""
+        early = self.ts <= until
         first = int(early.argmin())
         if not early[first:].any():  # in order of time, as captures are: nothing has to be copied
             return self.take(slice(0, first)), self.take(slice(first, None))
@@ -246,9 +244,12 @@ class Input:
                 out += pieces
                 held[i] = []
                 continue
-            parts = [p.split(until, self._files[i].offset) for p in pieces]
-            out += [early for early, _ in parts if len(early.rec)]
-            held[i] = [late for _, late in parts if len(late.rec)]
+            own = until - self._files[i].offset  # in the file's own time
+            held[i] = []
+            for piece in pieces:
+                early, late = (piece, None) if piece.last <= own else piece.split(own)
+                out += [early] if len(early.rec) else []
+                held[i] += [late] if late is not None else []
         return out
 
     def start_over(self) -> None:

@@ -29,7 +29,7 @@ from dsrkit.verify.observer import Bulk
 from dsrkit.verify.scene import Scene
 from dsrkit.verify.verdicts import Point
 from dsrkit.wire import _cython
-from dsrkit.wire.rows import taken
+from dsrkit.wire.rows import joined, taken
 
 PORTION_ROWS: Final = 32_000
 """Packets that are put together at once: what is done once for each portion costs little for one packet."""
@@ -224,13 +224,14 @@ class FastPath:
                 out[-1].past = self._past(entries[mine], out[-1].tap)
         return out
 
-    def _by_piece(self, pieces: list[Piece], entries: Ints) -> Iterator[tuple[Piece, Ints, Ints]]:
-        """Where some entries come from: a piece, which of the entries are its own, their rows there."""
+    def _by_piece(self, pieces: list[Piece], entries: Ints) -> Iterator[tuple[Piece, slice, Ints]]:
+        """Where some entries, in ascending order, come from: a piece, which of the entries are its own, their rows."""
         ref = self._entries["ref"][entries]
-        number, row = ref >> 40, ref & 0xFFFF_FFFF
-        for i in distinct(number).tolist():
-            mine = np.flatnonzero(number == i)
-            yield pieces[i], mine, row[mine]
+        row = ref & 0xFFFF_FFFF
+        ends = np.searchsorted(ref >> 40, np.arange(len(pieces) + 1)).tolist()
+        for piece, (first, end) in zip(pieces, pairwise(ends), strict=True):
+            if first < end:
+                yield piece, slice(first, end), row[first:end]
 
     def _past(self, entries: Ints, tap: Ints) -> Records | None:
         """What was counted of the flows of some entries before they were given to the judge."""
@@ -263,8 +264,7 @@ class FastPath:
         tap = entries["ref"] >> 32 & 0xFF
         self._news.append((servers[opened[:, 0]], entries["ts"] - self._memory["t_shift"][tap], tap))
         if len(self.evidence.clients) < roles.MOST_CLIENTS:
-            for piece, _, rows in self._by_piece(pieces, opened[:, 2]):
-                self._clients(piece, rows)
+            self._clients(joined([taken(piece.rec, rows) for piece, _, rows in self._by_piece(pieces, opened[:, 2])]))
         if sum(len(when) for _, when, _ in self._news) > _MANY_NEWS:
             self._tell_news()
 
@@ -294,17 +294,12 @@ class FastPath:
     def _alone(self, kind: Kind) -> Frames:
         return Frames(self._scene.book, kind.rec, kind.tap, kind.number)
 
-    def _clients(self, piece: Piece, rows: Ints) -> None:
+    def _clients(self, rec: Records) -> None:
         """Who asks, as evidence for roles has it: packets without an outer header."""
-        rows = rows[piece.rec["depth"][rows] == 1]
-        if not len(rows):
-            return
-        intern, rec = self._scene.book.intern, piece.rec
-        sides = [intern(rec[f"{side}_hi"][rows, 0], rec[f"{side}_lo"][rows, 0]) for side in ("src", "dst")]
-        for client, mac, server in zip(
-            sides[0].tolist(), rec["eth_src"][rows].tolist(), sides[1].tolist(), strict=True
-        ):
-            self.evidence.clients[client, mac, server] += 1
+        rec = taken(rec, rec["depth"] == 1)
+        intern = self._scene.book.intern
+        sides = [intern(rec[f"{side}_hi"][:, 0], rec[f"{side}_lo"][:, 0]).tolist() for side in ("src", "dst")]
+        self.evidence.clients.update(zip(sides[0], rec["eth_src"].tolist(), sides[1], strict=True))
 
     def _count_taps(self) -> None:
         packets, octets = self._memory["t_packets"], self._memory["t_octets"]

@@ -13,6 +13,8 @@ Rows = npt.NDArray[np.void]
 
 def taken(rows: Rows, which: Any) -> Rows:
     """The rows of an index array, a mask or a slice. Shape: as ``rows[which]``."""
+    if isinstance(which, slice):
+        return rows[which]
     return np.asarray(_blocks(rows)[which].view(rows.dtype))
 
 
