@@ -47,6 +47,14 @@ _SHOWN: Final = 16
 _SLOTS: Final = 1 << 14
 """Of the tables of chains and classes: a few of each are the rule."""
 _MOST_FLOWS: Final = 1 << 17
+_FEW_FLOWS: Final = 1 << 16
+"""Flows that are remembered while most of them are closed."""
+_LINGER_NS: Final = 60_000_000_000
+"""After so long, nobody sends anything more of a closed connection (TIME-WAIT of Linux, net/tcp.h TCP_TIMEWAIT_LEN)."""
+_MOVED: Final = 1 << 12
+"""Flows that are looked at at once, when old ones are forgotten."""
+_FILLED: Final = 15 / 16
+"""Of the room for them: which ones are old is known from a sample."""
 _NEVER: Final = (1 << 63) - 1
 
 
@@ -116,6 +124,7 @@ class FastPath:
             memory[f"t_{name}"] = np.zeros(MOST_TAPS, np.int64)
         memory["f_table"] = np.zeros(2 * _MOST_FLOWS, np.int64)
         self._flows = np.zeros(_MOST_FLOWS, looks.FLOW)
+        self._most_flows = min(_FEW_FLOWS, _MOST_FLOWS)
         self._entries = np.zeros(0, looks.SIGHTING)
         for name, kind in (("f", np.uint64), ("fi", np.int64), ("fs", np.int32)):
             memory[name] = _numbers(self._flows, kind)
@@ -140,21 +149,38 @@ class FastPath:
         self._join.attach({name: memoryview(column) for name, column in memory.items()})
 
     def _forget_flows(self, rows: int) -> None:
-        """Keep the younger half of the flows where so many new ones might not fit."""
-        memory, (_, flows, _) = self._memory, self._join.numbers()
-        if flows + rows <= _MOST_FLOWS:
+        """Make room for so many new flows: forget old ones, or remember more while too many of them are open."""
+        flows = self._join.numbers()[1]
+        if not flows or flows + rows <= self._most_flows:
             return
-        known = self._flows[:flows]
-        last = np.where(known["bits"] & self._module.SLOW, _NEVER, known["last"])
-        room = max(0, min(flows, _MOST_FLOWS // 2, _MOST_FLOWS - rows))
-        kept = np.sort(np.argsort(last, kind="stable")[flows - room :])
-        gone = np.ones(flows, bool)
-        gone[kept] = False
-        over = (known["bits"] & self._module.CLOSED) != 0
-        self.forgotten += int((gone & ~over).sum())
-        self._flows[: len(kept)] = taken(self._flows, kept)
-        memory["f_table"][:] = 0
-        self._join.rebuild(len(kept))
+        shut = np.count_nonzero(self._flows["bits"][:flows] & self._module.CLOSED)
+        while self._most_flows < _MOST_FLOWS and flows - shut > self._most_flows // 4:
+            self._most_flows *= 2
+        if flows + rows > self._most_flows:
+            share = 2 if self._most_flows == _MOST_FLOWS else 4
+            self._keep_flows(max(0, min(flows, self._most_flows // share, self._most_flows - rows)))
+
+    def _keep_flows(self, room: int) -> None:
+        """Keep about so many of the youngest flows; in place, a few at a time."""
+        flows = self._join.numbers()[1]
+        ages = np.sort(self._ages(self._flows[:flows:_SAMPLED]))
+        oldest = ages[min(len(ages) - 1, int(len(ages) * (1 - _FILLED * room / flows)))]
+        kept = 0
+        for at in range(0, flows, _MOVED):
+            known = self._flows[at : min(at + _MOVED, flows)]
+            stay = np.flatnonzero(self._ages(known) >= oldest)[: room - kept]
+            gone = known["hits"] > 0  # of others nothing was counted yet: they come again with what waits
+            gone[stay] = False
+            self.forgotten += int((gone & ((known["bits"] & self._module.CLOSED) == 0)).sum())
+            self._flows[kept : kept + len(stay)] = taken(known, stay)
+            kept += len(stay)
+        self._memory["f_table"][:] = 0
+        self._join.rebuild(kept)
+
+    def _ages(self, flows: Records) -> Ints:
+        """When flows were last seen: closed ones as if it were a while ago, those that the judge looks at never old."""
+        last = flows["last"] - np.where(flows["bits"] & self._module.CLOSED, _LINGER_NS, 0)
+        return np.where(flows["bits"] & self._module.SLOW, _NEVER, last)
 
     # --- taking in ----------------------------------------------------------------------------------------------------
 
