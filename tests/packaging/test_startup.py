@@ -66,7 +66,7 @@ READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.ins
         (["explain", "DSR301"], READING | CONVERTERS | CRAFTING | {"rich"}),
         (["rules"], READING | CONVERTERS | CRAFTING | {"rich"}),
         (["verify", "--format", "json", *CAPTURES], CONVERTERS | CRAFTING | {"rich", "jsonschema", "numpy.ma"}),
-        (["verify", *CAPTURES], CONVERTERS | CRAFTING | {"jsonschema", "dsrkit.inspect.view", "numpy.ma"}),
+        (["verify", *CAPTURES], CONVERTERS | CRAFTING | {"rich", "jsonschema", "dsrkit.inspect.view", "numpy.ma"}),
         (["inspect", CAPTURES[0]], CONVERTERS | CRAFTING | {"pyarrow", "dsrkit.verification", "numpy.ma"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
