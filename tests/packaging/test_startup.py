@@ -80,7 +80,10 @@ def test_a_command_loads_what_it_uses(arguments: list[str], absent: set[str]) ->
         f"heavy = {absent!r} & set(sys.modules)\n"
         "sys.exit(f'loaded: {sorted(heavy)}' if heavy else 0)\n"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    piped = {
+        name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR", "CLICOLOR_FORCE")
+    }
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=piped)
     assert run.returncode == 0, run.stderr
 
 
