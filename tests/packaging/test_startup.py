@@ -55,6 +55,7 @@ def test_help_loads_nothing_heavy() -> None:
 CAPTURES = [str(path) for path in sorted((Path(__file__).parents[2] / "pcaps" / "nat" / "ipvs-nat").glob("*.pcap"))]
 CONVERTERS = {"pydantic", "pydantic_core"}
 CRAFTING = {"scapy", "dsrkit.craft.api", "dsrkit.cli.craft", "dsrkit.cli.lab", "dsrkit.cli.setup"}
+FINDING = {"tomllib", "dsrkit.diagnose.registry", "dsrkit.diagnose.findings", "dsrkit.mechanisms.takeover.conclude"}
 READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.inspect.view"}
 
 
@@ -66,7 +67,10 @@ READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.ins
         (["explain", "DSR301"], READING | CONVERTERS | CRAFTING | {"rich"}),
         (["rules"], READING | CONVERTERS | CRAFTING | {"rich"}),
         (["verify", "--format", "json", *CAPTURES], CONVERTERS | CRAFTING | {"rich", "jsonschema", "numpy.ma"}),
-        (["verify", *CAPTURES], CONVERTERS | CRAFTING | {"rich", "jsonschema", "dsrkit.inspect.view", "numpy.ma"}),
+        (
+            ["verify", *CAPTURES],
+            CONVERTERS | CRAFTING | FINDING | {"rich", "jsonschema", "dsrkit.inspect.view", "numpy.ma"},
+        ),
         (["inspect", CAPTURES[0]], CONVERTERS | CRAFTING | {"pyarrow", "dsrkit.verification", "numpy.ma"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
