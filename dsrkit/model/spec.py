@@ -10,6 +10,7 @@ import ipaddress
 import math
 import os
 import re
+import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
 from difflib import get_close_matches
@@ -256,8 +257,6 @@ class Spec:
 
         Raises: SpecError naming the file, the key and, for an unknown key, the nearest valid one.
         """
-        import tomllib  # most runs have no spec
-
         try:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

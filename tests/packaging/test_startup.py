@@ -55,7 +55,7 @@ def test_help_loads_nothing_heavy() -> None:
 CAPTURES = [str(path) for path in sorted((Path(__file__).parents[2] / "pcaps" / "nat" / "ipvs-nat").glob("*.pcap"))]
 CONVERTERS = {"pydantic", "pydantic_core"}
 CRAFTING = {"scapy", "dsrkit.craft.api", "dsrkit.cli.craft", "dsrkit.cli.lab", "dsrkit.cli.setup"}
-FINDING = {"tomllib", "dsrkit.diagnose.registry", "dsrkit.diagnose.findings", "dsrkit.mechanisms.takeover.conclude"}
+FINDING = {"dsrkit.diagnose.registry", "dsrkit.diagnose.findings", "dsrkit.mechanisms.takeover.conclude"}
 READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.inspect.view"}
 
 
