@@ -7,7 +7,6 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias, TypedDict, TypeGuard, cast
 
-from dsrkit.diagnose.chosen import check_spec, check_words
 from dsrkit.diagnose.evidence import Evidence
 from dsrkit.diagnose.reason import diagnose
 from dsrkit.mechanisms import MECHANISMS
@@ -57,11 +56,7 @@ def verify(
 
     Raises: DsrkitError for what the caller can mend: files, spec, options.
     """
-    check_words("select", select)
-    check_words("ignore", ignore)
-    loaded = spec if isinstance(spec, Spec) or spec is None else Spec.load(spec)
-    if loaded is not None:
-        check_spec(loaded)
+    loaded = _loaded(spec, select, ignore)
     before = Baseline.load(baseline) if baseline is not None else None
     said: _Said = {
         "spec": loaded,
@@ -78,6 +73,21 @@ def verify(
     else:
         report = _in_slices(source, cluster, jobs, said)
     return before.mark(report) if before is not None else report
+
+
+def _loaded(spec: Spec | PathLike | None, select: Collection[str], ignore: Collection[str]) -> Spec | None:
+    """The spec. Raises: DsrkitError where it, or an option, chooses findings by a word that none has."""
+    if spec is None and not select and not ignore:
+        return None
+    from dsrkit.diagnose.chosen import check_spec, check_words  # loads the catalogue
+
+    check_words("select", select)
+    check_words("ignore", ignore)
+    if spec is None:
+        return None
+    loaded = spec if isinstance(spec, Spec) else Spec.load(spec)
+    check_spec(loaded)
+    return loaded
 
 
 def _rotated(source: Source) -> TypeGuard[Mapping[str, PathLike | Sequence[PathLike]]]:

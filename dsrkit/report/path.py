@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from rich.table import Table
-from rich.text import Text
-
 from dsrkit.model.report import Report, Tap
+from dsrkit.report.blocks import Text
 from dsrkit.report.escape import escape
-from dsrkit.report.page import Page
+from dsrkit.report.page import Page, grid
 
 
 def show_path(page: Page, report: Report) -> None:
@@ -19,9 +17,7 @@ def show_path(page: Page, report: Report) -> None:
     if not rows:
         return
     page.heading("Path")
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    ways = grid(gap=2)
     for direction, row in rows:
         labels = _edge_labels(report, direction, row)
         line = Text()
@@ -30,8 +26,8 @@ def show_path(page: Page, report: Report) -> None:
             if index < len(labels):
                 label = ",".join(escape(tap) for tap in labels[index])
                 line.append(f" ─{label}→ " if label else " → ", "cyan" if label else "")
-        grid.add_row(Text(direction), line)
-    page.add(grid, indent=2)
+        ways.add_row(Text(direction), line)
+    page.add(ways, indent=2)
 
 
 def _edge_labels(report: Report, direction: str, row: Sequence[str]) -> list[list[str]]:

@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from rich.table import Table
-from rich.text import Text
-
 from dsrkit.model.dscp import dscp_text
 from dsrkit.model.names import REWRITES
 from dsrkit.model.report import CellVerdict, Finding, Journey, Report
+from dsrkit.report.blocks import Table, Text
 from dsrkit.report.escape import escape, escape_lines
-from dsrkit.report.page import Page, add_row, bullet, join, maybe, number, plain_table
+from dsrkit.report.page import Page, bullet, grid, join, maybe, number, plain_table
 from dsrkit.report.path import show_path
 from dsrkit.report.sections import show_sections
 
@@ -43,7 +41,7 @@ def render(
 
     Absent: without a `width` no line is wrapped, so that a pipe can be searched line by line.
     """
-    page = Page(color, width)
+    page = Page()
     page.add(_verdict(report, exits))
     for missing in report.incomplete:
         page.add(bullet(escape(missing)))
@@ -63,7 +61,7 @@ def render(
         page.add(
             Text(f"{rules.passed} pass, {rules.failed} fail, {rules.not_observable} not observable", "bold"), gap=1
         )
-    return page.text()
+    return page.text(color=color, width=width)
 
 
 def nothing_checked_reason(report: Report) -> str:
@@ -155,8 +153,7 @@ def _taps(page: Page, report: Report) -> None:
     names = ("tap", "file", *(["interface"] if interfaces else []), "at node", "link", "packets", "octets")
     table = plain_table(*names, right=("packets", "octets"), whole=("link",))
     for tap in report.taps:
-        add_row(
-            table,
+        table.add_row(
             Text(escape(tap.name), "cyan"),
             escape(tap.file.removeprefix(folder)),
             *([maybe(tap.interface)] if interfaces else []),
@@ -174,7 +171,7 @@ def _nodes(page: Page, report: Report) -> None:
     page.heading("Nodes")
     table = plain_table("node", "role", "ip", "mac")
     for node in report.nodes:
-        add_row(table, Text(escape(node.name), "bold"), escape(node.role), join(node.ip) or "-", join(node.mac) or "-")
+        table.add_row(Text(escape(node.name), "bold"), escape(node.role), join(node.ip) or "-", join(node.mac) or "-")
     page.add(table, indent=2)
 
 
@@ -198,8 +195,7 @@ def _hops(page: Page, report: Report, verbose: bool) -> None:
         for hop in hops:
             verdicts = Counter(cell.verdict for cell in cells.get(hop, ()))
             failed = verdicts["fail"]
-            add_row(
-                table,
+            table.add_row(
                 Text(_hop(hop[0]), "bold"),
                 hop[1],
                 _per_protocol(journeys.get(hop, ()), "paired"),
@@ -244,8 +240,7 @@ def _presence(page: Page, report: Report) -> None:
     for (name, verdict, reason), cells in places.items():
         cells.sort(key=lambda cell: known.index(cell.hop) if cell.hop in known else len(known))
         where = ", ".join(f"{_hop(cell.hop)} {_counts(cell)}".rstrip() for cell in cells)
-        add_row(
-            table,
+        table.add_row(
             escape(name),
             Text(verdict.replace("_", " "), _CELL_STYLE[verdict]),
             where + (f": {escape(reason)}" if reason else ""),
@@ -288,7 +283,7 @@ def _findings(page: Page, report: Report) -> None:
         if index == 0:
             page.heading("Findings")
         else:
-            page.add("")
+            page.add(Text())
         page.add(_finding_head(finding, addresses), indent=2)
         for line in escape_lines(finding.message):
             page.add(Text(line), indent=4)
@@ -322,9 +317,7 @@ def _with_address(name: str, addresses: Sequence[str]) -> str:
 
 def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> Table:
     """What the message does not say yet, and where to look."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column(overflow="fold")
+    rows = grid(gap=2, style="dim")
     said = finding.message
     values = [value for value in (finding.expected, finding.actual) if value is not None]
     field = [escape(finding.field)] if finding.field is not None and finding.field not in said else []
@@ -332,40 +325,40 @@ def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> 
         named = [escape(finding.field)] if finding.field is not None else []
         field = [*named, f"expected {maybe(finding.expected)}, actual {maybe(finding.actual)}"]
     if field:
-        grid.add_row(Text("field" if finding.field is not None else "seen"), Text(": ".join(field)))
+        rows.add_row(Text("field" if finding.field is not None else "seen"), Text(": ".join(field)))
     where = failed.get(finding.code) or [cell for symptom in finding.symptoms for cell in failed.get(symptom, ())]
     if len(where) > 1 or any(cell.hop not in said for cell in where):
-        grid.add_row(Text("where"), Text(", ".join(f"{_hop(cell.hop)} {_counts(cell)}" for cell in where)))
+        rows.add_row(Text("where"), Text(", ".join(f"{_hop(cell.hop)} {_counts(cell)}" for cell in where)))
     if not where and finding.tap is not None and finding.tap not in said:
-        grid.add_row(Text("tap"), Text(escape(finding.tap)))
+        rows.add_row(Text("tap"), Text(escape(finding.tap)))
     frames: dict[str, list[int]] = {}
     for frame in finding.frames:
         frames.setdefault(frame.file, []).append(frame.frame)
     for file, numbers in frames.items():
-        grid.add_row(Text("frames"), Text(f"{escape(file)}: {', '.join(map(str, sorted(numbers)))}"))
+        rows.add_row(Text("frames"), Text(f"{escape(file)}: {', '.join(map(str, sorted(numbers)))}"))
     if finding.filter is not None:
         # numbers of frames mean something in one file only
         one = len(frames) > 1 and finding.filter.startswith("frame.number")
         file = f"   in {escape(finding.frames[0].file)}" if one else ""
-        grid.add_row(Text("filter"), Text.assemble((escape(finding.filter), "cyan"), (file, "dim")))
+        rows.add_row(Text("filter"), Text.assemble((escape(finding.filter), "cyan"), (file, "dim")))
     if len(finding.candidates) > 1:
-        grid.add_row(Text("could be"), Text(f"{join(finding.candidates)} (likeliest first)"))
+        rows.add_row(Text("could be"), Text(f"{join(finding.candidates)} (likeliest first)"))
     symptoms = [symptom for symptom in finding.symptoms if symptom != finding.code]
     if symptoms:
-        grid.add_row(Text("explains"), Text(join(symptoms)))
+        rows.add_row(Text("explains"), Text(join(symptoms)))
     for code, why in finding.ruled_out.items():
-        grid.add_row(Text(f"not {escape(code)}"), Text("\n".join(escape_lines(why))))
+        rows.add_row(Text(f"not {escape(code)}"), Text("\n".join(escape_lines(why))))
     if finding.settle is not None:
-        grid.add_row(Text("to settle"), Text("\n".join(escape_lines(finding.settle))))
+        rows.add_row(Text("to settle"), Text("\n".join(escape_lines(finding.settle))))
     if finding.fix is not None:
-        grid.add_row(Text("fix"), Text("\n".join(escape_lines(finding.fix)), "green"))
-    return grid
+        rows.add_row(Text("fix"), Text("\n".join(escape_lines(finding.fix)), "green"))
+    return rows
 
 
 def _proof(page: Page, report: Report, verbose: bool) -> None:
     """What was shown to hold and what could not be looked at: a report without findings must say both."""
     rules = report.rules
-    page.add("")
+    page.add(Text())
     if report.exit_code == 2 and not report.incomplete:
         page.add(Text(f"Nothing could be checked: {nothing_checked_reason(report)}."))
         if report.mode is None and any(tap.packets for tap in report.taps):

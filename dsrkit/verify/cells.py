@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -223,12 +223,8 @@ def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[st
     mode = scene.mode if scene.mode in REWRITES else "path"
     assert mode is not None
     direction = DIRECTIONS[hop.target.direction]
-    wrapped = bool((f.tunnel[hop.after] > 0).any())
     out = []
-    for name in only or FIELDS:
-        rule = stretch.rules.get(name, keep(name))
-        if isinstance(rule, Free) or (name.startswith(("outer.", "tunnel.")) and not wrapped):
-            continue
+    for name, rule in _binding(f, hop, stretch, only or FIELDS):
         passed, seen, reason = evaluate(f, scene, name, rule, hop.before, hop.after)
         verdict = Verdict(
             cell_id(mode, "+".join(stretch.kinds), direction, name),
@@ -251,6 +247,15 @@ def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[st
             _fail(f, scene, verdict, rule, hop, bad, paired=only is None)
         out.append(verdict)
     return out
+
+
+def _binding(f: Frames, hop: Hop, stretch: Stretch, names: Iterable[str]) -> Iterator[tuple[str, Rule]]:
+    """The fields that a hop's packets have and that are not free to be anything, with their rules."""
+    wrapped = bool((f.tunnel[hop.after] > 0).any())
+    for name in names:
+        rule = stretch.rules.get(name, keep(name))
+        if not isinstance(rule, Free) and (wrapped or not name.startswith(("outer.", "tunnel."))):
+            yield name, rule
 
 
 def _fail(f: Frames, scene: Scene, verdict: Verdict, rule: Rule, hop: Hop, bad: Ints, *, paired: bool) -> None:
@@ -490,15 +495,32 @@ def _wire_fall(f: Frames, a: Ints, b: Ints, p: Point, q: Point) -> Ints:
 
 def fitting_profiles(f: Frames, scene: Scene, journeys: Journeys, candidates: Collection[str]) -> list[str]:
     """Those of `candidates` whose load balancer's table every packet obeys; none where no packet crossed one."""
-    fits = []
-    for profile in candidates if scene.mode in REWRITES else ():
-        verdicts = []
-        for way in journeys.ways.values():
-            for every in way.hops():
-                hop = _without_handover(f, scene, every)
-                stretch = between(f, scene, hop, profile) if len(hop.after) else None
-                if stretch is not None and "lb" in stretch.kinds:
-                    verdicts += judge(f, scene, hop, stretch)
-        if any(v.checked for v in verdicts) and not any(v.failed for v in verdicts):
-            fits.append(profile)
-    return fits
+    checked: set[str] = set()
+    failed: set[str] = set()
+    for way in journeys.ways.values() if scene.mode in REWRITES else ():
+        for every in way.hops():
+            hop = _without_handover(f, scene, every)
+            if not len(hop.after):
+                continue
+            known: dict[tuple[str, Rule], tuple[bool, bool]] = {}  # most rules are those of every profile
+            for profile in candidates:
+                stretch = between(f, scene, hop, profile)
+                if stretch is None or "lb" not in stretch.kinds:
+                    break  # whatever the profile
+                for one in _binding(f, hop, stretch, FIELDS):
+                    if one not in known:
+                        known[one] = _weighed(f, scene, hop, *one)
+                    seen, bad = known[one]
+                    if seen:
+                        checked.add(profile)
+                    if bad:
+                        failed.add(profile)
+    return [profile for profile in candidates if profile in checked - failed]
+
+
+def _weighed(f: Frames, scene: Scene, hop: Hop, name: str, rule: Rule) -> tuple[bool, bool]:
+    """Whether a rule could be looked at, and whether a packet breaks it."""
+    passed, seen, _ = evaluate(f, scene, name, rule, hop.before, hop.after)
+    bad = np.flatnonzero(seen & ~passed)
+    f.blemished[hop.before[bad]] = f.blemished[hop.after[bad]] = True
+    return bool(hop.count(seen)), bool(len(bad))

@@ -55,6 +55,7 @@ def test_help_loads_nothing_heavy() -> None:
 CAPTURES = [str(path) for path in sorted((Path(__file__).parents[2] / "pcaps" / "nat" / "ipvs-nat").glob("*.pcap"))]
 CONVERTERS = {"pydantic", "pydantic_core"}
 CRAFTING = {"scapy", "dsrkit.craft.api", "dsrkit.cli.craft", "dsrkit.cli.lab", "dsrkit.cli.setup"}
+FINDING = {"dsrkit.diagnose.registry", "dsrkit.diagnose.findings", "dsrkit.mechanisms.takeover.conclude"}
 READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.inspect.view"}
 
 
@@ -66,7 +67,10 @@ READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.ins
         (["explain", "DSR301"], READING | CONVERTERS | CRAFTING | {"rich"}),
         (["rules"], READING | CONVERTERS | CRAFTING | {"rich"}),
         (["verify", "--format", "json", *CAPTURES], CONVERTERS | CRAFTING | {"rich", "jsonschema", "numpy.ma"}),
-        (["verify", *CAPTURES], CONVERTERS | CRAFTING | {"jsonschema", "dsrkit.inspect.view", "numpy.ma"}),
+        (
+            ["verify", *CAPTURES],
+            CONVERTERS | CRAFTING | FINDING | {"rich", "jsonschema", "dsrkit.inspect.view", "numpy.ma"},
+        ),
         (["inspect", CAPTURES[0]], CONVERTERS | CRAFTING | {"pyarrow", "dsrkit.verification", "numpy.ma"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -80,7 +84,10 @@ def test_a_command_loads_what_it_uses(arguments: list[str], absent: set[str]) ->
         f"heavy = {absent!r} & set(sys.modules)\n"
         "sys.exit(f'loaded: {sorted(heavy)}' if heavy else 0)\n"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    piped = {
+        name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR", "CLICOLOR_FORCE")
+    }
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=piped)
     assert run.returncode == 0, run.stderr
 
 

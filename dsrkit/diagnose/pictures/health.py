@@ -9,7 +9,6 @@ from dsrkit.diagnose.case import Case
 from dsrkit.diagnose.diagnosis import Diagnosis
 from dsrkit.diagnose.pictures.common import forwarded, in_order, names, odd_ports, spoken, unanswered
 from dsrkit.diagnose.pictures.told import from_check
-from dsrkit.diagnose.registry import ENTRIES
 from dsrkit.model.names import REWRITES
 from dsrkit.model.sections import HealthCheck
 from dsrkit.verify.verdicts import Verdict
@@ -202,6 +201,8 @@ def _nothing_listens(case: Case, cause: Diagnosis) -> bool:
 
 def _unnoticed(case: Case, cause: Diagnosis, missed: list[Verdict], checkers: tuple[str, ...]) -> None:
     """Servers whose service is down stay in rotation: make of that one finding."""
+    from dsrkit.diagnose.registry import ENTRIES  # not before there is a cause
+
     cause.severity = cause.severity or ENTRIES[cause.codes[0]].severity
     cause.codes = ("HCK705", *cause.codes)
     cause.message += (

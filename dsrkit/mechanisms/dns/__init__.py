@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dsrkit.mechanisms.dns.collect import Collector
-from dsrkit.mechanisms.dns.conclude import Concluder
 from dsrkit.model.names import REWRITES
 from dsrkit.model.spec import Spec
 from dsrkit.verify.flows import Flows
@@ -32,4 +31,6 @@ class DnsRoundRobin(Observer):
     def conclude(self, told: Told) -> Outcome:
         if self.scene.mode in REWRITES:
             return Outcome()
+        from dsrkit.mechanisms.dns.conclude import Concluder  # loaded where names can balance
+
         return Concluder(self.scene, self.taps, self.spec, self._seen).outcome(told)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rich.text import Text
-
 from dsrkit.model.sections import Dns
 from dsrkit.model.sections.dns import DnsConnection, DnsFairness, DnsParty
+from dsrkit.report.blocks import Text
 from dsrkit.report.escape import escape
 from dsrkit.report.page import Page, bullet, number, plain_table
 

@@ -8,7 +8,7 @@ from typing import Final
 from dsrkit.model.sections import HealthCheck
 from dsrkit.model.sections.health_check import Change
 from dsrkit.report.escape import escape
-from dsrkit.report.page import Page, add_row, bullet, number, plain_table
+from dsrkit.report.page import Page, bullet, number, plain_table
 
 _MOST_SERVERS: Final = 40
 _MOST_CHANGES: Final = 12
@@ -37,8 +37,7 @@ def _group(page: Page, group: list[HealthCheck]) -> None:
     )  # fmt: skip
     for item in group[:_MOST_SERVERS]:
         in_vain = f" ({item.unanswered:,} in vain)" if item.unanswered else ""
-        add_row(
-            table,
+        table.add_row(
             escape(item.server),
             escape(_target(item)),
             f"{_seconds(item.interval.median_ms)} ± {_seconds(item.interval.jitter_ms)}",
@@ -67,8 +66,7 @@ def _changes(page: Page, item: HealthCheck) -> None:
         "server", "after", "verdict", "because", "checks", "clients", "frame", right=("after", "checks")
     )
     for change in item.history[:_MOST_CHANGES]:
-        add_row(
-            table,
+        table.add_row(
             escape(item.server),
             _seconds(change.ms),
             change.verdict,

@@ -7,7 +7,7 @@ from typing import Final
 
 from dsrkit.model.sections.session import Endpoint, Session
 from dsrkit.report.escape import escape
-from dsrkit.report.page import Page, add_row, bullet, number, plain_table
+from dsrkit.report.page import Page, bullet, number, plain_table
 
 _MOST: Final = 30
 
@@ -21,8 +21,7 @@ def show(page: Page, items: Sequence[Session]) -> None:
     first = ordered[0].start_ns
     for item in ordered[:_MOST]:
         header = f" ({item.proxy_header})" if item.proxy_header else ""
-        add_row(
-            table,
+        table.add_row(
             f"{(item.start_ns - first) / 1e6:.1f}",
             f"{_end(item.client)} > {_end(item.vip)}",
             f"{_end(item.proxy)} > {_end(item.server, name=True)}",

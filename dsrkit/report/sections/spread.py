@@ -8,7 +8,7 @@ from typing import Final
 from dsrkit.model.sections import Spread
 from dsrkit.model.sections.spread import Fairness, Load
 from dsrkit.report.escape import escape
-from dsrkit.report.page import Page, add_row, bullet, number, plain_table
+from dsrkit.report.page import Page, bullet, number, plain_table
 
 _MOST_ROWS: Final = 60
 _COUNTS: Final = ("connections", "share", "request packets", "octets", "reply packets", "octets ")
@@ -21,7 +21,7 @@ def show(page: Page, items: Sequence[Spread]) -> None:
     rows = [(item, load) for item in items for load in item.servers]
     for item, load in rows[:_MOST_ROWS]:
         first = load is item.servers[0]
-        add_row(table, _service(item) if first else "", *_row(item, load))
+        table.add_row(_service(item) if first else "", *_row(item, load))
     if rows:
         page.add(table, indent=2)
     if several:
@@ -31,7 +31,7 @@ def show(page: Page, items: Sequence[Spread]) -> None:
         table = plain_table("service", "load balancer", *counts, right=counts, whole=("service",))
         for item, load in forwarded[:_MOST_ROWS]:
             cells = _row(item, load)[: len(counts) + 1]
-            add_row(table, _service(item) if load is item.load_balancers[0] else "", *cells)
+            table.add_row(_service(item) if load is item.load_balancers[0] else "", *cells)
         page.add(table, indent=2)
     if len(rows) > _MOST_ROWS:
         page.add(bullet(f"{len(rows) - _MOST_ROWS:,} more rows: --format json"))

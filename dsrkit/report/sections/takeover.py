@@ -8,7 +8,7 @@ from typing import Final
 
 from dsrkit.model.sections.takeover import Move, Owner, Takeover
 from dsrkit.report.escape import escape
-from dsrkit.report.page import Page, add_row, bullet, join, number, plain_table
+from dsrkit.report.page import Page, bullet, join, number, plain_table
 
 _MOST_VIPS: Final = 6
 _MOST_MOVES: Final = 8
@@ -54,8 +54,7 @@ def _show_move(page: Page, move: Move) -> None:
     table = plain_table("ms", "what", "frame", right=("ms",), whole=("frame",))
     for event in move.events[:_MOST_ROWS]:
         times = f", {event.count} times" if event.count > 1 else ""
-        add_row(
-            table,
+        table.add_row(
             f"{event.relative_ms:+,.1f}",
             escape(event.text) + times,
             f"{escape(event.frame.file.rsplit('/', 1)[-1])}:{event.frame.frame}",
