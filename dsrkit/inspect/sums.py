@@ -77,7 +77,9 @@ class Sums:
         self._table = np.zeros(0, LEG)
         self._way_table = np.zeros(2 * _WAYS, np.uint64)
         words = self._module.PACKET_WORDS * (_PACKET_SLOTS * 7 // 8)
-        self._packets = [(_lines(words), np.zeros(_PACKET_SLOTS, np.uint32)) for _ in range(2)]
+        self._packets = [_lines(words) for _ in range(2)]
+        self._packet_slots = np.zeros((_PACKET_SLOTS, 2), np.uint32)
+        self._half = 0
         self._tally.keep_segments(octets(_lines(self._module.SEGMENT_SET_WORDS * _SEGMENT_SETS)))
         self._ends = 0
         self._serving(len(known.services))
@@ -135,8 +137,9 @@ class Sums:
     def _forget(self) -> None:
         """Begin to remember packets anew; those so far are still known until the next time."""
         self._packets.reverse()
-        self._packets[0][1].fill(0)
-        self._tally.keep_packets(*(octets(table) for pair in self._packets for table in pair))
+        self._half = 1 - self._half
+        self._packet_slots[:, self._half] = 0
+        self._tally.keep_packets(*map(octets, (*self._packets, self._packet_slots)), self._half)
 
     def _tap_table(self, rec: Rows) -> None:
         last = int(rec["iface"].max())

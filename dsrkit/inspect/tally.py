@@ -96,18 +96,17 @@ _MARKS = cython.declare(cython.longlong, 15)
 # words of a packet that is remembered, a cache line: its identity (or that at one place, once it is needed);
 # form << 56 | bits << 40 | conversation + 1; times sent anew << 32 | times sent; when a place saw it last << 32 |
 # how many times; then for each of the first places its name << 32 | when it saw the packet. Times in microseconds.
-# They lie in the order in which they came, found by slots of half a word: bits of the identity << 16 | number + 1
+# They lie in the order in which they came, found by slots of half a word: bits of the identity << 16 | number + 1;
+# those of the packets before them lie beside them
 PACKET_WORDS = 8
 _STATE = cython.declare(cython.longlong, 1)
 _SENT = cython.declare(cython.longlong, 2)
 _SEEN = cython.declare(cython.longlong, 3)
 _PLACES = cython.declare(cython.longlong, 4)
-# words of four segments that are remembered, two cache lines: their hashes; for each its place << 32 | its age (all
-# that is read of a segment that is new); then for each its IP id << 32 | when it was sent
-SEGMENT_SET_WORDS = 16
+# words of four segments that are remembered, a cache line, the one last seen in front: for each the upper bits of its
+# hash << 16 | its IP id; its place << 32 | when it was sent
+SEGMENT_SET_WORDS = 8
 _SET = cython.declare(cython.longlong, SEGMENT_SET_WORDS)
-_AGES = cython.declare(cython.longlong, 4)
-_SENDINGS = cython.declare(cython.longlong, 8)
 
 # what a way is: marks of the conversation below, bits and the form above, server + 1 in the upper half
 WAY_SERVED, WAY_REPLY, WAY_TO_LB, WAY_TOUCHED, WAY_OWN, WAY_SENT, WAY_ADDRESSLESS = (1 << bit for bit in range(16, 23))
@@ -189,7 +188,7 @@ class Tally:
     packets: cython.ulonglong[::1]
     packets_before: cython.ulonglong[::1]
     packet_slots: cython.uint[::1]
-    packet_slots_before: cython.uint[::1]
+    half: cython.longlong
     segments: cython.ulonglong[::1]
     taps: cython.longlong[::1]
     # how far they are filled
@@ -197,7 +196,7 @@ class Tally:
     ways_count: cython.longlong
     legs_count: cython.longlong
     packets_count: cython.longlong
-    age: cython.ulonglong
+    sets_mask: cython.longlong
     legs_most: cython.longlong
     todo_count: cython.longlong
     fresh_count: cython.longlong
@@ -224,7 +223,6 @@ class Tally:
         self.todo_count = self.fresh_count = self.waiting_count = self.fragments = self.rows = 0
         self.errors = self.rest = self.rest_octets = 0
         self.cut_headers = self.cut_bodies = self.known = 0
-        self.age = 0
         self.added = 0
 
     # --- memory: writable contiguous memoryviews of octets, tables a power of two of entries long, at first zero ------
@@ -271,15 +269,17 @@ class Tally:
             for at in range(self.legs_count):
                 self.enter(at)
 
-    def keep_packets(self, table, slots, before, slots_before):
-        """Packets that were seen of late, and those before them, each with the slots by which they are found."""
+    def keep_packets(self, table, before, slots, half: cython.longlong):
+        """Packets that were seen of late, and those before them; in which half of the slots the former are found."""
         self.packets, self.packets_before = table.cast("Q"), before.cast("Q")
-        self.packet_slots, self.packet_slots_before = slots.cast("I"), slots_before.cast("I")
+        self.packet_slots = slots.cast("I")
+        self.half = half
         self.packets_count = 0
 
     def keep_segments(self, table):
         """Segments that were seen of late."""
         self.segments = table.cast("Q")
+        self.sets_mask = len(self.segments) // _SET - 1
 
     def see_taps(self, table):
         """The tap of each interface."""
@@ -752,7 +752,8 @@ class Tally:
         """Add some rows up. What is remembered of their packets is far off, so it is asked for at once, not in turn."""
         i: cython.longlong
         key: cython.ulonglong
-        mask: cython.longlong = len(self.packet_slots) - 1
+        mask: cython.longlong = len(self.packet_slots) - 2
+        next_packet: cython.longlong = self.packets_count * 8
         touched: cython.ulonglong = 0
         for i in range(first, last):
             if self.way_of[i] >= 0:
@@ -765,7 +766,10 @@ class Tally:
                 self.segment_of[i] = self.segment(i)
         for i in range(first, last):
             if self.way_of[i] >= 0:
-                touched |= self.packet_slots[self.key_of[i] & mask] | self.packet_slots_before[self.key_of[i] & mask]
+                touched |= self.packet_slots[(2 * self.key_of[i]) & mask]
+                if next_packet < len(self.packets):
+                    touched |= self.packets[next_packet]
+                    next_packet += 8
                 if self.segment_of[i]:
                     touched |= self.segments[self.set_of(self.segment_of[i])]
         self.touched = touched
@@ -844,8 +848,8 @@ class Tally:
     @cython.exceptval(-1, check=False)
     def recall(self, key: cython.ulonglong) -> cython.longlong:
         """Where a packet is remembered, or is from now on (`known` tells); -2 where there is no room."""
-        mask: cython.longlong = len(self.packet_slots) - 1
-        slot: cython.longlong = key & mask
+        mask: cython.longlong = len(self.packet_slots) - 2
+        slot: cython.longlong = (2 * key) & mask | self.half
         tag: cython.ulonglong = key >> 48
         word: cython.ulonglong
         at: cython.longlong
@@ -858,7 +862,7 @@ class Tally:
                 at = ((word & 0xFFFF) - 1) * 8
                 if self.packets[at] == key:
                     return at
-            slot = (slot + 1) & mask
+            slot = (slot + 2) & mask | self.half
         self.known = 0
         at = self.packets_count * 8
         if at >= len(self.packets):
@@ -866,9 +870,9 @@ class Tally:
         self.packets_count += 1
         self.packet_slots[slot] = tag << 16 | self.packets_count
         self.packets[at] = key
-        slot = key & mask
-        while self.packet_slots_before[slot] != 0:
-            word = self.packet_slots_before[slot]
+        slot = (2 * key) & mask | 1 - self.half
+        while self.packet_slots[slot] != 0:
+            word = self.packet_slots[slot]
             if word >> 16 == tag:
                 before = ((word & 0xFFFF) - 1) * 8
                 if self.packets_before[before] == key:
@@ -876,7 +880,7 @@ class Tally:
                         self.packets[at + k] = self.packets_before[before + k]
                     self.known = 1
                     break
-            slot = (slot + 1) & mask
+            slot = (slot + 2) & mask | 1 - self.half
         return at
 
     @cython.cfunc
@@ -886,32 +890,25 @@ class Tally:
         self, key: cython.ulonglong, place: cython.ulonglong, now: cython.ulonglong, ident: cython.ulonglong
     ) -> cython.longlong:
         """Whether a segment is sent anew, as this place saw, and no copy of what it sent; it is remembered."""
-        at: cython.longlong = self.set_of(key)
-        here: cython.longlong = at
-        least: cython.ulonglong = M64
-        age: cython.ulonglong
+        first: cython.longlong = self.set_of(key)
+        last: cython.longlong = first + _SET - 2
+        at: cython.longlong = first
         word: cython.ulonglong
-        k: cython.longlong
-        found: cython.longlong = 0
-        copied: cython.longlong
-        self.age = (self.age + 1) & M32
-        for k in range(at, at + 4):
-            if self.segments[k] == key:
-                here = k
-                found = 1
-                break
-            age = (self.segments[k + _AGES] - self.age - 1) & M32  # the oldest has the least
-            if age < least:
-                least = age
-                here = k
-        if found:
-            word = self.segments[here + _SENDINGS]
-            copied = word >> 32 == ident and self.is_copy(now, word & M32, ident)
-            found = not copied and (self.segments[here + _AGES] ^ place) >> 32 == 0
-        self.segments[here] = key
-        self.segments[here + _AGES] = (place >> 32) << 32 | self.age
-        self.segments[here + _SENDINGS] = ident << 32 | now
-        return found
+        anew: cython.longlong = 0
+        key = (key >> 16) << 16 | ident & 0xFFFF
+        while at < last and (self.segments[at] ^ key) >> 16 != 0:
+            at += 2
+        if (self.segments[at] ^ key) >> 16 == 0:
+            word = self.segments[at + 1]
+            if (word ^ place) >> 32 == 0:
+                anew = not (self.segments[at] == key and self.is_copy(now, word & M32, ident))
+        while at > first:  # what was not seen for longest is last, and the first to be forgotten
+            self.segments[at] = self.segments[at - 2]
+            self.segments[at + 1] = self.segments[at - 1]
+            at -= 2
+        self.segments[first] = key
+        self.segments[first + 1] = (place >> 32) << 32 | now
+        return anew
 
     @cython.cfunc
     @cython.nogil
@@ -919,7 +916,7 @@ class Tally:
     @cython.exceptval(-1, check=False)
     def set_of(self, key: cython.ulonglong) -> cython.longlong:
         """Where the four segments are remembered of which one may be that of a hash."""
-        return (key & (len(self.segments) // _SET - 1)) * _SET
+        return (key & self.sets_mask) * _SET
 
     @cython.cfunc
     @cython.nogil
@@ -1000,8 +997,6 @@ class Tally:
         at = self.recall(key)
         if at < 0:
             return self.count(leg, back, 1, size)
-        state = self.packets[at + _STATE]
-        word = self.packets[at + _SENT]
         times = 1
         now = (ts // 1000) & M32
         if not self.known:
@@ -1014,6 +1009,8 @@ class Tally:
                 self.packets[at + _PLACES + k] = 0
             word = 0
         else:
+            state = self.packets[at + _STATE]
+            word = self.packets[at + _SENT]
             times = self.sighted(at, key, place, now, ident, kind)
             other = state & M32
             if leg >= 0 and leg + 1 != other and form != state >> _FORM:
