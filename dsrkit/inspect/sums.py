@@ -76,6 +76,7 @@ class Sums:
         self._tap_of = np.zeros(0, np.int64)
         self._table = np.zeros(0, LEG)
         self._way_table = np.zeros(2 * _WAYS, np.uint64)
+        self._near_ways = np.zeros(self._module.NEAR_WORDS, np.uint64)
         words = self._module.PACKET_WORDS * (_PACKET_SLOTS * 7 // 8)
         self._packets = [_lines(words) for _ in range(2)]
         self._packet_slots = np.zeros((_PACKET_SLOTS, 2), np.uint32)
@@ -83,7 +84,7 @@ class Sums:
         self._tally.keep_segments(octets(_lines(self._module.SEGMENT_SET_WORDS * _SEGMENT_SETS)))
         self._ends = 0
         self._serving(len(known.services))
-        self._tally.keep_ways(octets(self._way_table))
+        self._tally.keep_ways(octets(self._way_table), octets(self._near_ways))
         self._forget()
         self._teach()
         self._errors = 0
@@ -109,16 +110,17 @@ class Sums:
         legs, ways, packets, ends = self._tally.counted
         if legs + rows > self._capacity < self._most or not self._capacity:
             self._capacity = min(max(2 * self._capacity, legs + rows, _LEAST), max(self._most, 1))
-            table = _lines(self._module.LEG_WORDS * self._capacity).view(LEG)
-            table[: len(self._table)] = self._table
-            self._table = table
+            words = _lines(self._module.LEG_WORDS * self._capacity)
+            words[: self._table.size * self._module.LEG_WORDS] = self._table.view(np.uint64)
+            self._table = words.view(LEG)
             slots = 1 << (2 * self._capacity).bit_length()
-            self._tally.keep_legs(octets(table), octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
+            self._tally.keep_legs(octets(words), octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
         self._serving(ends)
         if ways > _MOST_WAYS or self._ways.changed:
             self._ways.changed = False
             self._way_table.fill(0)
-            self._tally.keep_ways(octets(self._way_table))
+            self._near_ways.fill(0)
+            self._tally.keep_ways(octets(self._way_table), octets(self._near_ways))
         if packets + rows > _MOST_PACKETS:
             self._forget()
         if rows > self._scratched:

@@ -3,10 +3,12 @@
 # mypy: ignore-errors
 """Packets added up to conversations, row by row: which conversation each is of, and what it adds to it.
 
-In the dialect of `dsrkit.wire.scan`: compiled with bounds checks on, the same source runs interpreted, hashes are
-masked to 64 bits. All memory is given, and never grows here. What packets of one *way* have in common (between the
-same kinds of machine, by the same tap, in the same tunnel) is not decided here: new ways are handed out as rows, for
-the columns of `dsrkit.inspect.ways` to judge, and their answer is looked up.
+In the dialect of `dsrkit.wire.scan`: the same source runs interpreted, hashes are masked to 64 bits. All memory is
+given, and never grows here. What is done for every packet is compiled without bounds checks: its places lie in tables
+that are a power of two long, or in rows and scratch memory that `look` measures. Interpreted every index is checked.
+What packets of one *way* have in common (between the same kinds of machine, by the same tap, in the same tunnel) is not
+decided here: new ways are handed out as rows, for the columns of `dsrkit.inspect.ways` to judge, and their answer is
+looked up.
 
 A packet that several places saw was sent as often as the place saw it that saw it most often.
 """
@@ -70,6 +72,8 @@ ENCAP_GUE1 = cython.declare(cython.longlong, layout.ENCAP_GUE1)
 
 _CHUNK = cython.declare(cython.longlong, 32)
 """Rows that are added up together: all of them stay in the nearest cache."""
+NEAR_WORDS = 2 * 1024
+"""Words of the table of ways that are found without asking which machines they are between."""
 
 # kinds of packets
 OTHER_KIND, TCP_KIND, UDP_KIND, ECHO_KIND, FRAGMENT_KIND = 0, 1, 2, 3, 4
@@ -181,6 +185,7 @@ class Tally:
     ends: cython.ulonglong[::1]
     special: cython.ulonglong[::1]
     ways: cython.ulonglong[::1]
+    near: cython.ulonglong[::1]
     legs: cython.ulonglong[::1]
     sums: cython.longlong[::1]
     servers: cython.int[::1]
@@ -252,9 +257,10 @@ class Tally:
         """Hashes of addresses and MACs that machines of the set-up have."""
         self.special = table.cast("Q")
 
-    def keep_ways(self, table):
-        """Ways, all forgotten."""
+    def keep_ways(self, table, near):
+        """Ways, all forgotten, and what of links leads to them."""
         self.ways = table.cast("Q")
+        self.near = near.cast("Q")
         self.ways_count = 0
 
     def keep_legs(self, table, slots, most):
@@ -335,6 +341,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def serves(self, key: cython.ulonglong) -> cython.longlong:
         mask: cython.longlong = len(self.ends) - 1
@@ -376,6 +383,8 @@ class Tally:
         self.o64 = octets.cast("Q")
         self.times = octets.cast("q")
         self.rows = rows
+        if rows < 0 or rows * ROW > len(octets) or rows > len(self.way_of):
+            raise IndexError(rows)
         self.todo_count = self.fresh_count = self.waiting_count = self.fragments = 0
         with cython.nogil:
             while first < rows and not self.todo_count and not self.fresh_count:
@@ -406,6 +415,8 @@ class Tally:
 
     def decide(self, i: cython.longlong, direction: cython.longlong, ports: cython.longlong, serves: cython.longlong):
         """Give a row its direction, and a fragment the ports ``client << 16 | service``; returns rows of new ways."""
+        if i < 0 or i >= self.rows:
+            raise IndexError(i)
         with cython.nogil:
             self.turn(i, direction, ports)
             self.place(i)
@@ -426,6 +437,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def sight_all(self, first: cython.longlong, last: cython.longlong) -> cython.longlong:
         """Look at some rows. Their conversations are far off, so they are asked for together, not one after another."""
@@ -450,6 +462,7 @@ class Tally:
     @cython.cfunc
     @cython.nogil
     @cython.inline
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def innermost(self, i: cython.longlong) -> cython.longlong:
         """The level of a row's innermost IP header, 0 also where there is none."""
@@ -458,6 +471,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def turn(self, i: cython.longlong, given: cython.longlong, ports: cython.longlong) -> cython.longlong:
         """Direction and endpoints of one row, or a place among those that are left."""
@@ -553,6 +567,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def place(self, i: cython.longlong) -> cython.longlong:
         """Conversation, place and way of one row: where it was seen, its links and its tunnel."""
@@ -565,14 +580,13 @@ class Tally:
         ttl: cython.ulonglong = self.o8[r8 + TTL + level]
         initial: cython.ulonglong = 1 if ttl == 64 or ttl == 128 or ttl == 255 else 0
         encap: cython.longlong
-        eth_src: cython.ulonglong = self.o64[r64 + ETH_SRC]
-        eth_dst: cython.ulonglong = self.o64[r64 + ETH_DST]
         classes: cython.ulonglong
         way: cython.ulonglong
-        place: cython.ulonglong = self.o32[r32 + IFACE]
+        link: cython.ulonglong = self.o32[r32 + IFACE]
         word: cython.ulonglong
+        at: cython.longlong
         self.leg_of[i] = self.leg(i)
-        place = blend(self.key_of[i], place << 32 | self.o32[r32 + IFINDEX])
+        link = blend(GOLDEN, link << 32 | self.o32[r32 + IFINDEX])
         if level >= 1:
             encap = self.o8[r8 + ENCAP + level]
             if encap == ENCAP_IPIP:
@@ -582,23 +596,46 @@ class Tally:
             if tunnel:
                 ttl = self.o8[r8 + TTL + level - 1]
                 outer = blend(blend(GOLDEN, self.o64[r64 + DST_HI + level - 1]), self.o64[r64 + DST_LO + level - 1])
-                place = blend(place, outer)
-        place = blend(place, ((eth_src + eth_src) & M64) | tunnel << 49 | ttl << 54)
+                link = blend(link, outer)
+        word = self.o64[r64 + ETH_SRC]
+        link = blend(link, ((word + word) & M64) | tunnel << 49 | ttl << 54)
         word = self.o8[r8 + PKTTYPE]
-        place = blend(place, eth_dst | word << 48 | initial << 56)
-        self.place_of[i] = place
+        link = blend(link, self.o64[r64 + ETH_DST] | word << 48 | initial << 56)
+        self.place_of[i] = blend(self.key_of[i], link)
         classes = self.classes_of(i)
-        way = classes
+        word = (
+            self.o8[r8 + PROTO] | self.kind[i] << 8 | self.direction[i] << 12 | (self.o8[r8 + HAS] & HAS_ETH_DST) << 16
+        )
         if classes & M32:
-            way = blend(way, self.ports_of[i] >> 16 & 0xFFFF)
-        way = blend(way, self.taps[self.o32[r32 + IFACE]])
-        if tunnel:
-            way = blend(way, self.class_of(outer))
-        word = self.class_of(blend(FACTOR, eth_src)) if eth_src else 0
-        way = blend(way, word << 32 | (self.class_of(blend(FACTOR, eth_dst)) if eth_dst else 0))
-        word = self.o8[r8 + PROTO] | self.kind[i] << 8 | self.direction[i] << 12 | tunnel << 16 | initial << 24
-        way = blend(way, word | (self.o8[r8 + HAS] & HAS_ETH_DST) << 32)
-        return self.find_way(i, way if way else 1)
+            word |= (self.ports_of[i] >> 16 & 0xFFFF) << 32
+        way = blend(blend(link, classes), word)
+        at = way & (len(self.near) - 2)
+        if way == self.near[at] and way:
+            self.way_of[i] = self.near[at + 1]
+            return 0
+        self.find_way(i, self.way_key(i, classes, outer, word | tunnel << 20 | initial << 28))
+        if self.way_of[i] >= 0:
+            self.near[at] = way
+            self.near[at + 1] = self.way_of[i]
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def way_key(
+        self, i: cython.longlong, classes: cython.ulonglong, outer: cython.ulonglong, word: cython.ulonglong
+    ) -> cython.ulonglong:
+        """What a row's way is known by: which machines it is between, not by which addresses and MACs."""
+        r64: cython.longlong = i * (ROW // 8)
+        eth_src: cython.ulonglong = self.o64[r64 + ETH_SRC]
+        eth_dst: cython.ulonglong = self.o64[r64 + ETH_DST]
+        key: cython.ulonglong = blend(classes, self.taps[self.o32[i * (ROW // 4) + IFACE]])
+        links: cython.ulonglong = self.class_of(blend(FACTOR, eth_src)) if eth_src else 0
+        if outer:
+            key = blend(key, self.class_of(outer))
+        key = blend(key, links << 32 | (self.class_of(blend(FACTOR, eth_dst)) if eth_dst else 0))
+        key = blend(key, word)
+        return key if key else 1
 
     @cython.cfunc
     @cython.nogil
@@ -652,6 +689,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def leg(self, i: cython.longlong) -> cython.longlong:
         """The conversation of a row, made where it is new; -2 where there is no room for it."""
@@ -716,6 +754,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def classes_of(self, i: cython.longlong) -> cython.ulonglong:
         """The classes of a row's client and service."""
@@ -739,6 +778,8 @@ class Tally:
         with_given: cython.longlong = identities is not None
         if identities is not None:
             self.given = identities.cast("Q")
+            if len(self.given) < self.rows:
+                raise IndexError(self.rows)
         with cython.nogil:
             while first < self.rows:
                 self.take_all(first, min(first + _CHUNK, self.rows), with_given)
@@ -747,6 +788,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def take_all(self, first: cython.longlong, last: cython.longlong, with_given: cython.longlong) -> cython.longlong:
         """Add some rows up. What is remembered of their packets is far off, so it is asked for at once, not in turn."""
@@ -780,6 +822,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def segment(self, i: cython.longlong) -> cython.ulonglong:
         """What is the same of a TCP segment and of its retransmissions, 0 for what is not sent anew."""
@@ -795,6 +838,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def identity(self, i: cython.longlong) -> cython.ulonglong:
         """What stays the same of a packet from its sender to its receiver; as `dsrkit.verify.flows.identities`."""
@@ -845,6 +889,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def recall(self, key: cython.ulonglong) -> cython.longlong:
         """Where a packet is remembered, or is from now on (`known` tells); -2 where there is no room."""
@@ -885,6 +930,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def repeats(
         self, key: cython.ulonglong, place: cython.ulonglong, now: cython.ulonglong, ident: cython.ulonglong
@@ -913,6 +959,7 @@ class Tally:
     @cython.cfunc
     @cython.nogil
     @cython.inline
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def set_of(self, key: cython.ulonglong) -> cython.longlong:
         """Where the four segments are remembered of which one may be that of a hash."""
@@ -930,6 +977,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def take(self, i: cython.longlong) -> cython.longlong:
         """Add one row up."""
@@ -1078,6 +1126,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def count(
         self, leg: cython.longlong, back: cython.longlong, times: cython.longlong, size: cython.longlong
