@@ -79,7 +79,7 @@ class Sums:
         self._near_ways = np.zeros(self._module.NEAR_WORDS, np.uint64)
         words = self._module.PACKET_WORDS * (_PACKET_SLOTS * 7 // 8)
         self._packets = [_lines(words) for _ in range(2)]
-        self._packet_slots = np.zeros((_PACKET_SLOTS, 2), np.uint32)
+        self._packet_slots = np.zeros(2 * _PACKET_SLOTS, np.uint32)
         self._half = 0
         self._tally.keep_segments(octets(_lines(self._module.SEGMENT_SET_WORDS * _SEGMENT_SETS)))
         self._ends = 0
@@ -140,8 +140,9 @@ class Sums:
         """Begin to remember packets anew; those so far are still known until the next time."""
         self._packets.reverse()
         self._half = 1 - self._half
-        self._packet_slots[:, self._half] = 0
-        self._tally.keep_packets(*map(octets, (*self._packets, self._packet_slots)), self._half)
+        self._packet_slots[self._half :: 2] = 0
+        now, before = map(octets, self._packets)
+        self._tally.keep_packets(now, before, octets(self._packet_slots), self._half)
 
     def _tap_table(self, rec: Rows) -> None:
         last = int(rec["iface"].max())
