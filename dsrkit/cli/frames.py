@@ -53,19 +53,18 @@ def texts(
 
 def flow_texts(found: FlowTable, output_format: str, paint: Paint, *, quiet: bool) -> Iterator[str]:
     """The table of connections."""
-    from dsrkit.inspect.flows import NAMES, RIGHT
+    from dsrkit.inspect.flows import FORMS, NAMES, RIGHT
 
+    blocks = [found.columns]
     if output_format in ("json", "jsonl"):
-        blocks = [found.columns]
         yield from rows.as_json(NAMES, blocks) if output_format == "json" else rows.as_jsonl(NAMES, blocks)
         return
-    columns: list[Sequence[str]] = [*found.texts()]
     if output_format == "csv":
-        yield from rows.as_csv(NAMES, [columns])
+        yield from rows.as_csv(NAMES, [found.texts()])
         return
     if not quiet:
         yield from _above(found.heading)
-    yield from rows.as_table(NAMES, RIGHT, [columns], paint)
+    yield from rows.as_table(NAMES, RIGHT, blocks, paint, forms=FORMS)
 
 
 def _above(heading: Sequence[str]) -> Iterator[str]:

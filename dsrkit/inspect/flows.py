@@ -83,6 +83,8 @@ _SECONDS: Final = ("start", "duration")
 _NUMBERS: Final = ("packets", "octets", "packets_back", "octets_back", *_SECONDS, "retransmissions")
 RIGHT: Final = tuple(name in _NUMBERS for name in NAMES)
 """Which columns are numbers, to be printed on the right."""
+FORMS: Final = tuple(".6f" if name in _SECONDS else "d" if name in _NUMBERS else "" for name in NAMES)
+"""How numbers are put into words; texts are as they are."""
 
 
 @dataclass(slots=True)
@@ -104,10 +106,7 @@ class FlowTable:
 
     def texts(self) -> list[list[str]]:
         """The columns as texts."""
-        return [
-            [f"{x:.6f}" for x in column] if name in _SECONDS else list(map(str, column))
-            for name, column in zip(NAMES, self.columns, strict=True)
-        ]
+        return [[f"{x:{form}}" for x in column] for form, column in zip(FORMS, self.columns, strict=True)]
 
 
 def table(

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from dsrkit.classes import dataclass
 from dsrkit.inspect.resolution import vrrp_advert
@@ -22,6 +23,7 @@ from dsrkit.mechanisms.dns import DnsRoundRobin
 from dsrkit.mechanisms.health import HealthChecks
 from dsrkit.mechanisms.health.recognise import Check
 from dsrkit.mechanisms.sessions import ProxySessions
+from dsrkit.mechanisms.sessions.proof import possible
 from dsrkit.mechanisms.takeover.vrrp import PROTOCOL
 from dsrkit.model.sections.dns import Dns
 from dsrkit.model.sections.session import Endpoint, Session
@@ -157,6 +159,15 @@ class Head:
             _reader(self.windows),
         )
 
+    def openings(self, most: int = 8) -> npt.NDArray[np.uint8]:
+        """The octets that each packet's payload begins with; behind its captured end anything. Shape: (n, most)."""
+        parts = [np.zeros((0, most), np.uint8)]
+        for window in self.windows:
+            octets = np.frombuffer(window.buf, np.uint8)
+            at = window.rec["offset"] - window.base + window.rec["payload_at"]
+            parts.append(octets[np.minimum(at[:, None] + np.arange(most), len(octets) - 1)])
+        return np.concatenate(parts)
+
     def __iter__(self) -> Iterator[Window]:
         """The windows of the head, each forgotten when it has been handed out, and then the rest."""
         kept, self.windows = self.windows, []
@@ -203,11 +214,11 @@ def know(
     flows = known.orient(f)
     served = flows.direction == REQUEST
     known.services = distinct((f.proto << 56 | flows.server)[served])
-    _mechanisms(known, f, flows, spec)
+    _mechanisms(known, f, flows, spec, head)
     return known
 
 
-def _mechanisms(known: Known, f: Frames, flows: Flows, spec: Spec | None) -> None:
+def _mechanisms(known: Known, f: Frames, flows: Flows, spec: Spec | None, head: Head) -> None:
     """What balances or checks without being one packet rewritten."""
     scene = known.scene
     told = Told([0] * len(known.taps))
@@ -216,7 +227,9 @@ def _mechanisms(known: Known, f: Frames, flows: Flows, spec: Spec | None) -> Non
     names = DnsRoundRobin(scene, known.taps, spec)
     outcomes: list[Outcome] = []
     for observer in (health, sessions, names):
-        observer.see(f, flows)
+        # Sessions are taken apart one by one: not in vain.
+        if observer is not sessions or scene.mode == "l7" or possible(f, flows, head.openings()):
+            observer.see(f, flows)
         outcomes.append(observer.conclude(told))
         told.sections[observer.name] = outcomes[-1].section
     shown = next((outcome for outcome in outcomes if outcome.mode is not None), None)

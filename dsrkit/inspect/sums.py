@@ -76,12 +76,15 @@ class Sums:
         self._tap_of = np.zeros(0, np.int64)
         self._table = np.zeros(0, LEG)
         self._way_table = np.zeros(2 * _WAYS, np.uint64)
+        self._near_ways = np.zeros(self._module.NEAR_WORDS, np.uint64)
         words = self._module.PACKET_WORDS * (_PACKET_SLOTS * 7 // 8)
-        self._packets = [(_lines(words), np.zeros(_PACKET_SLOTS, np.uint32)) for _ in range(2)]
+        self._packets = [_lines(words) for _ in range(2)]
+        self._packet_slots = np.zeros(2 * _PACKET_SLOTS, np.uint32)
+        self._half = 0
         self._tally.keep_segments(octets(_lines(self._module.SEGMENT_SET_WORDS * _SEGMENT_SETS)))
         self._ends = 0
         self._serving(len(known.services))
-        self._tally.keep_ways(octets(self._way_table))
+        self._tally.keep_ways(octets(self._way_table), octets(self._near_ways))
         self._forget()
         self._teach()
         self._errors = 0
@@ -107,16 +110,17 @@ class Sums:
         legs, ways, packets, ends = self._tally.counted
         if legs + rows > self._capacity < self._most or not self._capacity:
             self._capacity = min(max(2 * self._capacity, legs + rows, _LEAST), max(self._most, 1))
-            table = _lines(self._module.LEG_WORDS * self._capacity).view(LEG)
-            table[: len(self._table)] = self._table
-            self._table = table
+            words = _lines(self._module.LEG_WORDS * self._capacity)
+            words[: self._table.size * self._module.LEG_WORDS] = self._table.view(np.uint64)
+            self._table = words.view(LEG)
             slots = 1 << (2 * self._capacity).bit_length()
-            self._tally.keep_legs(octets(table), octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
+            self._tally.keep_legs(octets(words), octets(np.zeros(slots, np.uint64)), min(self._capacity, self._most))
         self._serving(ends)
         if ways > _MOST_WAYS or self._ways.changed:
             self._ways.changed = False
             self._way_table.fill(0)
-            self._tally.keep_ways(octets(self._way_table))
+            self._near_ways.fill(0)
+            self._tally.keep_ways(octets(self._way_table), octets(self._near_ways))
         if packets + rows > _MOST_PACKETS:
             self._forget()
         if rows > self._scratched:
@@ -135,8 +139,10 @@ class Sums:
     def _forget(self) -> None:
         """Begin to remember packets anew; those so far are still known until the next time."""
         self._packets.reverse()
-        self._packets[0][1].fill(0)
-        self._tally.keep_packets(*(octets(table) for pair in self._packets for table in pair))
+        self._half = 1 - self._half
+        self._packet_slots[self._half :: 2] = 0
+        now, before = map(octets, self._packets)
+        self._tally.keep_packets(now, before, octets(self._packet_slots), self._half)
 
     def _tap_table(self, rec: Rows) -> None:
         last = int(rec["iface"].max())

@@ -3,10 +3,12 @@
 # mypy: ignore-errors
 """Packets added up to conversations, row by row: which conversation each is of, and what it adds to it.
 
-In the dialect of `dsrkit.wire.scan`: compiled with bounds checks on, the same source runs interpreted, hashes are
-masked to 64 bits. All memory is given, and never grows here. What packets of one *way* have in common (between the
-same kinds of machine, by the same tap, in the same tunnel) is not decided here: new ways are handed out as rows, for
-the columns of `dsrkit.inspect.ways` to judge, and their answer is looked up.
+In the dialect of `dsrkit.wire.scan`: the same source runs interpreted, hashes are masked to 64 bits. All memory is
+given, and never grows here. What is done for every packet is compiled without bounds checks: its places lie in tables
+that are a power of two long, or in rows and scratch memory that `look` measures. Interpreted every index is checked.
+What packets of one *way* have in common (between the same kinds of machine, by the same tap, in the same tunnel) is not
+decided here: new ways are handed out as rows, for the columns of `dsrkit.inspect.ways` to judge, and their answer is
+looked up.
 
 A packet that several places saw was sent as often as the place saw it that saw it most often.
 """
@@ -70,6 +72,8 @@ ENCAP_GUE1 = cython.declare(cython.longlong, layout.ENCAP_GUE1)
 
 _CHUNK = cython.declare(cython.longlong, 32)
 """Rows that are added up together: all of them stay in the nearest cache."""
+NEAR_WORDS = 2 * 1024
+"""Words of the table of ways that are found without asking which machines they are between."""
 
 # kinds of packets
 OTHER_KIND, TCP_KIND, UDP_KIND, ECHO_KIND, FRAGMENT_KIND = 0, 1, 2, 3, 4
@@ -96,18 +100,17 @@ _MARKS = cython.declare(cython.longlong, 15)
 # words of a packet that is remembered, a cache line: its identity (or that at one place, once it is needed);
 # form << 56 | bits << 40 | conversation + 1; times sent anew << 32 | times sent; when a place saw it last << 32 |
 # how many times; then for each of the first places its name << 32 | when it saw the packet. Times in microseconds.
-# They lie in the order in which they came, found by slots of half a word: bits of the identity << 16 | number + 1
+# They lie in the order in which they came, found by slots of half a word: bits of the identity << 16 | number + 1;
+# those of the packets before them lie beside them
 PACKET_WORDS = 8
 _STATE = cython.declare(cython.longlong, 1)
 _SENT = cython.declare(cython.longlong, 2)
 _SEEN = cython.declare(cython.longlong, 3)
 _PLACES = cython.declare(cython.longlong, 4)
-# words of four segments that are remembered, two cache lines: their hashes; for each its place << 32 | its age (all
-# that is read of a segment that is new); then for each its IP id << 32 | when it was sent
-SEGMENT_SET_WORDS = 16
+# words of four segments that are remembered, a cache line, the one last seen in front: for each the upper bits of its
+# hash << 16 | its IP id; its place << 32 | when it was sent
+SEGMENT_SET_WORDS = 8
 _SET = cython.declare(cython.longlong, SEGMENT_SET_WORDS)
-_AGES = cython.declare(cython.longlong, 4)
-_SENDINGS = cython.declare(cython.longlong, 8)
 
 # what a way is: marks of the conversation below, bits and the form above, server + 1 in the upper half
 WAY_SERVED, WAY_REPLY, WAY_TO_LB, WAY_TOUCHED, WAY_OWN, WAY_SENT, WAY_ADDRESSLESS = (1 << bit for bit in range(16, 23))
@@ -182,6 +185,7 @@ class Tally:
     ends: cython.ulonglong[::1]
     special: cython.ulonglong[::1]
     ways: cython.ulonglong[::1]
+    near: cython.ulonglong[::1]
     legs: cython.ulonglong[::1]
     sums: cython.longlong[::1]
     servers: cython.int[::1]
@@ -189,7 +193,7 @@ class Tally:
     packets: cython.ulonglong[::1]
     packets_before: cython.ulonglong[::1]
     packet_slots: cython.uint[::1]
-    packet_slots_before: cython.uint[::1]
+    half: cython.longlong
     segments: cython.ulonglong[::1]
     taps: cython.longlong[::1]
     # how far they are filled
@@ -197,7 +201,7 @@ class Tally:
     ways_count: cython.longlong
     legs_count: cython.longlong
     packets_count: cython.longlong
-    age: cython.ulonglong
+    sets_mask: cython.longlong
     legs_most: cython.longlong
     todo_count: cython.longlong
     fresh_count: cython.longlong
@@ -224,7 +228,6 @@ class Tally:
         self.todo_count = self.fresh_count = self.waiting_count = self.fragments = self.rows = 0
         self.errors = self.rest = self.rest_octets = 0
         self.cut_headers = self.cut_bodies = self.known = 0
-        self.age = 0
         self.added = 0
 
     # --- memory: writable contiguous memoryviews of octets, tables a power of two of entries long, at first zero ------
@@ -254,9 +257,10 @@ class Tally:
         """Hashes of addresses and MACs that machines of the set-up have."""
         self.special = table.cast("Q")
 
-    def keep_ways(self, table):
-        """Ways, all forgotten."""
+    def keep_ways(self, table, near):
+        """Ways, all forgotten, and what of links leads to them."""
         self.ways = table.cast("Q")
+        self.near = near.cast("Q")
         self.ways_count = 0
 
     def keep_legs(self, table, slots, most):
@@ -271,15 +275,17 @@ class Tally:
             for at in range(self.legs_count):
                 self.enter(at)
 
-    def keep_packets(self, table, slots, before, slots_before):
-        """Packets that were seen of late, and those before them, each with the slots by which they are found."""
+    def keep_packets(self, table, before, slots, half: cython.longlong):
+        """Packets that were seen of late, and those before them; in which half of the slots the former are found."""
         self.packets, self.packets_before = table.cast("Q"), before.cast("Q")
-        self.packet_slots, self.packet_slots_before = slots.cast("I"), slots_before.cast("I")
+        self.packet_slots = slots.cast("I")
+        self.half = half
         self.packets_count = 0
 
     def keep_segments(self, table):
         """Segments that were seen of late."""
         self.segments = table.cast("Q")
+        self.sets_mask = len(self.segments) // _SET - 1
 
     def see_taps(self, table):
         """The tap of each interface."""
@@ -335,6 +341,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def serves(self, key: cython.ulonglong) -> cython.longlong:
         mask: cython.longlong = len(self.ends) - 1
@@ -376,6 +383,8 @@ class Tally:
         self.o64 = octets.cast("Q")
         self.times = octets.cast("q")
         self.rows = rows
+        if rows < 0 or rows * ROW > len(octets) or rows > len(self.way_of):
+            raise IndexError(rows)
         self.todo_count = self.fresh_count = self.waiting_count = self.fragments = 0
         with cython.nogil:
             while first < rows and not self.todo_count and not self.fresh_count:
@@ -406,6 +415,8 @@ class Tally:
 
     def decide(self, i: cython.longlong, direction: cython.longlong, ports: cython.longlong, serves: cython.longlong):
         """Give a row its direction, and a fragment the ports ``client << 16 | service``; returns rows of new ways."""
+        if i < 0 or i >= self.rows:
+            raise IndexError(i)
         with cython.nogil:
             self.turn(i, direction, ports)
             self.place(i)
@@ -426,6 +437,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def sight_all(self, first: cython.longlong, last: cython.longlong) -> cython.longlong:
         """Look at some rows. Their conversations are far off, so they are asked for together, not one after another."""
@@ -450,6 +462,7 @@ class Tally:
     @cython.cfunc
     @cython.nogil
     @cython.inline
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def innermost(self, i: cython.longlong) -> cython.longlong:
         """The level of a row's innermost IP header, 0 also where there is none."""
@@ -458,6 +471,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def turn(self, i: cython.longlong, given: cython.longlong, ports: cython.longlong) -> cython.longlong:
         """Direction and endpoints of one row, or a place among those that are left."""
@@ -553,6 +567,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def place(self, i: cython.longlong) -> cython.longlong:
         """Conversation, place and way of one row: where it was seen, its links and its tunnel."""
@@ -565,14 +580,13 @@ class Tally:
         ttl: cython.ulonglong = self.o8[r8 + TTL + level]
         initial: cython.ulonglong = 1 if ttl == 64 or ttl == 128 or ttl == 255 else 0
         encap: cython.longlong
-        eth_src: cython.ulonglong = self.o64[r64 + ETH_SRC]
-        eth_dst: cython.ulonglong = self.o64[r64 + ETH_DST]
         classes: cython.ulonglong
         way: cython.ulonglong
-        place: cython.ulonglong = self.o32[r32 + IFACE]
+        link: cython.ulonglong = self.o32[r32 + IFACE]
         word: cython.ulonglong
+        at: cython.longlong
         self.leg_of[i] = self.leg(i)
-        place = blend(self.key_of[i], place << 32 | self.o32[r32 + IFINDEX])
+        link = blend(GOLDEN, link << 32 | self.o32[r32 + IFINDEX])
         if level >= 1:
             encap = self.o8[r8 + ENCAP + level]
             if encap == ENCAP_IPIP:
@@ -582,23 +596,46 @@ class Tally:
             if tunnel:
                 ttl = self.o8[r8 + TTL + level - 1]
                 outer = blend(blend(GOLDEN, self.o64[r64 + DST_HI + level - 1]), self.o64[r64 + DST_LO + level - 1])
-                place = blend(place, outer)
-        place = blend(place, ((eth_src + eth_src) & M64) | tunnel << 49 | ttl << 54)
+                link = blend(link, outer)
+        word = self.o64[r64 + ETH_SRC]
+        link = blend(link, ((word + word) & M64) | tunnel << 49 | ttl << 54)
         word = self.o8[r8 + PKTTYPE]
-        place = blend(place, eth_dst | word << 48 | initial << 56)
-        self.place_of[i] = place
+        link = blend(link, self.o64[r64 + ETH_DST] | word << 48 | initial << 56)
+        self.place_of[i] = blend(self.key_of[i], link)
         classes = self.classes_of(i)
-        way = classes
+        word = (
+            self.o8[r8 + PROTO] | self.kind[i] << 8 | self.direction[i] << 12 | (self.o8[r8 + HAS] & HAS_ETH_DST) << 16
+        )
         if classes & M32:
-            way = blend(way, self.ports_of[i] >> 16 & 0xFFFF)
-        way = blend(way, self.taps[self.o32[r32 + IFACE]])
-        if tunnel:
-            way = blend(way, self.class_of(outer))
-        word = self.class_of(blend(FACTOR, eth_src)) if eth_src else 0
-        way = blend(way, word << 32 | (self.class_of(blend(FACTOR, eth_dst)) if eth_dst else 0))
-        word = self.o8[r8 + PROTO] | self.kind[i] << 8 | self.direction[i] << 12 | tunnel << 16 | initial << 24
-        way = blend(way, word | (self.o8[r8 + HAS] & HAS_ETH_DST) << 32)
-        return self.find_way(i, way if way else 1)
+            word |= (self.ports_of[i] >> 16 & 0xFFFF) << 32
+        way = blend(blend(link, classes), word)
+        at = way & (len(self.near) - 2)
+        if way == self.near[at] and way:
+            self.way_of[i] = self.near[at + 1]
+            return 0
+        self.find_way(i, self.way_key(i, classes, outer, word | tunnel << 20 | initial << 28))
+        if self.way_of[i] >= 0:
+            self.near[at] = way
+            self.near[at + 1] = self.way_of[i]
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-1, check=True)
+    def way_key(
+        self, i: cython.longlong, classes: cython.ulonglong, outer: cython.ulonglong, word: cython.ulonglong
+    ) -> cython.ulonglong:
+        """What a row's way is known by: which machines it is between, not by which addresses and MACs."""
+        r64: cython.longlong = i * (ROW // 8)
+        eth_src: cython.ulonglong = self.o64[r64 + ETH_SRC]
+        eth_dst: cython.ulonglong = self.o64[r64 + ETH_DST]
+        key: cython.ulonglong = blend(classes, self.taps[self.o32[i * (ROW // 4) + IFACE]])
+        links: cython.ulonglong = self.class_of(blend(FACTOR, eth_src)) if eth_src else 0
+        if outer:
+            key = blend(key, self.class_of(outer))
+        key = blend(key, links << 32 | (self.class_of(blend(FACTOR, eth_dst)) if eth_dst else 0))
+        key = blend(key, word)
+        return key if key else 1
 
     @cython.cfunc
     @cython.nogil
@@ -652,6 +689,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def leg(self, i: cython.longlong) -> cython.longlong:
         """The conversation of a row, made where it is new; -2 where there is no room for it."""
@@ -716,6 +754,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def classes_of(self, i: cython.longlong) -> cython.ulonglong:
         """The classes of a row's client and service."""
@@ -739,6 +778,8 @@ class Tally:
         with_given: cython.longlong = identities is not None
         if identities is not None:
             self.given = identities.cast("Q")
+            if len(self.given) < self.rows:
+                raise IndexError(self.rows)
         with cython.nogil:
             while first < self.rows:
                 self.take_all(first, min(first + _CHUNK, self.rows), with_given)
@@ -747,12 +788,14 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def take_all(self, first: cython.longlong, last: cython.longlong, with_given: cython.longlong) -> cython.longlong:
         """Add some rows up. What is remembered of their packets is far off, so it is asked for at once, not in turn."""
         i: cython.longlong
         key: cython.ulonglong
-        mask: cython.longlong = len(self.packet_slots) - 1
+        mask: cython.longlong = len(self.packet_slots) - 2
+        next_packet: cython.longlong = self.packets_count * 8
         touched: cython.ulonglong = 0
         for i in range(first, last):
             if self.way_of[i] >= 0:
@@ -765,7 +808,10 @@ class Tally:
                 self.segment_of[i] = self.segment(i)
         for i in range(first, last):
             if self.way_of[i] >= 0:
-                touched |= self.packet_slots[self.key_of[i] & mask] | self.packet_slots_before[self.key_of[i] & mask]
+                touched |= self.packet_slots[(2 * self.key_of[i]) & mask]
+                if next_packet < len(self.packets):
+                    touched |= self.packets[next_packet]
+                    next_packet += 8
                 if self.segment_of[i]:
                     touched |= self.segments[self.set_of(self.segment_of[i])]
         self.touched = touched
@@ -776,6 +822,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def segment(self, i: cython.longlong) -> cython.ulonglong:
         """What is the same of a TCP segment and of its retransmissions, 0 for what is not sent anew."""
@@ -791,6 +838,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=True)
     def identity(self, i: cython.longlong) -> cython.ulonglong:
         """What stays the same of a packet from its sender to its receiver; as `dsrkit.verify.flows.identities`."""
@@ -841,11 +889,12 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def recall(self, key: cython.ulonglong) -> cython.longlong:
         """Where a packet is remembered, or is from now on (`known` tells); -2 where there is no room."""
-        mask: cython.longlong = len(self.packet_slots) - 1
-        slot: cython.longlong = key & mask
+        mask: cython.longlong = len(self.packet_slots) - 2
+        slot: cython.longlong = (2 * key) & mask | self.half
         tag: cython.ulonglong = key >> 48
         word: cython.ulonglong
         at: cython.longlong
@@ -858,7 +907,7 @@ class Tally:
                 at = ((word & 0xFFFF) - 1) * 8
                 if self.packets[at] == key:
                     return at
-            slot = (slot + 1) & mask
+            slot = (slot + 2) & mask | self.half
         self.known = 0
         at = self.packets_count * 8
         if at >= len(self.packets):
@@ -866,9 +915,9 @@ class Tally:
         self.packets_count += 1
         self.packet_slots[slot] = tag << 16 | self.packets_count
         self.packets[at] = key
-        slot = key & mask
-        while self.packet_slots_before[slot] != 0:
-            word = self.packet_slots_before[slot]
+        slot = (2 * key) & mask | 1 - self.half
+        while self.packet_slots[slot] != 0:
+            word = self.packet_slots[slot]
             if word >> 16 == tag:
                 before = ((word & 0xFFFF) - 1) * 8
                 if self.packets_before[before] == key:
@@ -876,50 +925,45 @@ class Tally:
                         self.packets[at + k] = self.packets_before[before + k]
                     self.known = 1
                     break
-            slot = (slot + 1) & mask
+            slot = (slot + 2) & mask | 1 - self.half
         return at
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def repeats(
         self, key: cython.ulonglong, place: cython.ulonglong, now: cython.ulonglong, ident: cython.ulonglong
     ) -> cython.longlong:
         """Whether a segment is sent anew, as this place saw, and no copy of what it sent; it is remembered."""
-        at: cython.longlong = self.set_of(key)
-        here: cython.longlong = at
-        least: cython.ulonglong = M64
-        age: cython.ulonglong
+        first: cython.longlong = self.set_of(key)
+        last: cython.longlong = first + _SET - 2
+        at: cython.longlong = first
         word: cython.ulonglong
-        k: cython.longlong
-        found: cython.longlong = 0
-        copied: cython.longlong
-        self.age = (self.age + 1) & M32
-        for k in range(at, at + 4):
-            if self.segments[k] == key:
-                here = k
-                found = 1
-                break
-            age = (self.segments[k + _AGES] - self.age - 1) & M32  # the oldest has the least
-            if age < least:
-                least = age
-                here = k
-        if found:
-            word = self.segments[here + _SENDINGS]
-            copied = word >> 32 == ident and self.is_copy(now, word & M32, ident)
-            found = not copied and (self.segments[here + _AGES] ^ place) >> 32 == 0
-        self.segments[here] = key
-        self.segments[here + _AGES] = (place >> 32) << 32 | self.age
-        self.segments[here + _SENDINGS] = ident << 32 | now
-        return found
+        anew: cython.longlong = 0
+        key = (key >> 16) << 16 | ident & 0xFFFF
+        while at < last and (self.segments[at] ^ key) >> 16 != 0:
+            at += 2
+        if (self.segments[at] ^ key) >> 16 == 0:
+            word = self.segments[at + 1]
+            if (word ^ place) >> 32 == 0:
+                anew = not (self.segments[at] == key and self.is_copy(now, word & M32, ident))
+        while at > first:  # what was not seen for longest is last, and the first to be forgotten
+            self.segments[at] = self.segments[at - 2]
+            self.segments[at + 1] = self.segments[at - 1]
+            at -= 2
+        self.segments[first] = key
+        self.segments[first + 1] = (place >> 32) << 32 | now
+        return anew
 
     @cython.cfunc
     @cython.nogil
     @cython.inline
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def set_of(self, key: cython.ulonglong) -> cython.longlong:
         """Where the four segments are remembered of which one may be that of a hash."""
-        return (key & (len(self.segments) // _SET - 1)) * _SET
+        return (key & self.sets_mask) * _SET
 
     @cython.cfunc
     @cython.nogil
@@ -933,6 +977,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def take(self, i: cython.longlong) -> cython.longlong:
         """Add one row up."""
@@ -1000,8 +1045,6 @@ class Tally:
         at = self.recall(key)
         if at < 0:
             return self.count(leg, back, 1, size)
-        state = self.packets[at + _STATE]
-        word = self.packets[at + _SENT]
         times = 1
         now = (ts // 1000) & M32
         if not self.known:
@@ -1014,6 +1057,8 @@ class Tally:
                 self.packets[at + _PLACES + k] = 0
             word = 0
         else:
+            state = self.packets[at + _STATE]
+            word = self.packets[at + _SENT]
             times = self.sighted(at, key, place, now, ident, kind)
             other = state & M32
             if leg >= 0 and leg + 1 != other and form != state >> _FORM:
@@ -1081,6 +1126,7 @@ class Tally:
 
     @cython.cfunc
     @cython.nogil
+    @cython.boundscheck(False)
     @cython.exceptval(-1, check=False)
     def count(
         self, leg: cython.longlong, back: cython.longlong, times: cython.longlong, size: cython.longlong

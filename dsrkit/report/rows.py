@@ -31,18 +31,27 @@ def as_table(
     styles: Mapping[str, Style] | None = None,
     *,
     head: bool = True,
+    forms: Sequence[str] | None = None,
 ) -> Iterator[str]:
-    """Aligned columns. Widths are those of the first block, and grow where a value needs more; nothing is cut."""
+    """Aligned columns. Widths are those of the first block, and grow where a value needs more; nothing is cut.
+
+    Columns are texts; where `forms` has one (``d``, ``.6f``), they are numbers, put into words by it.
+    """
     colors = [(styles or {}).get(name) for name in names]
     widths = [len(name) if head else 0 for name in names]
+    forms = forms or [""] * len(names)
     for n, block in enumerate(blocks):
-        columns = [_escaped(column) for column in block]
-        longest = [max(map(len, column), default=0) for column in columns]
+        columns = [column if form else _escaped(column) for column, form in zip(block, forms, strict=True)]
+        longest = [_longest(column, form) for column, form in zip(columns, forms, strict=True)]
         if n == 0:
             widths = [max(width, min(most, _WIDEST)) for width, most in zip(widths, longest, strict=True)]
             if head:
                 yield from _lines([[name] for name in names], widths, right, ["bold"] * len(names), paint)
-        yield from _lines(columns, widths, right, colors, paint)
+        if not any(colors) and all(most <= width for most, width in zip(longest, widths, strict=True)):
+            yield from _together(map(_row_form(widths, right, forms).__mod__, zip(*columns, strict=True)))
+        else:
+            columns = [_in_words(column, form) for column, form in zip(columns, forms, strict=True)]
+            yield from _lines(columns, widths, right, colors, paint)
         widths = [max(width, min(most, _WIDEST)) for width, most in zip(widths, longest, strict=True)]
 
 
@@ -52,6 +61,21 @@ def _escaped(column: Sequence[str]) -> Sequence[str]:
     return column if together.isascii() and together.isprintable() else [escape(text) for text in column]
 
 
+def _longest(column: Sequence[Any], form: str) -> int:
+    """The length of a column's longest cell; of numbers it is the least or the greatest."""
+    return max(map(len, _in_words((min(column), max(column)), form) if form and column else column), default=0)
+
+
+def _in_words(column: Sequence[Any], form: str) -> Sequence[str]:
+    return list(map(f"%{form}".__mod__, column)) if form else column
+
+
+def _row_form(widths: Sequence[int], right: Sequence[bool], forms: Sequence[str]) -> str:
+    """What makes a line of a row whose cells all fit: at once, not cell by cell."""
+    aligned = ("%" if on_right else "%-" for on_right in right)
+    return "  ".join(f"{sign}{width}{form or 's'}" for sign, width, form in zip(aligned, widths, forms, strict=True))
+
+
 def _lines(
     columns: Sequence[Sequence[str]],
     widths: Sequence[int],
@@ -59,9 +83,14 @@ def _lines(
     styles: Sequence[Style | None],
     paint: Paint,
 ) -> Iterator[str]:
-    """The rows of some columns, many to a text: a table may have a hundred thousand of them."""
+    """The rows of some columns, cell by cell."""
     filled = [_filled(*one, paint) for one in zip(columns, widths, right, styles, strict=True)]
-    lines = map(str.rstrip, map("  ".join, zip(*filled, strict=True)))
+    return _together(map("  ".join, zip(*filled, strict=True)))
+
+
+def _together(rows: Iterable[str]) -> Iterator[str]:
+    """Rows as lines, many to a text: a table may have a hundred thousand of them."""
+    lines = map(str.rstrip, rows)
     while some := list(islice(lines, _TOGETHER)):
         yield "\n".join(some) + "\n"
 

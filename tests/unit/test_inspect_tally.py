@@ -63,10 +63,11 @@ def test_damaged_packets_add_up_alike(seed: int) -> None:
     assert (rows, notes) == summed(octets, interpreted=True)
 
 
-def test_rows_of_any_content_are_added_up() -> None:
+@pytest.mark.parametrize("interpreted", [False, True])
+def test_rows_of_any_content_are_added_up(interpreted: bool) -> None:  # interpreted every index is checked
     capture = read(PCAPS / SOURCES[1])
     taps, head = Taps(capture, "tap", None), Head(capture)
-    sums = Sums(know(head, taps), taps, 500)
+    sums = Sums(know(head, taps), taps, 500, interpreted=interpreted)
     chance = np.random.default_rng(7)
     count = 0
     for _ in range(5):

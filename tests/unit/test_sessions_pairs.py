@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dsrkit.inspect.survey import Survey
 from dsrkit.mechanisms.sessions import ProxySessions
 from dsrkit.mechanisms.sessions.proxy_protocol import SIGNATURE
 from dsrkit.model.report import Report
@@ -99,14 +100,17 @@ class Wire:
             kind = b"\x86\xdd"
         self.frames.append((at, macs[1] + macs[0] + kind + ip + a.packed + b.packed + tcp))
 
-    def report(self, folder: Path, mode: str | None = None) -> Report:
+    def save(self, folder: Path) -> Path:
         path = folder / "wire.pcap"
         out = struct.pack("<IHHIIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1)  # time stamps in nanoseconds
         for at, frame in sorted(self.frames, key=lambda entry: entry[0]):
             ns = 1_700_000_000 * 10**9 + round(at * 1e6)
             out += struct.pack("<IIII", *divmod(ns, 10**9), len(frame), len(frame)) + frame
         path.write_bytes(out)
-        return examine(str(path), observers=[ProxySessions], mode=mode)
+        return path
+
+    def report(self, folder: Path, mode: str | None = None) -> Report:
+        return examine(str(self.save(folder)), observers=[ProxySessions], mode=mode)
 
 
 VIP = ("203.0.113.10", 80)
@@ -262,6 +266,21 @@ def test_a_header_that_is_wrong(header: bytes, code: str, tmp_path: Path) -> Non
     assert report.mode == "l7"
     (finding,) = [f for f in report.findings if f.code.startswith("l7.")]
     assert (finding.code, finding.count) == (code, 1)
+
+
+@pytest.mark.parametrize("first", [1, 5, 200])
+@pytest.mark.parametrize("header", [said(0), b"PROXY TCP4 198.51.100.10 203.0.113.10 40000 80\r\n"])
+def test_a_header_alone_shows_a_proxy(header: bytes, first: int, tmp_path: Path) -> None:
+    """To inspect, too, which takes no sessions apart where there is neither a header nor a second server."""
+    wire = Wire()
+    b = back(wire, 50000, RS[0]).open(0)
+    for at, octets in enumerate((header[:first], header[first:], get("/"))):
+        if octets:
+            b.send(2 + at, octets)
+    b.reply(6, ok("0" * 80))
+    b.close(7)
+    assert wire.report(tmp_path).mode == "l7"
+    assert any("l7" in line for line in Survey(wire.save(tmp_path)).heading)
 
 
 def test_local_headers_are_the_proxy_itself(tmp_path: Path) -> None:

@@ -6,10 +6,15 @@ from collections import Counter, defaultdict
 from dataclasses import field
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from dsrkit.classes import dataclass
 from dsrkit.mechanisms.sessions.connections import Connection
 from dsrkit.mechanisms.sessions.pair import Pair, Pairing
-from dsrkit.mechanisms.sessions.proxy_protocol import ProxyHeader
+from dsrkit.mechanisms.sessions.proxy_protocol import SIGNATURE, WORD, ProxyHeader
+from dsrkit.verify.flows import Flows
+from dsrkit.verify.frames import Frames
 
 _SHARE: Final = 0.8
 _MUCH: Final = 64
@@ -28,6 +33,25 @@ class Proxies:
 
     def __bool__(self) -> bool:
         return bool(self.proxies)
+
+
+def possible(f: Frames, flows: Flows, openings: npt.NDArray[np.uint8]) -> bool:
+    """Whether packets may show a proxy, told without a look at sessions: only two servers do, or a PROXY header.
+
+    `openings` are the octets that each packet's payload begins with; behind its end anything. Shape: (n, any number).
+    """
+    rows = np.flatnonzero(f.is_tcp & (flows.direction != 0))
+    servers = flows.server[rows]
+    if not len(rows) or (servers != servers[0]).any():
+        return len(rows) > 0
+    size = np.minimum(f.payload_len, f.field("caplen") - f.field("payload_at"))[rows, None]
+    place = np.arange(openings.shape[1])
+    for begin in (SIGNATURE, WORD):
+        begin = begin[: len(place)]
+        alike = (openings[rows, : len(begin)] == np.frombuffer(begin, np.uint8)) | (place[: len(begin)] >= size)
+        if (alike.all(axis=1) & (size[:, 0] > 0)).any():
+            return True
+    return False
 
 
 def proven(pairing: Pairing) -> Proxies:

@@ -18,7 +18,7 @@ MOST_TEXT: Final = 107
 """Octets of the longest line of version 1, with its CR LF."""
 MOST_OCTETS: Final = 16 + 0xFFFF
 
-_WORD: Final = b"PROXY "
+WORD: Final = b"PROXY "
 _FAMILIES: Final = {0x00: "UNKNOWN", 0x11: "TCP4", 0x12: "UDP4", 0x21: "TCP6", 0x22: "UDP6", 0x31: "UNIX", 0x32: "UNIX"}
 _SIZES: Final = {"UNKNOWN": 0, "TCP4": 12, "UDP4": 12, "TCP6": 36, "UDP6": 36, "UNIX": 216}
 _PORT: Final = re.compile(r"0|[1-9][0-9]{0,4}")
@@ -63,7 +63,7 @@ class BadHeader:
 
 def starts_like_header(octets: bytes) -> bool:
     """Whether a stream begins as a PROXY header does."""
-    return octets.startswith((SIGNATURE, _WORD))
+    return octets.startswith((SIGNATURE, WORD))
 
 
 def parse(octets: bytes) -> ProxyHeader | BadHeader:
@@ -74,9 +74,9 @@ def parse(octets: bytes) -> ProxyHeader | BadHeader:
     """
     if octets.startswith(SIGNATURE):
         return _binary(octets)
-    if octets.startswith(_WORD):
+    if octets.startswith(WORD):
         return _text(octets)
-    if SIGNATURE.startswith(octets) or _WORD.startswith(octets):
+    if SIGNATURE.startswith(octets) or WORD.startswith(octets):
         return BadHeader("it ends within the signature", incomplete=True)
     return BadHeader("it begins with neither signature")
 
