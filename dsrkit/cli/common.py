@@ -15,6 +15,8 @@ import typer
 from dsrkit.errors import DsrkitError, UsageError
 from dsrkit.model.names import did_you_mean
 
+CLOSED = "cannot write: the output is closed"
+
 
 @contextmanager
 def user_errors() -> Iterator[None]:
@@ -37,13 +39,18 @@ def complain(message: str) -> None:
 
 
 def write(stream: TextIO | None, text: str) -> None:
-    """Write text to a standard stream that may be closed, gone, or of a smaller character set."""
+    """`write_all` of one text, to a standard stream that may be closed, gone, or of a smaller character set."""
     write_all(stream, [text])
 
 
 def write_all(stream: TextIO | None, texts: Iterable[str]) -> None:
-    """Write texts as they come, until there are no more or nobody reads them."""
+    """Write texts as they come, until there are no more or nobody reads them.
+
+    Raises: UsageError where they cannot be written, as to a stream that is closed from the start (None).
+    """
     if stream is None:
+        if any(texts):
+            raise UsageError(CLOSED)
         return
     encoding = stream.encoding or "utf-8"
     with writing(stream):

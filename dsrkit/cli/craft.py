@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dsrkit.cli.common import complain, one_of, page, user_errors, write, write_all, writing
+from dsrkit.cli.common import CLOSED, complain, one_of, page, user_errors, write, write_all, writing
 from dsrkit.cli.options import sorted_out, with_options
 from dsrkit.cli.shown import NoColor
 from dsrkit.craft.options import options_of
@@ -234,9 +234,10 @@ def _write_pcapng(target: str, scenario: Scenario) -> None:
         return
     from dsrkit.craft.output.files import write_pcapng
 
-    if sys.stdout is not None:
-        with writing(sys.stdout.buffer):
-            write_pcapng(sys.stdout.buffer, scenario)
+    if sys.stdout is None:
+        raise UsageError(CLOSED)
+    with writing(sys.stdout.buffer):
+        write_pcapng(sys.stdout.buffer, scenario)
 
 
 def _send(common: _Common, scenario: Scenario, tap: str | None) -> None:

@@ -44,6 +44,21 @@ def test_a_closed_standard_input_is_said(command: list[str]) -> None:
     _refused(command, "standard input is closed", closed=0)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["inspect", CAPTURE], ["verify", CAPTURE], ["verify", "--format", "json", CAPTURE], ["craft", "nat", "-w", "-"]],
+)
+def test_a_closed_standard_output_is_said(command: list[str]) -> None:
+    _refused(command, "the output is closed", closed=1)
+
+
+def test_a_report_in_a_file_needs_no_standard_output(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    _, err = _run(["verify", "-o", str(report), CAPTURE], closed=1)
+    assert "closed" not in err
+    assert report.read_text()
+
+
 @pytest.mark.parametrize("pattern", ["(" * 5000 + "a" + ")" * 5000, "a{99999999999999}"])
 def test_a_regular_expression_beyond_measure_is_refused(pattern: str) -> None:
     _refused(["inspect", CAPTURE, "-Y", f'http.host matches "{pattern}"'], "too deep or repeats too often")
