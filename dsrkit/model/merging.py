@@ -30,6 +30,7 @@ from dsrkit.model.report import (
     Report,
     Service,
     Tap,
+    out_of_the_way,
 )
 from dsrkit.model.same_machines import names_of_second, renamed
 from dsrkit.model.sections import SECTIONS
@@ -61,6 +62,7 @@ def merged(first: Report, *others: Report) -> Report:
 
 def _two(first: Report, second: Report) -> Report:
     mode = _mode(first.mode, second.mode)
+    first, second = _without_refuted(first, second), _without_refuted(second, first)
     second = renamed(second, names_of_second(first.nodes, second.nodes))
     nodes = _grouped(first.nodes + second.nodes, lambda n: n.name, _node)
     said = [note for one, other in ((first, second), (second, first)) for note in _untold(one, other)]
@@ -84,6 +86,12 @@ def _two(first: Report, second: Report) -> Report:
         **{name: _section(getattr(first, name) + getattr(second, name)) for name in SECTIONS},
         fail_on=min(first.fail_on, second.fail_on, key=THRESHOLD.__getitem__),
     )
+
+
+def _without_refuted(part: Report, other: Report) -> Report:
+    """A part without notes on taps that do not show the service, where the other part shows it there."""
+    refuted = {out_of_the_way(tap.name) for tap in other.taps}.difference(other.notes)
+    return replace(part, notes=tuple(note for note in part.notes if note not in refuted))
 
 
 def together(report: Report) -> Report:

@@ -32,6 +32,11 @@ THRESHOLD: Final[dict[str, int]] = {"info": 1, "warning": 2, "error": 3, "never"
 Json = dict[str, Any]
 
 
+def out_of_the_way(tap: str) -> str:
+    """The note of a report on a tap that does not show the service, though others do."""
+    return f"{tap}: no packet of the service: what becomes of requests and replies there is not observable"
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A machine on the path, known by its addresses."""

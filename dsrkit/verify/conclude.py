@@ -21,6 +21,7 @@ from dsrkit.model.report import (
     Service,
     Tap,
     Traffic,
+    out_of_the_way,
 )
 from dsrkit.model.spec import RuleSelection, Spec
 from dsrkit.verify.choice import Choice, allowed, is_cell, where
@@ -95,6 +96,7 @@ def conclude(
         notes=(
             *scene.notes,
             *(note for outcome in outcomes for note in outcome.notes),
+            *_out_of_the_way(judge),
             *_mirror_notes(judge),
             *notes,
             *said,
@@ -361,3 +363,11 @@ def _traffic(judge: Judge) -> Traffic:
 def _mirror_notes(judge: Judge) -> list[str]:
     why = "frames are there twice (a mirror port of both directions, or merged captures of one link); copies left out"
     return [f"{judge.taps[t].name}: {why}" for t in sorted(judge.joiner.mirrors)]
+
+
+def _out_of_the_way(judge: Judge) -> list[str]:
+    """Taps that show none of the packets that others show: a verdict on the service is none on them."""
+    if judge.scene.mode not in REWRITES:
+        return []
+    seen = {point.tap for direction in DIRECTIONS for point in judge.joiner.points(direction)}
+    return [out_of_the_way(tap.name) for i, tap in enumerate(judge.taps) if seen and i not in seen]

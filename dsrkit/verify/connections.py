@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from dsrkit.classes import dataclass
-from dsrkit.model.names import REWRITES
+from dsrkit.model.names import DIRECT_RETURN, REWRITES
 from dsrkit.verify.arrays import among
 from dsrkit.verify.flows import Flows, is_syn, is_synack
 from dsrkit.verify.frames import ACK, REPLY, REQUEST, RST, SYN, TCP, UDP, Frames, Ints, Mask, mix
@@ -113,6 +113,7 @@ class Connection:
     server: int = -1
     answered: bool = False
     opened: bool = False  # its client was seen to acknowledge the answer
+    wrong_from: set[int] = field(default_factory=set)  # endpoints that answered and were not asked as the service
     counted: bool = False  # it began on the fast path, which has counted it as answered
     answer_at: list[Point] = field(default_factory=list)
     answer_to: set[int] = field(default_factory=set)  # MACs that answers were sent to
@@ -172,6 +173,9 @@ class Connections:
     wrong: dict[int, list[WrongAnswer]] = field(default_factory=lambda: defaultdict(list))
     wrong_count: Counter[int] = field(default_factory=Counter)
     resets: set[tuple[int, int]] = field(default_factory=set)
+    _welcome: set[tuple[int, int]] = field(default_factory=set)
+    """(client, endpoint that answered it): who acknowledges an answer has asked whoever gave it, say a server's own
+    address for its health."""
     _low: dict[tuple[int, int, int], set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def feed(self, f: Frames, flows: Flows, journeys: Journeys, leaving: Mask) -> None:
@@ -195,9 +199,12 @@ class Connections:
                         self._tcp[key].answer_at.append(point)
         # Only who got the SYN-ACK acknowledges it: an answer that this tap does not show.
         opened = f.is_tcp & ((f.flags & (SYN | ACK | RST)) == ACK) & wanted
-        for _, key in _keyed((f.seq - 1) & 0xFFFF_FFFF, who, np.flatnonzero(opened)):
-            if key in self._tcp:
-                self._tcp[key].answered = self._tcp[key].opened = True
+        for row, key in _keyed((f.seq - 1) & 0xFFFF_FFFF, who, np.flatnonzero(opened)):
+            c = self._tcp.get(key)
+            if c is not None:
+                c.answered = c.opened = True
+                if c.wrong_from and int(f.target[row]) in c.wrong_from:
+                    self._welcome.add((int(f.source[row]), int(f.target[row])))
         refused = f.is_tcp & ((f.flags & (RST | ACK)) == (RST | ACK)) & (f.payload_len == 0) & leaving
         for row, key in _keyed(back, whom, np.flatnonzero(refused)):
             if key in self._tcp and self._tcp[key].refusal is None:
@@ -240,7 +247,7 @@ class Connections:
         """The connections that got no answer."""
         scanners = {c.client for c in self._tcp.values() if c.scans}
         for tap, answers in self.wrong.items():
-            kept = [w for w in answers if w.client not in scanners]
+            kept = [w for w in answers if w.client not in scanners and (w.client, w.endpoint) not in self._welcome]
             self.wrong_count[tap] -= len(answers) - len(kept)
             self.wrong[tap] = kept
         left = [c for c in (*self._tcp.values(), *self._udp.values()) if not c.scans]
@@ -322,8 +329,23 @@ class Connections:
         vips = self.scene.vips if self.scene.mode in ("l3dsr-dscp", "l3dsr-tunnel") else set()
         right = (asked & vips) or vips or (asked if self.scene.mode in REWRITES else c.asked_before(tap))
         self.judged_answers[tap] += 1
-        if int(f.src[row]) not in right:
+        if int(f.src[row]) not in right and not self._asked_itself(c, int(f.src[row])):
+            c.wrong_from.add(int(f.source[row]))
             self.note_wrong(f, tap, frame, row, tuple(right), c.server)
+
+    def _asked_itself(self, c: Connection, source: int) -> bool:
+        """Whether a server that answers UDP as itself was asked as itself: by a name server's check, say.
+
+        In DSCP mode all requests come to it so; then those that a tap at the load balancer does not show. TCP needs no
+        such rule: who asked somebody else does not acknowledge the answer.
+        """
+        if c.proto != UDP or set().union(*(known for known, _ in c.asked.values())) != {source}:
+            return False
+        if self.scene.mode != "l3dsr-dscp":
+            return self.scene.mode in DIRECT_RETURN
+        lbs = {party.name for party in self.scene.role("lb")}
+        at_lb = {i for i, tap in enumerate(self.joiner.taps) if tap.node in lbs}
+        return bool(at_lb) and not at_lb & c.asked.keys()
 
     def note_wrong(self, f: Frames, tap: int, asked: Frame, row: int, right: tuple[int, ...], server: int = -1) -> None:
         self.wrong_count[tap] += 1
@@ -380,7 +402,7 @@ class Connections:
         )
         for row in np.flatnonzero(own).tolist():
             c = self._udp.get((int(f.target[row]), self._vport(int(f.source[row]) & 0xFFFF)))
-            if c is not None:
+            if c is not None and not self._asked_itself(c, int(f.src[row])):
                 tap = int(f.tap[row])
                 c.answered = True
                 self.judged_answers[tap] += 1
@@ -420,7 +442,7 @@ class Connections:
         for table in tables:
             if len(table) <= _MOST_OPEN // 10:
                 continue
-            for key in [k for k, c in table.items() if c.answered]:
+            for key in [k for k, c in table.items() if c.answered and (c.opened or not c.wrong_from)]:
                 self._close(table.pop(key))
             while len(table) > _MOST_OPEN:
                 self.unknown[table.pop(next(iter(table))).group] += 1

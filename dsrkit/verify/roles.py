@@ -14,9 +14,24 @@ from typing import TypeVar
 import numpy as np
 
 from dsrkit.classes import dataclass
+from dsrkit.model.dscp import dscp_text
 from dsrkit.verify.arrays import among, distinct, distinct_columns
 from dsrkit.verify.flows import Flows, is_syn, is_synack
-from dsrkit.verify.frames import INITIAL_TTLS, REPLY, REQUEST, TCP, TUNNEL_NAMES, Frames, Ints, Mask, mix
+from dsrkit.verify.frames import (
+    ACK,
+    INITIAL_TTLS,
+    REPLY,
+    REQUEST,
+    RST,
+    SYN,
+    TCP,
+    TUNNEL_NAMES,
+    Frames,
+    Ints,
+    Mask,
+    Words,
+    mix,
+)
 from dsrkit.verify.scene import Party, Scene
 from dsrkit.verify.steps import OVERLAY, SAME, Sight, Step, places, steps
 from dsrkit.wire import layout
@@ -25,6 +40,9 @@ K = TypeVar("K")
 
 _MULTICAST_BIT = 1 << 40
 MOST_CLIENTS = 4096
+_SHARE_DISOWNED = 0.5
+"""Of the clients that came last, a capture does not show that they ask on."""
+_MOST_NAMED = 5
 _MOST_DIPS = 8
 """More outer sources than this are made up per flow (katran), not addresses of a load balancer."""
 
@@ -71,7 +89,10 @@ def _add_bounded(known: Counter[K], new: Counter[K]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A TCP handshake as one tap saw it: asked at one address (with this DSCP), answered from another."""
+    """A TCP handshake as one tap saw it: asked at one address (with this DSCP), answered from another.
+
+    `disowned`: its client refuses the answer under another DSCP, and asks on; see `_disowned`.
+    """
 
     tap: int
     asked: int
@@ -82,6 +103,12 @@ class Answer:
     server_mac_asked: int
     server_mac_answered: int
     reply_ttl: int
+    disowned: bool
+
+    @property
+    def beside_server(self) -> bool:
+        """Whether the machine that was asked is the one that answers, and no router has passed the answer on."""
+        return self.server_mac_asked == self.server_mac_answered and self.reply_ttl in INITIAL_TTLS
 
 
 def gather(f: Frames, flows: Flows) -> Evidence:
@@ -162,8 +189,9 @@ def answers(f: Frames, flows: Flows) -> Counter[Answer]:
     want, asked = want[order][last], asked[order][last]
     at = np.searchsorted(have, want)
     hit = (at < len(have)) & (have[np.minimum(at, len(have) - 1)] == want)
+    asked, answered = asked[hit], answered[at[hit]]
     out: Counter[Answer] = Counter()
-    for q, r in zip(asked[hit], answered[at[hit]], strict=True):
+    for q, r, disowned in zip(asked, answered, _disowned(f, asked, answered).tolist(), strict=True):
         out[
             Answer(
                 int(f.tap[q]),
@@ -175,9 +203,46 @@ def answers(f: Frames, flows: Flows) -> Counter[Answer]:
                 int(f.eth_dst[q]),
                 int(f.eth_src[r]),
                 int(f.ttl[r]),
+                disowned,
             )
         ] += 1
     return out
+
+
+def _disowned(f: Frames, asked: Ints, answered: Ints) -> Mask:
+    """Handshakes whose client asked another address than the one that answers, as the place where it answers shows.
+
+    The client knows of no connection to that address and resets it; as it still waits for its answer, it then sends
+    the same SYN once more. Who only probes a port resets as well, but does not ask on. The reset goes to the server's
+    own address and past the load balancer, so it lacks the mark; where a network marks packets by their ends, both
+    have one mark. Source: RFC 9293 s3.10.7.3; recorded b05.
+    """
+    out = np.zeros(len(asked), bool)
+    bare = np.flatnonzero(f.is_tcp & ((f.flags & (SYN | ACK | RST)) == RST))
+    if not len(bare):
+        return out
+    opening = _openings(f, asked, f.seq[asked] + 1)
+    refused = _openings(f, bare, f.seq[bare])
+    mine = np.flatnonzero(among(opening, refused) & (f.target[asked] == f.source[answered]))
+    if not len(mine):
+        return out
+    resets = _first_of(bare, refused, opening[mine])
+    syns = np.flatnonzero(is_syn(f))
+    syns = syns[np.argsort(f.ts[syns])][::-1]
+    latest = _first_of(syns, _openings(f, syns, f.seq[syns] + 1), opening[mine])
+    out[mine] = (f.ts[latest] > f.ts[resets]) & (f.tos[resets] >> 2 != f.tos[asked[mine]] >> 2)
+    return out
+
+
+def _first_of(rows: Ints, keys: Words, wanted: Words) -> Ints:
+    """The first row with each of the keys wanted, all of which there are."""
+    known, first = np.unique(keys, return_index=True)
+    return np.asarray(rows[first[np.searchsorted(known, wanted)]], np.int64)
+
+
+def _openings(f: Frames, rows: Ints, following: Ints) -> Words:
+    """What a SYN and the reset of its answer have in common: tap, both endpoints, the number after the SYN's."""
+    return mix(f.tap[rows], f.source[rows], f.target[rows], following & 0xFFFF_FFFF)
 
 
 def refusals(f: Frames) -> Counter[tuple[int, int, int]]:
@@ -230,6 +295,7 @@ class _Inference:
         self._service()
         self._load_balancers()
         self._servers()
+        self._say_disowned()
         self._clients()
         self._routers()
         self._services()
@@ -315,12 +381,7 @@ class _Inference:
         for a in self.e.answers:
             tags[a.asked].add(a.dscp)
         return any(
-            a.asked != a.answered
-            and a.dscp
-            and len(tags[a.asked]) == 1
-            and not a.tunnel
-            and a.server_mac_asked == a.server_mac_answered
-            and a.reply_ttl in INITIAL_TTLS
+            a.asked != a.answered and a.dscp and len(tags[a.asked]) == 1 and not a.tunnel and a.beside_server
             for a in self.e.answers
         )
 
@@ -539,13 +600,32 @@ class _Inference:
             for step in self.lb_steps:
                 found[step.b.server, 0] = None
             if scene.mode == "l3dsr-dscp" and not self.lb_steps:
-                for answer in self.e.answers:
-                    if answer.dscp and answer.asked != answer.answered and answer.answered in scene.vips:
-                        found[answer.asked, 0] = None
+                found |= {(answer.asked, 0): None for answer in self.e.answers if self._translated(answer)}
+                found |= {(rip, 0): None for rip in self._untranslated()}
         for ip, mac in found:
             self._server(ip, mac, stated)
         if scene.mode == "l3dsr-dscp":
             self._tags()
+
+    def _translated(self, answer: Answer) -> bool:
+        """Whether a server made the VIP of a marked packet's destination."""
+        return bool(answer.dscp) and answer.asked != answer.answered and answer.answered in self.s.vips
+
+    def _untranslated(self) -> set[int]:
+        """Servers of the service that answer marked packets as themselves, which for their clients is no answer.
+
+        A mark is not enough: others mark their packets as well, and get their answers from whom they asked.
+        """
+        ports = {a.asked_port for a in self.e.answers if self._translated(a)}
+        ports = ports or {port for proto, port in self.s.services if proto == TCP}
+        answered: Counter[tuple[int, int, int]] = Counter()
+        disowned: Counter[tuple[int, int, int]] = Counter()
+        for a, n in self.e.answers.items():
+            asked = a.asked, a.asked_port, a.dscp
+            answered[asked] += n
+            if a.dscp and a.disowned and a.beside_server and not a.tunnel and (not ports or a.asked_port in ports):
+                disowned[asked] += n
+        return {asked[0] for asked, n in disowned.items() if n >= _SHARE_DISOWNED * answered[asked]} - self.s.vips
 
     def _server(self, ip: int, mac: int, stated: list[Party]) -> None:
         scene = self.s
@@ -579,6 +659,21 @@ class _Inference:
         }
         return (mine & direct) - self.s.macs("lb") - {0}
 
+    def _say_disowned(self) -> None:
+        """Whose answers are none for those who get them. Without a mode nothing tells what they asked instead."""
+        if self.s.mode not in (None, "l3dsr-dscp") or self.lb_steps:
+            return
+        found = [a for a in self.e.answers if a.asked == a.answered and a.dscp and a.disowned]
+        if not found:
+            return
+        addresses = sorted({a.asked for a in found}, key=lambda one: self.s.book.sort_key([one]))
+        who = [*map(self.s.address, addresses[:_MOST_NAMED]), *(["others"] if len(addresses) > _MOST_NAMED else [])]
+        self.s.notes.append(
+            f"clients reset what {', '.join(who)} answer{'s' if len(who) == 1 else ''} to requests with DSCP"
+            f" {', '.join(map(dscp_text, sorted({a.dscp for a in found})))}, and ask on: they asked another address"
+            + ("; if it is a VIP in DSCP mode, --mode and --vip can say so" if self.s.mode is None else "")
+        )
+
     def _tags(self) -> None:
         """Which DSCP the load balancer gives to which VIP at which real server: seen at its own link if possible."""
         if self.s.tags or self.s.tag_of_vip:
@@ -588,7 +683,7 @@ class _Inference:
             self.s.tags.setdefault((step.a.server, step.b.server), Counter())[step.b.dscp] += step.count
         if not self.lb_steps:
             for answer, n in self.e.answers.items():
-                if answer.dscp and answer.asked != answer.answered and answer.answered in self.s.vips:
+                if self._translated(answer):
                     self.s.tags.setdefault((answer.answered, answer.asked), Counter())[answer.dscp] += n
 
     def _ways_out(self) -> None:
