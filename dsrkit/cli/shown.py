@@ -30,7 +30,7 @@ ReportFile = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report there instead of to stdout.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the verdict and the findings.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every cell at every hop, and every address.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours, even on a terminal.")]
 
 

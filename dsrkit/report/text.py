@@ -23,6 +23,7 @@ _MODE_FROM: Final = {
 }
 _SEVERITY_STYLE: Final = {"error": "bold red", "warning": "bold yellow", "info": "bold cyan"}
 _CELL_STYLE: Final = {"fail": "bold red", "pass": "green", "not_observable": "dim"}
+_MOST_ADDRESSES: Final = 8
 _VERDICT_STYLE: Final = {0: ("PASS", "bold green"), 1: ("FAIL", "bold red"), 2: ("NOTHING CHECKED", "bold yellow")}
 
 
@@ -49,7 +50,7 @@ def render(
         _known(page, report)
         show_path(page, report)
         _taps(page, report)
-        _nodes(page, report)
+        _nodes(page, report, verbose)
         _hops(page, report, verbose)
         _presence(page, report)
         show_sections(page, report)
@@ -165,14 +166,23 @@ def _taps(page: Page, report: Report) -> None:
     page.add(table, indent=2)
 
 
-def _nodes(page: Page, report: Report) -> None:
+def _nodes(page: Page, report: Report, verbose: bool) -> None:
+    """The nodes with their addresses; `verbose`: however many."""
     if not report.nodes:
         return
     page.heading("Nodes")
     table = plain_table("node", "role", "ip", "mac")
     for node in report.nodes:
-        table.add_row(Text(escape(node.name), "bold"), escape(node.role), join(node.ip) or "-", join(node.mac) or "-")
+        ip, mac = (join(all_ if verbose else _first(all_)) or "-" for all_ in (node.ip, node.mac))
+        table.add_row(Text(escape(node.name), "bold"), escape(node.role), ip, mac)
     page.add(table, indent=2)
+
+
+def _first(addresses: Sequence[str]) -> Sequence[str]:
+    """Some of many addresses."""
+    if len(addresses) <= _MOST_ADDRESSES:
+        return addresses
+    return [*addresses[:_MOST_ADDRESSES], f"and {len(addresses) - _MOST_ADDRESSES} more (--verbose)"]
 
 
 def _hops(page: Page, report: Report, verbose: bool) -> None:

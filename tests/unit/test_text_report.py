@@ -47,6 +47,15 @@ def test_first_line_is_the_verdict() -> None:
     assert first(tolerant) == "FAIL  l2dsr (as given by --mode): 1 error, 1 warning (exit 0)"
 
 
+def test_many_addresses_of_a_node_are_counted() -> None:
+    addresses = tuple(f"192.0.2.{i}" for i in range(1, 12))
+    report = Report(nodes=(Node("client", "client", addresses, addresses[:8]),))
+    some, every = (section(render(report, verbose=verbose), "Nodes")[1].split() for verbose in (False, True))
+    listed = " ".join(addresses[:8]).replace(" ", ", ").split()
+    assert some == ["client", "client", *listed[:-1], "192.0.2.8,", "and", "3", "more", "(--verbose)", *listed]
+    assert every == ["client", "client", *", ".join(addresses).split(), *listed]
+
+
 def test_without_a_mode_the_first_line_says_what_was_judged() -> None:
     cell = CellVerdict("path.router.ip.src", "A→B", "request", "pass", 1, 0)
     for mechanisms, judged in (((), "routers and links"), (("health",), "health, routers and links")):
