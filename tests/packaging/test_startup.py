@@ -68,10 +68,10 @@ READING = {"numpy", "dsrkit.verification", "dsrkit.verify.pipeline", "dsrkit.ins
         (["rules"], READING | CONVERTERS | CRAFTING | {"rich"}),
         (["verify", "--format", "json", *CAPTURES], CONVERTERS | CRAFTING | {"rich", "jsonschema", "numpy.ma"}),
         (
-            ["verify", *CAPTURES],
+            ["verify", "--jobs", "2", *CAPTURES],
             CONVERTERS | CRAFTING | FINDING | {"rich", "jsonschema", "dsrkit.inspect.view", "numpy.ma"},
         ),
-        (["inspect", CAPTURES[0]], CONVERTERS | CRAFTING | {"pyarrow", "dsrkit.verification", "numpy.ma"}),
+        (["inspect", "-c", "3", CAPTURES[0]], CONVERTERS | CRAFTING | {"pyarrow", "dsrkit.verification", "numpy.ma"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
