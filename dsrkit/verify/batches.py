@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import field
 from pathlib import Path
-from threading import Semaphore
 from typing import Final
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 from dsrkit.classes import dataclass
 from dsrkit.errors import UsageError
 from dsrkit.model.spec import Spec
-from dsrkit.verify.ahead import ahead
+from dsrkit.verify.ahead import Crew, ahead
 from dsrkit.verify.arrays import among
 from dsrkit.verify.frames import PAST, AddressBook, Frames, Ints, Mask, Records, Words, mix
 from dsrkit.verify.scene import TapInfo
@@ -138,7 +137,7 @@ class Input:
     ) -> None:
         self.book = book
         self.spec = spec
-        self._gate = Semaphore(jobs - 1) if jobs > 1 else None  # this thread works as well
+        self._crew = Crew(jobs - 1) if jobs > 1 else None  # this thread works as well
         self.taps: list[TapInfo] = []
         self.awaited: list[Piece] = []
         """Packets that were handed out and whose octets may still be asked for."""
@@ -330,7 +329,7 @@ class Input:
     def _pieces(self, f: File, *, keep: bool = True, copied: bool = True) -> Generator[Piece]:
         f.windows = []
         read = self._read(f)
-        with closing(read if self._gate is None else ahead(read, self._gate)) as windows:
+        with closing(read if self._crew is None else ahead(read, self._crew)) as windows:
             for rec, first_row, sightings, octets in windows:
                 if keep and octets is not None:
                     f.hold(*octets)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import dsrkit
 from dsrkit.verify import batches, fastpath
-from dsrkit.verify.ahead import ahead
+from dsrkit.verify.ahead import Crew, ahead
 from dsrkit.verify.batches import Piece
 from dsrkit.verify.fastpath import FastPath
 from dsrkit.verify.frames import AddressBook
@@ -362,7 +362,7 @@ def test_nothing_is_lost_when_reading_ahead_fails() -> None:
     seen: list[int] = []
 
     def go() -> None:
-        seen.extend(ahead(broken(), threading.Semaphore(1)))
+        seen.extend(ahead(broken(), Crew(1)))
 
     with pytest.raises(OSError, match="gone"):
         go()
@@ -379,7 +379,7 @@ def test_reading_ahead_stops_when_nobody_asks() -> None:
         finally:
             closed.append(True)
 
-    items = ahead(endless(), threading.Semaphore(1))
+    items = ahead(endless(), Crew(1))
     assert next(items) == 1
     items.close()
     assert closed == [True]
@@ -403,8 +403,8 @@ def test_what_is_read_ahead_comes_once_and_in_order(
             raise OSError("gone")
 
     before = threading.active_count()
-    gate = threading.Semaphore(workers)
-    sources = [ahead(counted(number, size), gate) for number, size in enumerate(sizes)]
+    crew = Crew(workers)
+    sources = [ahead(counted(number, size), crew) for number, size in enumerate(sizes)]
     seen: list[list[int]] = [[] for _ in sizes]
     live = set(range(len(sizes)))
     asked = 0
