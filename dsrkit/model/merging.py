@@ -89,7 +89,8 @@ def _two(first: Report, second: Report) -> Report:
 
 
 def _without_refuted(part: Report, other: Report) -> Report:
-    """A part without notes on taps that do not show the service, where the other part shows it there."""
+    """A part without notes on taps that do not show the service, where the other part has the tap and does not say so:
+    it shows the service there, or has nothing to compare the tap with."""
     refuted = {out_of_the_way(tap.name) for tap in other.taps}.difference(other.notes)
     return replace(part, notes=tuple(note for note in part.notes if note not in refuted))
 

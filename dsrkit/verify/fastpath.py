@@ -52,9 +52,7 @@ _FEW_FLOWS: Final = 1 << 16
 _LINGER_NS: Final = 60_000_000_000
 """After so long, nobody sends anything more of a closed connection (TIME-WAIT of Linux, net/tcp.h TCP_TIMEWAIT_LEN)."""
 _MOVED: Final = 1 << 12
-"""Flows that are looked at at once, when old ones are forgotten."""
-_FILLED: Final = 15 / 16
-"""Of the room for them: which ones are old is known from a sample."""
+"""Flows that are moved at once, when old ones are forgotten."""
 _NEVER: Final = (1 << 63) - 1
 
 
@@ -161,21 +159,16 @@ class FastPath:
             self._keep_flows(max(0, min(flows, self._most_flows // share, self._most_flows - rows)))
 
     def _keep_flows(self, room: int) -> None:
-        """Keep about so many of the youngest flows; in place, a few at a time."""
-        flows = self._join.numbers()[1]
-        ages = np.sort(self._ages(self._flows[:flows:_SAMPLED]))
-        oldest = ages[min(len(ages) - 1, int(len(ages) * (1 - _FILLED * room / flows)))]
-        kept = 0
-        for at in range(0, flows, _MOVED):
-            known = self._flows[at : min(at + _MOVED, flows)]
-            stay = np.flatnonzero(self._ages(known) >= oldest)[: room - kept]
-            gone = known["hits"] > 0  # of others nothing was counted yet: they come again with what waits
-            gone[stay] = False
-            self.forgotten += int((gone & ((known["bits"] & self._module.CLOSED) == 0)).sum())
-            self._flows[kept : kept + len(stay)] = taken(known, stay)
-            kept += len(stay)
+        """Keep so many of the youngest flows."""
+        known = self._flows[: self._join.numbers()[1]]
+        kept = np.sort(np.argsort(self._ages(known), kind="stable")[len(known) - room :])
+        gone = known["hits"] > 0  # of others nothing was counted yet: they come again with what waits
+        gone[kept] = False
+        self.forgotten += int((gone & ((known["bits"] & self._module.CLOSED) == 0)).sum())
+        for at in range(0, room, _MOVED):  # in place: none is overwritten before it has moved
+            self._flows[at : min(at + _MOVED, room)] = taken(self._flows, kept[at : at + _MOVED])
         self._memory["f_table"][:] = 0
-        self._join.rebuild(kept)
+        self._join.rebuild(room)
 
     def _ages(self, flows: Records) -> Ints:
         """When flows were last seen: closed ones as if it were a while ago, those that the judge looks at never old."""

@@ -671,7 +671,7 @@ class _Inference:
         self.s.notes.append(
             f"clients reset what {', '.join(who)} answer{'s' if len(who) == 1 else ''} to requests with DSCP"
             f" {', '.join(map(dscp_text, sorted({a.dscp for a in found})))}, and ask on: they asked another address"
-            + ("; if it is a VIP in DSCP mode, --mode and --vip can say so" if self.s.mode is None else "")
+            + ("; a VIP in DSCP mode, or of NAT: --mode and --vip can say which" if self.s.mode is None else "")
         )
 
     def _tags(self) -> None:
