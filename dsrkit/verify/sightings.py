@@ -227,7 +227,7 @@ class Sighter:
                 extra += 16
         variant = level * 2 + to_client
         key = file * 4 + variant
-        place = extra
+        place = extra & m64
         k = self.place_from[variant]
         end = self.place_from[variant + 1]
         while k < end:
