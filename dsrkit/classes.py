@@ -3,9 +3,8 @@
 `dataclasses.dataclass` compiles the text of every method of every class: 0.8 ms for a frozen one, 0.15 s for those that
 a verification loads, which is as long as it takes to judge some thousand packets. Here only ``__init__`` is compiled,
 when it is first asked for, which for most classes is never; the other methods are closures over the names of the
-fields. Fields, `replace`, `fields`, `asdict`, matching, pickling
-and copying are those of the standard library, and type checkers see its decorator. Not offered: `order`, and fields
-that are keyword-only or `InitVar`.
+fields. Fields, `replace`, `fields`, `asdict`, matching, pickling and copying are those of the standard library, and
+type checkers see its decorator. Not offered: `order`, and fields that are keyword-only or `InitVar`.
 """
 
 from __future__ import annotations

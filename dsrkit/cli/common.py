@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
 import typer
 
 from dsrkit.errors import DsrkitError, UsageError
 from dsrkit.model.names import did_you_mean
 
-CLOSED = "cannot write: the output is closed"
+CLOSED: Final = "cannot write: the output is closed"
 
 
 @contextmanager

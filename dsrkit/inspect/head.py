@@ -228,7 +228,7 @@ def _mechanisms(known: Known, f: Frames, flows: Flows, spec: Spec | None, head: 
     outcomes: list[Outcome] = []
     for observer in (health, sessions, names):
         # Sessions are taken apart one by one: not in vain.
-        if observer is not sessions or scene.mode == "l7" or possible(f, flows, head.openings()):
+        if observer is not sessions or scene.mode is not None or possible(f, flows, head.openings()):
             observer.see(f, flows)
         outcomes.append(observer.conclude(told))
         told.sections[observer.name] = outcomes[-1].section

@@ -335,33 +335,33 @@ def _evidence(finding: Finding, failed: Mapping[str, Sequence[CellVerdict]]) -> 
         named = [escape(finding.field)] if finding.field is not None else []
         field = [*named, f"expected {maybe(finding.expected)}, actual {maybe(finding.actual)}"]
     if field:
-        rows.add_row(Text("field" if finding.field is not None else "seen"), Text(": ".join(field)))
+        rows.add_row("field" if finding.field is not None else "seen", ": ".join(field))
     where = failed.get(finding.code) or [cell for symptom in finding.symptoms for cell in failed.get(symptom, ())]
     if len(where) > 1 or any(cell.hop not in said for cell in where):
-        rows.add_row(Text("where"), Text(", ".join(f"{_hop(cell.hop)} {_counts(cell)}" for cell in where)))
+        rows.add_row("where", ", ".join(f"{_hop(cell.hop)} {_counts(cell)}" for cell in where))
     if not where and finding.tap is not None and finding.tap not in said:
-        rows.add_row(Text("tap"), Text(escape(finding.tap)))
+        rows.add_row("tap", escape(finding.tap))
     frames: dict[str, list[int]] = {}
     for frame in finding.frames:
         frames.setdefault(frame.file, []).append(frame.frame)
     for file, numbers in frames.items():
-        rows.add_row(Text("frames"), Text(f"{escape(file)}: {', '.join(map(str, sorted(numbers)))}"))
+        rows.add_row("frames", f"{escape(file)}: {', '.join(map(str, sorted(numbers)))}")
     if finding.filter is not None:
         # numbers of frames mean something in one file only
         one = len(frames) > 1 and finding.filter.startswith("frame.number")
         file = f"   in {escape(finding.frames[0].file)}" if one else ""
-        rows.add_row(Text("filter"), Text.assemble((escape(finding.filter), "cyan"), (file, "dim")))
+        rows.add_row("filter", Text.assemble((escape(finding.filter), "cyan"), (file, "dim")))
     if len(finding.candidates) > 1:
-        rows.add_row(Text("could be"), Text(f"{join(finding.candidates)} (likeliest first)"))
+        rows.add_row("could be", f"{join(finding.candidates)} (likeliest first)")
     symptoms = [symptom for symptom in finding.symptoms if symptom != finding.code]
     if symptoms:
-        rows.add_row(Text("explains"), Text(join(symptoms)))
+        rows.add_row("explains", join(symptoms))
     for code, why in finding.ruled_out.items():
-        rows.add_row(Text(f"not {escape(code)}"), Text("\n".join(escape_lines(why))))
+        rows.add_row(f"not {escape(code)}", "\n".join(escape_lines(why)))
     if finding.settle is not None:
-        rows.add_row(Text("to settle"), Text("\n".join(escape_lines(finding.settle))))
+        rows.add_row("to settle", "\n".join(escape_lines(finding.settle)))
     if finding.fix is not None:
-        rows.add_row(Text("fix"), Text("\n".join(escape_lines(finding.fix)), "green"))
+        rows.add_row("fix", Text("\n".join(escape_lines(finding.fix)), "green"))
     return rows
 
 

@@ -101,15 +101,7 @@ class _Made(Generic[T]):
                 item = self._ready.get_nowait()
                 break
             except Empty:
-                mine = False
-                try:
-                    mine = self._making.acquire(blocking=False)
-                    if mine and self._ready.empty():
-                        return self._make()
-                finally:
-                    if mine:
-                        self._making.release()
-                if not mine and not self._crew.help():
+                if not self.make_ahead() and not self._crew.help():
                     item = self._ready.get()
                     break
         self._room.release()

@@ -246,9 +246,12 @@ class Input:
             own = until - self._files[i].offset  # in the file's own time
             held[i] = []
             for piece in pieces:
-                early, late = (piece, None) if piece.last <= own else piece.split(own)
+                if piece.last <= own:
+                    out.append(piece)
+                    continue
+                early, late = piece.split(own)
                 out += [early] if len(early.rec) else []
-                held[i] += [late] if late is not None else []
+                held[i].append(late)
         return out
 
     def start_over(self) -> None:

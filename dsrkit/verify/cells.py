@@ -225,7 +225,7 @@ def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[st
     direction = DIRECTIONS[hop.target.direction]
     out = []
     for name, rule in _binding(f, hop, stretch, only or FIELDS):
-        passed, seen, reason = evaluate(f, scene, name, rule, hop.before, hop.after)
+        seen, bad, reason = _weighed(f, scene, hop, name, rule)
         verdict = Verdict(
             cell_id(mode, "+".join(stretch.kinds), direction, name),
             name,
@@ -241,9 +241,7 @@ def judge(f: Frames, scene: Scene, hop: Hop, stretch: Stretch, *, only: tuple[st
             if reason is None:
                 continue
             verdict.reason = reason
-        bad = np.flatnonzero(seen & ~passed)
         if len(bad):
-            f.blemished[hop.before[bad]] = f.blemished[hop.after[bad]] = True
             _fail(f, scene, verdict, rule, hop, bad, paired=only is None)
         out.append(verdict)
     return out
@@ -509,18 +507,18 @@ def fitting_profiles(f: Frames, scene: Scene, journeys: Journeys, candidates: Co
                     break  # whatever the profile
                 for one in _binding(f, hop, stretch, FIELDS):
                     if one not in known:
-                        known[one] = _weighed(f, scene, hop, *one)
-                    seen, bad = known[one]
-                    if seen:
+                        seen, bad, _ = _weighed(f, scene, hop, *one)
+                        known[one] = hop.count(seen) > 0, len(bad) > 0
+                    if known[one][0]:
                         checked.add(profile)
-                    if bad:
+                    if known[one][1]:
                         failed.add(profile)
     return [profile for profile in candidates if profile in checked - failed]
 
 
-def _weighed(f: Frames, scene: Scene, hop: Hop, name: str, rule: Rule) -> tuple[bool, bool]:
-    """Whether a rule could be looked at, and whether a packet breaks it."""
-    passed, seen, _ = evaluate(f, scene, name, rule, hop.before, hop.after)
+def _weighed(f: Frames, scene: Scene, hop: Hop, name: str, rule: Rule) -> tuple[Mask, Ints, str | None]:
+    """The pairs in which a rule could be looked at, those that break it, and why nothing could be looked at."""
+    passed, seen, reason = evaluate(f, scene, name, rule, hop.before, hop.after)
     bad = np.flatnonzero(seen & ~passed)
     f.blemished[hop.before[bad]] = f.blemished[hop.after[bad]] = True
-    return bool(hop.count(seen)), bool(len(bad))
+    return seen, bad, reason

@@ -56,6 +56,7 @@ HAS_QUOTE = cython.declare(cython.longlong, layout.HAS_QUOTE)
 HAS_ALL_PAYLOAD = cython.declare(cython.longlong, layout.HAS_ALL_PAYLOAD)
 SUM_UNVERIFIABLE = cython.declare(cython.longlong, layout.SUM_UNVERIFIABLE)
 
+M64 = cython.declare(cython.ulonglong, 0xFFFFFFFFFFFFFFFF)
 C1 = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 C2 = cython.declare(cython.ulonglong, 0xD6E8FEB86659FD93)
 C3 = cython.declare(cython.ulonglong, 0xA0761D6478BD642F)
@@ -152,9 +153,10 @@ class Sighter:
         variant: cython.longlong = 0
         k: cython.longlong = 0
         end: cython.longlong = 0
-        m64: cython.ulonglong = 0x7FFFFFFF
-        key: cython.ulonglong = 0
-        place: cython.ulonglong = 0
+        hi: cython.longlong = 0
+        lo: cython.longlong = 0
+        one: cython.ulonglong = 0
+        other: cython.ulonglong = 0
         value: cython.ulonglong = 0
         to: cython.ulonglong = 0
         by: cython.ulonglong = 0
@@ -165,8 +167,6 @@ class Sighter:
         what: cython.ulonglong = 0
         length: cython.longlong = 0
         inner: cython.longlong = 0
-        m64 = m64 * 2 + 1
-        m64 = (m64 << 32) | m64
         if (has & HAS_QUOTE) != 0:
             self.out[n, WHAT] = _ALARM
         if (has & ASKED) != NEEDED or depth < 1 or depth > 2 or (proto != 6 and proto != 17):
@@ -183,36 +183,38 @@ class Sighter:
         to_client = self.serves(by)
         if to_server == to_client:
             return 0
-        # the key: what no node on the way changes
-        key = self.mix(0, self.o64[at64 + SRC_HI + level])
-        place = self.mix(C1, self.o64[at64 + SRC_LO + level])
+        # the key: what no node on the way changes; two hashes go on side by side, of which none waits for the other
+        hi = SRC_HI
+        lo = SRC_LO
         value = sport
         if to_client != 0:
-            key = self.mix(0, self.o64[at64 + DST_HI + level])
-            place = self.mix(C1, self.o64[at64 + DST_LO + level])
+            hi = DST_HI
+            lo = DST_LO
             value = dport
+        one = self.mix(0, self.o64[at64 + hi + level])
+        other = self.mix(C1, self.o64[at64 + lo + level])
         window = self.o16[at16 + WINDOW]
-        key = self.mix(key, (value << 32) | (window << 16) | self.o16[at16 + URGENT])
+        one = self.mix(one, (value << 32) | (window << 16) | self.o16[at16 + URGENT])
         value = self.o32[at32 + IP_ID + level]
-        place = self.mix(place, (value << 32) | self.o32[at32 + IP_LEN + level])
+        other = self.mix(other, (value << 32) | self.o32[at32 + IP_LEN + level])
         value = self.o32[at32 + FLOW_LABEL + level]
-        key = self.mix(key, (value << 32) | self.o32[at32 + PAYLOAD_LEN])
+        one = self.mix(one, (value << 32) | self.o32[at32 + PAYLOAD_LEN])
         value = self.o32[at32 + SEQ]
         value = (value << 32) | self.o32[at32 + ACK]
         self.out[n, NUMBERS] = value
-        place = self.mix(place, value)
+        other = self.mix(other, value)
         if (has & HAS_ALL_PAYLOAD) != 0:
-            key = self.mix(key, self.o64[at64 + FP])
+            one = self.mix(one, self.o64[at64 + FP])
         if self.o16[at16 + PAYLOAD_AT] <= self.o32[at32 + CAPLEN]:
-            place = self.mix(place, self.o64[at64 + OPT_FP])
+            other = self.mix(other, self.o64[at64 + OPT_FP])
             extra = 1
         value = 0
         if self.o8[at8 + L4_STATE] == SUM_UNVERIFIABLE:
             value = self.o16[at16 + L4_SUM]
             value = value + 1
-        self.out[n, KEY] = self.stir(self.mix(self.mix(key, value), place))
+        self.out[n, KEY] = self.stir(self.mix(self.mix(one, value), other))
         # the place: what depends on where
-        self.out[n, OUTER] = m64
+        self.out[n, OUTER] = M64
         if depth == 2:
             # what stays between two places behind the load balancer
             value = self.o16[at16 + TUN_SPORT]
@@ -226,15 +228,15 @@ class Sighter:
             elif self.o32[at32 + IP_ID] == self.o32[at32 + IP_ID + 1]:
                 extra += 16
         variant = level * 2 + to_client
-        key = file * 4 + variant
-        place = extra & m64
+        one = file * 4 + variant
+        other = extra & M64
         k = self.place_from[variant]
         end = self.place_from[variant + 1]
         while k < end:
-            key = self.mix(key, self.o64[at64 + self.place_word[k]] & self.place_mask[k])
-            place = self.mix(place, self.o64[at64 + self.place_word[k + 1]] & self.place_mask[k + 1])
+            one = self.mix(one, self.o64[at64 + self.place_word[k]] & self.place_mask[k])
+            other = self.mix(other, self.o64[at64 + self.place_word[k + 1]] & self.place_mask[k + 1])
             k += 2
-        self.out[n, PLACE] = self.stir(self.mix(key, place))
+        self.out[n, PLACE] = self.stir(self.mix(one, other))
         # the flow: the client's endpoint
         value = by
         if to_client != 0:
@@ -260,14 +262,21 @@ class Sighter:
     @cython.cfunc
     @cython.inline
     @cython.nogil
+    @cython.exceptval(check=False)
+    def wrapped(self, value: cython.ulonglong) -> cython.ulonglong:
+        """A product or a sum modulo 2**64, which it is already when compiled."""
+        if not cython.compiled:
+            return value & M64
+        return value
+
+    @cython.cfunc
+    @cython.inline
+    @cython.nogil
     @cython.exceptval(0, check=True)
     def stir(self, value: cython.ulonglong) -> cython.ulonglong:
         """Spread a sum over all 64 bits; never 0."""
-        m64: cython.ulonglong = 0x7FFFFFFF
-        m64 = m64 * 2 + 1
-        m64 = (m64 << 32) | m64
-        value = ((value ^ (value >> 32)) * C2) & m64
-        value = ((value ^ (value >> 29)) * C3) & m64
+        value = self.wrapped((value ^ (value >> 32)) * C2)
+        value = self.wrapped((value ^ (value >> 29)) * C3)
         value = value ^ (value >> 32)
         if value == 0:
             return 1
@@ -279,11 +288,8 @@ class Sighter:
     @cython.exceptval(check=False)
     def mix(self, state: cython.ulonglong, word: cython.ulonglong) -> cython.ulonglong:
         """A hash that goes on with one more word: different for any two words, and for any two states."""
-        m64: cython.ulonglong = 0x7FFFFFFF
-        m64 = m64 * 2 + 1
-        m64 = (m64 << 32) | m64
         state = state ^ word
-        return ((state ^ (state >> 32)) * C2) & m64
+        return self.wrapped((state ^ (state >> 32)) * C2)
 
     @cython.cfunc
     @cython.inline
@@ -293,12 +299,7 @@ class Sighter:
         self, hi: cython.ulonglong, lo: cython.ulonglong, port: cython.ulonglong, proto: cython.ulonglong
     ) -> cython.ulonglong:
         """Hash of an address, a port and a protocol."""
-        m64: cython.ulonglong = 0x7FFFFFFF
-        total: cython.ulonglong = 0
-        m64 = m64 * 2 + 1
-        m64 = (m64 << 32) | m64
-        total = (hi * C1 & m64) + (lo * C4 & m64) + (((port << 8) | proto) * C5 & m64)
-        return self.stir(total & m64)
+        return self.stir(self.wrapped(hi * C1 + lo * C4 + ((port << 8) | proto) * C5))
 
     @cython.cfunc
     @cython.inline
