@@ -107,6 +107,7 @@ def test_a_pipe_says_the_same_however_it_is_written(taps: list[Path]) -> None:
 def test_ctrl_c_ends_a_stalled_pipe(taps: list[Path], jobs: int) -> None:
     octets = taps[1].read_bytes()
     words = command(str(taps[0]), "-", "--jobs", str(jobs))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in a shell's background ignore it, as do theirs
     with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as running:
         assert running.stdin is not None
         assert running.stderr is not None
